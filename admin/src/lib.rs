@@ -1,0 +1,1 @@
+//! Drop-in for codis-admin: the command line of a Codis cluster.

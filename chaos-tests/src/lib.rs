@@ -1,0 +1,1 @@
+//! Brings up a cluster of real processes, breaks it, checks what it promised.

@@ -1,0 +1,1 @@
+//! Drop-in for codis-dashboard: one authority for slots, groups and proxies.

@@ -1,0 +1,1 @@
+//! Pure topom: slot forms, promotion, sync actions, adoption of topology, wanted against seen.

@@ -1,0 +1,15 @@
+//! The pure vocabulary of Codis HA: what every part says and stores, and nothing that acts.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+pub mod addr;
+pub mod api;
+pub mod epoch;
+pub mod ha;
+pub mod json;
+pub mod model;
+pub mod paths;
+pub mod time;
+pub mod topology;
+pub mod xauth;

@@ -1,0 +1,1 @@
+//! Drop-in for codis-proxy: shards Redis over slots and follows failovers by epoch.

@@ -1,0 +1,1 @@
+//! Pure sentinel: down detection, votes, epochs, failover, candidate choice, hello, events.

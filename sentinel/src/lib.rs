@@ -1,0 +1,1 @@
+//! Drop-in for redis-sentinel that pushes each new topology the moment it exists.
