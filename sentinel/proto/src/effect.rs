@@ -1,0 +1,126 @@
+//! What the machine asks of the shell.
+
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::topology::Topology;
+
+use crate::event::Event;
+use crate::hello::Hello;
+use crate::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
+use crate::input::{Channel, Opinion};
+use crate::persist::Snapshot;
+
+/// One order. The shell carries them out in the order in which
+/// [`Machine::poll_effect`](crate::Machine::poll_effect) gives them.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Open one connection of a link, once; the answer is `Connected` or `Disconnected`. The
+    /// machine decides when to try again.
+    Connect {
+        /// The link.
+        link: LinkId,
+        /// Which of its connections.
+        channel: Channel,
+        /// Where to.
+        addr: Addr,
+        /// Whose password to use.
+        auth: Auth,
+    },
+    /// Close one connection of a link. No `Disconnected` follows.
+    Disconnect {
+        /// The link.
+        link: LinkId,
+        /// Which of its connections.
+        channel: Channel,
+    },
+    /// Write a command on a link's command connection. Commands of one `poll_effect` drain on one
+    /// link leave in one write.
+    Send {
+        /// The link.
+        link: LinkId,
+        /// The machine's name for it, unique for ever.
+        id: CommandId,
+        /// The command.
+        command: Command,
+    },
+    /// Write the snapshot to disk (write, sync, rename, sync the directory); the answer is
+    /// `Persisted`. When several wait, writing only the newest is enough.
+    Persist {
+        /// Ascending.
+        id: PersistId,
+        /// All that must survive a crash.
+        snapshot: Box<Snapshot>,
+    },
+    /// Answer a peer's `SENTINEL IS-MASTER-DOWN-BY-ADDR`.
+    Answer {
+        /// As given in [`Input::Asked`](crate::Input::Asked).
+        request: RequestId,
+        /// The three elements of the reply, or `None`: the vote could not be made durable, answer
+        /// an error.
+        opinion: Option<Opinion>,
+    },
+    /// Log it, publish it on the channel of its name, and run the notification script when it
+    /// asks for one.
+    Event(Event),
+    /// Publish on [`codis_core::topology::CHANNEL`].
+    Topology(Box<Topology>),
+    /// Queue the client-reconfig script of a master.
+    ReconfigScript(ReconfigScript),
+}
+
+/// Arguments of a client-reconfig script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReconfigScript {
+    /// The script.
+    pub path: String,
+    /// The monitored name.
+    pub master: String,
+    /// `leader` when this sentinel led the failover, else `observer`.
+    pub leader: bool,
+    /// The old master.
+    pub from: Addr,
+    /// The new one.
+    pub to: Addr,
+}
+
+/// Which credentials a connection greets with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Those of the master's `auth-user` and `auth-pass`.
+    Data {
+        /// `auth-user`.
+        user: Option<String>,
+        /// `auth-pass`.
+        pass: Option<String>,
+    },
+    /// `sentinel-user` and `sentinel-pass`, or the sentinel's own `requirepass`: the shell knows.
+    Sentinel,
+}
+
+/// A command for a link.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// `PING`.
+    Ping,
+    /// `INFO`.
+    Info,
+    /// `PUBLISH __sentinel__:hello <payload>`.
+    Publish(Hello),
+    /// `SENTINEL is-master-down-by-addr <ip> <port> <epoch> <id or *>`.
+    IsMasterDown {
+        /// The master.
+        master: Addr,
+        /// Our current epoch.
+        epoch: Epoch,
+        /// Our id when we want the vote.
+        candidate: Option<SentinelId>,
+    },
+    /// `MULTI`, `SLAVEOF host port` or `SLAVEOF NO ONE`, `CONFIG REWRITE`,
+    /// `CLIENT KILL TYPE normal`, `CLIENT KILL TYPE pubsub`, `EXEC` in one write; one reply.
+    Reconfigure {
+        /// Whom to follow; `None` to become master.
+        follow: Option<Addr>,
+    },
+    /// `SCRIPT KILL`.
+    ScriptKill,
+}
