@@ -10,6 +10,8 @@ pub mod ha;
 pub mod json;
 pub mod model;
 pub mod paths;
+pub mod resp;
+pub mod slot;
 pub mod time;
 pub mod topology;
 pub mod xauth;
