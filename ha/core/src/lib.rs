@@ -5,6 +5,7 @@
 
 pub mod addr;
 pub mod api;
+pub mod command;
 pub mod epoch;
 pub mod ha;
 pub mod json;
