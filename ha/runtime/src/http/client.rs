@@ -1,0 +1,263 @@
+//! The client side of Codis's HTTP.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::ext::ReasonPhrase;
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper_util::client::legacy::{self, connect::HttpConnector};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use codis_core::api::{RemoteError, STATUS_ERROR, STATUS_ERROR_LEGACY};
+
+use super::masked;
+
+/// The largest response body: an overview of 1024 slots and hundreds of servers is a tenth of it.
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long an unused connection is kept.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+const IDLE_PER_HOST_MAX: usize = 8;
+
+/// Why a call gave no answer, and whether the other side may have acted on it.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address or path makes no URL.
+    #[error("invalid URL `{0}`")]
+    Url(String),
+    /// No connection: nothing was sent.
+    #[error("connect to {addr}: {reason}")]
+    Connect {
+        /// The peer.
+        addr: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// No answer in time; the request may have been carried out.
+    #[error("no answer within {after:?} - {url}")]
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+        /// What was asked, without its secret.
+        url: String,
+    },
+    /// The connection broke; the request may have been carried out.
+    #[error("{reason} - {url}")]
+    Broken {
+        /// What happened.
+        reason: String,
+        /// What was asked, without its secret.
+        url: String,
+    },
+    /// The peer refused for a reason of its own.
+    #[error("[Remote Error] {0}")]
+    Remote(String),
+    /// The peer answered with another status.
+    #[error("[{code}] {reason} - {url}")]
+    Status {
+        /// The status.
+        code: u16,
+        /// Its text.
+        reason: String,
+        /// What was asked, without its secret.
+        url: String,
+    },
+    /// The answer is not what was expected.
+    #[error("unexpected answer: {reason} - {url}")]
+    Answer {
+        /// What is wrong with it.
+        reason: String,
+        /// What was asked, without its secret.
+        url: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the peer surely has not seen the request, so that asking again is safe.
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Url(_) | Self::Connect { .. })
+    }
+
+    /// Whether the call ran out of time.
+    pub const fn is_timeout(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
+/// A client that keeps connections alive. Clones share them.
+#[derive(Clone)]
+pub struct Client {
+    inner: legacy::Client<HttpConnector, Full<Bytes>>,
+    total_timeout: Duration,
+}
+
+impl Client {
+    /// A client that gives up connecting after `connect_timeout` and a whole call after
+    /// `total_timeout`.
+    pub fn new(connect_timeout: Duration, total_timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(connect_timeout));
+        connector.set_nodelay(true);
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_MAX)
+            .pool_max_idle_per_host(IDLE_PER_HOST_MAX)
+            .build(connector);
+        Self {
+            inner,
+            total_timeout,
+        }
+    }
+
+    /// The same client with another limit on a whole call.
+    #[must_use]
+    pub fn with_total_timeout(&self, total_timeout: Duration) -> Self {
+        let inner = self.inner.clone();
+        Self {
+            inner,
+            total_timeout,
+        }
+    }
+
+    /// `GET http://{addr}{path}`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, addr: &str, path: &str) -> Result<T, ClientError> {
+        self.call(Method::GET, addr, path, Bytes::new()).await
+    }
+
+    /// `PUT http://{addr}{path}` without a body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put<T: DeserializeOwned>(&self, addr: &str, path: &str) -> Result<T, ClientError> {
+        self.call(Method::PUT, addr, path, Bytes::new()).await
+    }
+
+    /// `PUT http://{addr}{path}` with a JSON body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put_json<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        addr: &str,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        let body = codis_core::json::encode(body);
+        self.call(Method::PUT, addr, path, body.into()).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        addr: &str,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let url = format!("http://{addr}{path}");
+        let shown = masked(&url);
+        let request = Request::builder()
+            .method(method)
+            .uri(&url)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|_| ClientError::Url(shown.clone()))?;
+        let exchange = async {
+            let response = self
+                .inner
+                .request(request)
+                .await
+                .map_err(|error| failed(&error, addr, &shown))?;
+            read(response, &shown).await
+        };
+        let after = self.total_timeout;
+        let answer = tokio::time::timeout(after, exchange).await;
+        let (status, reason, body) = answer.map_err(|_| ClientError::Timeout {
+            after,
+            url: shown.clone(),
+        })??;
+        decode(status, reason, &body, shown)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("total_timeout", &self.total_timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn read(
+    response: Response<Incoming>,
+    url: &str,
+) -> Result<(StatusCode, String, Bytes), ClientError> {
+    let (head, body) = response.into_parts();
+    let reason = match (
+        head.status.canonical_reason(),
+        head.extensions.get::<ReasonPhrase>(),
+    ) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, Some(reason)) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        (None, None) => String::new(),
+    };
+    let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
+    let body = body.map_err(|error| {
+        let url = url.to_owned();
+        if error.is::<LengthLimitError>() {
+            let reason = format!("more than {RESPONSE_BYTES_MAX} bytes");
+            return ClientError::Answer { reason, url };
+        }
+        ClientError::Broken {
+            reason: chain(&*error),
+            url,
+        }
+    })?;
+    Ok((head.status, reason, body.to_bytes()))
+}
+
+fn decode<T: DeserializeOwned>(
+    status: StatusCode,
+    reason: String,
+    body: &[u8],
+    url: String,
+) -> Result<T, ClientError> {
+    let bad = |reason: String, url| Err(ClientError::Answer { reason, url });
+    match status.as_u16() {
+        200 => codis_core::json::decode(body).or_else(|error| bad(error.to_string(), url)),
+        STATUS_ERROR | STATUS_ERROR_LEGACY if body.is_empty() => {
+            Err(ClientError::Remote("remote error is empty".to_owned()))
+        }
+        STATUS_ERROR | STATUS_ERROR_LEGACY => match codis_core::json::decode::<RemoteError>(body) {
+            Ok(error) => Err(ClientError::Remote(error.cause)),
+            Err(error) => bad(error.to_string(), url),
+        },
+        code => Err(ClientError::Status { code, reason, url }),
+    }
+}
+
+fn failed(error: &legacy::Error, addr: &str, url: &str) -> ClientError {
+    let reason = chain(error);
+    if error.is_connect() {
+        let addr = addr.to_owned();
+        return ClientError::Connect { addr, reason };
+    }
+    ClientError::Broken {
+        reason,
+        url: url.to_owned(),
+    }
+}
+
+/// The innermost text says what the system said; the outer ones only name layers.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
