@@ -5,6 +5,7 @@
 
 pub mod addr;
 pub mod api;
+pub mod backoff;
 pub mod command;
 pub mod epoch;
 pub mod ha;
@@ -12,7 +13,9 @@ pub mod json;
 pub mod model;
 pub mod paths;
 pub mod resp;
+pub mod rng;
 pub mod slot;
 pub mod time;
 pub mod topology;
+pub mod units;
 pub mod xauth;
