@@ -8,6 +8,8 @@ pub mod api;
 pub mod backoff;
 pub mod command;
 pub mod epoch;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod ha;
 pub mod json;
 pub mod model;

@@ -140,6 +140,12 @@ impl Value {
     }
 }
 
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
 /// An array whose elements are being read.
 struct Open {
     elements: Vec<Value>,
