@@ -1,1 +1,16 @@
 //! Brings up a cluster of real processes, breaks it, checks what it promised.
+
+pub mod checker;
+pub mod cluster;
+pub mod conf;
+pub mod control;
+pub mod events;
+pub mod layout;
+pub mod plans;
+pub mod ports;
+pub mod preflight;
+pub mod process;
+pub mod query;
+pub mod talk;
+mod unsafe_spawn;
+pub mod workload;

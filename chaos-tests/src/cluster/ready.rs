@@ -1,0 +1,20 @@
+//! When a freshly started process can be talked to.
+
+use std::time::Duration;
+
+use crate::control::Control;
+use crate::layout::{Member, Role};
+use crate::query;
+
+/// How long all processes together may take; a server may have data to load.
+pub const READY_MAX: Duration = Duration::from_secs(60);
+
+/// Asks `member` whether it is up.
+pub async fn check(control: &Control, member: &Member) -> anyhow::Result<()> {
+    match member.role {
+        Role::Redis { .. } | Role::Sentinel => query::pings(&member.addr).await?,
+        Role::Proxy => drop(control.proxy_model(&member.admin).await?),
+        Role::Dashboard => control.xping().await?,
+    }
+    Ok(())
+}
