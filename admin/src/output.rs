@@ -1,0 +1,66 @@
+//! What goes to stdout: JSON in the form of Codis, and aligned status lines.
+
+use std::io::Write;
+
+use codis_core::json;
+use serde::Serialize;
+
+/// Prints a value as JSON.
+///
+/// # Errors
+/// Nobody reads stdout any more.
+pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
+    let mut text = json::encode(value);
+    text.push(b'\n');
+    print(&text)
+}
+
+/// Prints bytes.
+///
+/// # Errors
+/// Nobody reads stdout any more.
+pub fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()?;
+    Ok(())
+}
+
+/// Lines of cells, each column as wide as its widest cell, without trailing blanks.
+pub fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width_of = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| width_of(column).unwrap_or(0))
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
+        text.push_str(cells.join(" ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [
+            vec!["a".to_owned(), "b".to_owned()],
+            vec!["long".to_owned(), String::new()],
+        ];
+        assert_eq!(aligned(&rows), "a    b\nlong\n");
+    }
+}

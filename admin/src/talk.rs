@@ -1,0 +1,68 @@
+//! HTTP calls that say on stderr what they do when asked to.
+
+use codis_runtime::http::{Client, ClientError};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A client, and whether it tells.
+pub struct Talk {
+    client: Client,
+    verbose: bool,
+}
+
+impl Talk {
+    /// Calls through `client`; `verbose` tells of each on stderr.
+    pub const fn new(client: Client, verbose: bool) -> Self {
+        Self { client, verbose }
+    }
+
+    /// Calls GET.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, addr: &str, path: &str) -> Result<T, ClientError> {
+        self.tell("GET", addr, path, self.client.get(addr, path).await)
+    }
+
+    /// Calls PUT without a body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put<T: DeserializeOwned>(&self, addr: &str, path: &str) -> Result<T, ClientError> {
+        self.tell("PUT", addr, path, self.client.put(addr, path).await)
+    }
+
+    /// Calls PUT with a JSON body.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put_json<B: Serialize + ?Sized + Sync, T: DeserializeOwned>(
+        &self,
+        addr: &str,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.tell(
+            "PUT",
+            addr,
+            path,
+            self.client.put_json(addr, path, body).await,
+        )
+    }
+
+    fn tell<T>(
+        &self,
+        method: &str,
+        addr: &str,
+        path: &str,
+        outcome: Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        if self.verbose {
+            let ending = outcome
+                .as_ref()
+                .map_or_else(ToString::to_string, |_| "ok".to_owned());
+            eprintln!("{method} http://{addr}{path}: {ending}");
+        }
+        outcome
+    }
+}
