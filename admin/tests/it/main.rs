@@ -2,6 +2,7 @@
 //! listens. What needs a cluster is tested with the cluster.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
+
 use std::process::{Command, Output};
 
 use codis_core::model::{Group, GroupServer, Topom};
