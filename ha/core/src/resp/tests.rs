@@ -46,7 +46,7 @@ fn bytes_behind_a_request_are_left_alone() {
     scanner.reset();
     assert_eq!(scanner.scan(&two[6..]), Ok(Some(two.len() - 6)));
     assert!(!scanner.is_inline());
-    assert_eq!(scanner.args(), [8..12]);
+    assert_eq!(scanner.args().first(), Some(&(8..12)));
 }
 
 #[test]
