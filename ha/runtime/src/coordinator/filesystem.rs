@@ -32,6 +32,8 @@ use tree::Tree;
 
 /// How long an operation waits for another process to leave the store.
 pub const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long an operation waits for those before it in its own process.
+const TURN_WAIT_MAX: Duration = Duration::from_secs(60);
 /// How long a destructor waits for it: it may run on a thread that others need.
 const ABANDON_WAIT_MAX: Duration = Duration::from_millis(500);
 
@@ -71,9 +73,9 @@ impl FileSystem {
         &self,
         operation: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = tokio::time::timeout(BUSY_WAIT_MAX, self.turn.clone().lock_owned()).await;
+        let turn = tokio::time::timeout(TURN_WAIT_MAX, self.turn.clone().lock_owned()).await;
         let Ok(turn) = turn else {
-            return Err(self.tree.busy(BUSY_WAIT_MAX));
+            return Err(self.tree.busy(TURN_WAIT_MAX));
         };
         let tree = self.tree.clone();
         blocking(move || {

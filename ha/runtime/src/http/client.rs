@@ -1,4 +1,7 @@
 //! The client side of Codis's HTTP.
+//!
+//! The legacy error status 1500 is not understood: a status line has three digits, and neither this
+//! client nor the originals can read another one. Such an answer is [`ClientError::Broken`].
 
 use std::fmt;
 use std::time::Duration;
@@ -12,7 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use codis_core::api::{RemoteError, STATUS_ERROR, STATUS_ERROR_LEGACY};
+use codis_core::api::{RemoteError, STATUS_ERROR};
 
 use super::masked;
 
@@ -230,10 +233,10 @@ fn decode<T: DeserializeOwned>(
     let bad = |reason: String, url| Err(ClientError::Answer { reason, url });
     match status.as_u16() {
         200 => codis_core::json::decode(body).or_else(|error| bad(error.to_string(), url)),
-        STATUS_ERROR | STATUS_ERROR_LEGACY if body.is_empty() => {
+        STATUS_ERROR if body.is_empty() => {
             Err(ClientError::Remote("remote error is empty".to_owned()))
         }
-        STATUS_ERROR | STATUS_ERROR_LEGACY => match codis_core::json::decode::<RemoteError>(body) {
+        STATUS_ERROR => match codis_core::json::decode::<RemoteError>(body) {
             Ok(error) => Err(ClientError::Remote(error.cause)),
             Err(error) => bad(error.to_string(), url),
         },

@@ -1,5 +1,7 @@
 //! Replies and bodies in the form of Codis.
 
+use std::time::Duration;
+
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +12,8 @@ use serde::de::DeserializeOwned;
 
 use codis_core::api::{RemoteError, STATUS_ERROR};
 
+/// How long a body may take to arrive.
+const BODY_MAX: Duration = Duration::from_secs(60);
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const REASON: ReasonPhrase = ReasonPhrase::from_static(b"status code 800");
 
@@ -72,8 +76,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let body = Bytes::from_request(request, state)
+        let body = tokio::time::timeout(BODY_MAX, Bytes::from_request(request, state))
             .await
+            .map_err(|_| ApiError::new(format!("read body: not complete after {BODY_MAX:?}")))?
             .map_err(|rejection| ApiError::new(format!("read body: {}", rejection.body_text())))?;
         codis_core::json::decode(&body)
             .map(Self)

@@ -11,6 +11,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::oslock::OsLock;
 use super::{Error, io_error, path, sync_dir};
 
+/// No write takes that long, so an older staged file has no writer any more.
+const STAGED_AGE_MAX: Duration = Duration::from_secs(3600);
+
 /// The directories of one store.
 #[derive(Debug)]
 pub struct Tree {
@@ -33,7 +36,19 @@ impl Tree {
         for dir in [&tree.data, &tree.temp, &tree.locks] {
             fs::create_dir_all(dir).map_err(io_error("make directory", dir))?;
         }
+        tree.sweep();
         Ok(tree)
+    }
+
+    /// Removes what dead writers left in `temp`; failing to is no reason not to open the store.
+    fn sweep(&self) {
+        for entry in fs::read_dir(&self.temp).into_iter().flatten().flatten() {
+            let modified = entry.metadata().and_then(|found| found.modified());
+            let age = modified.ok().and_then(|at| at.elapsed().ok());
+            if age.is_some_and(|age| age > STAGED_AGE_MAX) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// Keeps every other process out until the result is dropped.

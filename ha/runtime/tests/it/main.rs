@@ -1,0 +1,13 @@
+//! What `codis-runtime` does with real files, sockets, signals and processes.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+mod child;
+mod config;
+mod coordinator_contract;
+mod coordinator_files;
+mod host;
+mod http_client;
+mod http_server;
+mod processes;
+mod support;
