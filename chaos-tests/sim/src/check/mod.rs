@@ -1,0 +1,58 @@
+//! What must hold: [`safety`] after every step, [`liveness`] once the faults have stopped.
+
+pub mod liveness;
+pub mod safety;
+
+use std::fmt;
+
+use crate::moment::Moment;
+
+pub use safety::Safety;
+
+/// What was broken.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rule {
+    /// One leader for each (master, epoch).
+    OneLeader,
+    /// A leader has the votes of a majority and of the quorum.
+    Majority,
+    /// One vote for each (sentinel, master, epoch), across crashes.
+    OneVote,
+    /// A vote is on disk before it is sent or counted.
+    DurableVote,
+    /// Epochs never fall.
+    EpochFell,
+    /// A config epoch names one address.
+    OneAddress,
+    /// One server is promoted for each (master, epoch), by the leader.
+    OnePromotion,
+    /// A failover starts only when the quorum sees the master down.
+    Quorum,
+    /// An order makes sense: a server never follows itself or another group.
+    Order,
+    /// The contract between machine and shell.
+    Contract,
+    /// The machine panicked.
+    Panic,
+    /// Once the faults stop, all agree in time.
+    Liveness,
+    /// When nothing else is wrong, failover is fast.
+    Slow,
+}
+
+/// A broken rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// When.
+    pub at: Moment,
+    /// Which.
+    pub rule: Rule,
+    /// How.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {}: {}", self.rule, self.at, self.text)
+    }
+}

@@ -1,0 +1,429 @@
+//! What must hold after every step, whatever happens.
+//!
+//! The checker watches from outside: it sees every effect that a sentinel's shell carries out, every
+//! reply that reaches a machine, and what each disk has confirmed. It keeps votes, leaders,
+//! promotions and addresses by epoch for the whole run, across all crashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::topology::Topology;
+use codis_sentinel_proto::event::Event;
+use codis_sentinel_proto::ids::{CommandId, SentinelId};
+use codis_sentinel_proto::persist::Snapshot;
+use codis_sentinel_proto::{Command, Effect, Machine, Opinion, Reply};
+
+use super::{Rule, Violation};
+use crate::moment::Moment;
+use crate::net::Host;
+use crate::plan::Plan;
+
+/// A peer's opinion counts for 5 s on the slowest clock; this leaves room for timers.
+const OPINION_KEPT: Duration = Duration::from_millis(5_600);
+
+/// A group by index, and an epoch of it.
+type Term = (usize, Epoch);
+
+/// The observer.
+#[derive(Debug)]
+pub struct Safety {
+    /// The first rule that was broken.
+    pub violation: Option<Violation>,
+    /// Packets sent.
+    pub messages: u64,
+    names: Vec<String>,
+    needed: Vec<usize>,
+    quorums: Vec<usize>,
+    groups: BTreeMap<Addr, usize>,
+    ids: BTreeMap<SentinelId, usize>,
+    votes: BTreeMap<(usize, Term), usize>,
+    leaders: BTreeMap<Term, usize>,
+    addresses: BTreeMap<Term, Addr>,
+    promotions: BTreeMap<Term, (usize, Addr)>,
+    attempts: u64,
+    watched: Vec<Watched>,
+}
+
+/// What the observer knows of one process.
+#[derive(Debug, Default)]
+struct Watched {
+    current_epoch: Epoch,
+    config_epochs: BTreeMap<usize, Epoch>,
+    /// The epoch of the failover that it leads or wants to lead.
+    attempt: BTreeMap<usize, Epoch>,
+    last_new_epoch: Epoch,
+    /// Groups whose next or present failover an operator ordered.
+    forced: BTreeSet<usize>,
+    down: BTreeMap<usize, String>,
+    questions: BTreeMap<CommandId, (Host, Addr)>,
+    opinions: BTreeMap<(Host, Addr), (Moment, bool)>,
+}
+
+impl Safety {
+    /// An observer of the clusters of a plan.
+    pub fn new(plan: &Plan) -> Self {
+        let majority = plan.sentinels / 2 + 1;
+        Self {
+            violation: None,
+            messages: 0,
+            names: plan.groups.iter().map(|group| group.name.clone()).collect(),
+            needed: plan
+                .groups
+                .iter()
+                .map(|g| majority.max(g.quorum as usize))
+                .collect(),
+            quorums: plan
+                .groups
+                .iter()
+                .map(|group| group.quorum as usize)
+                .collect(),
+            groups: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            votes: BTreeMap::new(),
+            leaders: BTreeMap::new(),
+            addresses: BTreeMap::new(),
+            promotions: BTreeMap::new(),
+            attempts: 0,
+            watched: (0..plan.sentinels).map(|_| Watched::default()).collect(),
+        }
+    }
+
+    /// Learns a server.
+    pub fn learn_server(&mut self, addr: &Addr, group: usize) {
+        self.groups.insert(addr.clone(), group);
+    }
+
+    /// Learns a sentinel.
+    pub fn learn_sentinel(&mut self, id: &SentinelId, who: usize) {
+        self.ids.insert(id.clone(), who);
+    }
+
+    /// Keeps the first violation.
+    pub fn fail(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Promotions that were seen.
+    pub fn failovers(&self) -> u64 {
+        self.promotions.len() as u64
+    }
+
+    /// Failovers that were tried.
+    pub const fn elections(&self) -> u64 {
+        self.attempts
+    }
+
+    fn broken(&mut self, at: Moment, rule: Rule, text: String) {
+        self.fail(Violation { at, rule, text });
+    }
+
+    fn group_named(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    /// A sentinel starts from what its disk confirmed.
+    pub fn on_start(&mut self, _at: Moment, who: usize, snapshot: &Snapshot) {
+        let mut watched = Watched {
+            current_epoch: snapshot.current_epoch,
+            ..Watched::default()
+        };
+        for (name, master) in &snapshot.masters {
+            if let Some(group) = self.group_named(name) {
+                watched.config_epochs.insert(group, master.config_epoch);
+            }
+        }
+        self.watched[who] = watched;
+    }
+
+    /// An operator forces a failover.
+    pub fn on_forced(&mut self, who: usize, group: usize) {
+        self.watched[who].forced.insert(group);
+    }
+
+    /// The machine has handled something, and its effects are carried out.
+    pub fn after_step(&mut self, at: Moment, who: usize, machine: &Machine) {
+        let (held, now) = (self.watched[who].current_epoch, machine.current_epoch());
+        if now < held {
+            self.broken(
+                at,
+                Rule::EpochFell,
+                format!("s{}: {held} then {now}", who + 1),
+            );
+        }
+        self.watched[who].current_epoch = now;
+    }
+
+    /// A sentinel asks a peer about a master.
+    pub fn on_question(&mut self, who: usize, peer: Host, command: CommandId, master: &Addr) {
+        self.watched[who]
+            .questions
+            .insert(command, (peer, master.clone()));
+    }
+
+    /// A reply reaches a machine.
+    pub fn on_reply(&mut self, who: usize, command: CommandId, reply: &Reply, at: Moment) {
+        if let Reply::MasterDown(Some(opinion)) = reply {
+            let watched = &mut self.watched[who];
+            if let Some((peer, master)) = watched.questions.get(&command).cloned() {
+                watched.opinions.insert((peer, master), (at, opinion.down));
+            }
+        }
+    }
+
+    /// A peer asks a sentinel about a master: it only does when it sees it down itself, or wants a
+    /// vote for a failover that an operator ordered.
+    pub fn on_asked(&mut self, who: usize, peer: Host, master: &Addr, at: Moment) {
+        let group = self.groups.get(master);
+        if group.is_none_or(|group| self.watched[peer].forced.contains(group)) {
+            return;
+        }
+        self.watched[who]
+            .opinions
+            .insert((peer, master.clone()), (at, true));
+    }
+
+    /// A sentinel answers a peer.
+    pub fn on_answer(
+        &mut self,
+        at: Moment,
+        who: usize,
+        master: &Addr,
+        opinion: &Opinion,
+        confirmed: &Snapshot,
+    ) {
+        let (Some(leader), Some(group)) = (&opinion.leader, self.groups.get(master).copied())
+        else {
+            return;
+        };
+        let Some(leader) = self.ids.get(leader).copied() else {
+            let text = format!("s{} voted for {leader}, who is nobody", who + 1);
+            return self.broken(at, Rule::OneVote, text);
+        };
+        let term = (group, opinion.leader_epoch);
+        self.record_vote(at, who, term, leader);
+        self.require_durable(at, who, term, confirmed);
+    }
+
+    fn record_vote(&mut self, at: Moment, who: usize, term: Term, leader: usize) {
+        let first = *self.votes.entry((who, term)).or_insert(leader);
+        if first != leader {
+            let (name, epoch) = (&self.names[term.0], term.1);
+            let text = format!(
+                "s{} voted for s{} and then for s{} in {name} epoch {epoch}",
+                who + 1,
+                first + 1,
+                leader + 1
+            );
+            self.broken(at, Rule::OneVote, text);
+        }
+    }
+
+    fn require_durable(&mut self, at: Moment, who: usize, term: Term, confirmed: &Snapshot) {
+        let name = &self.names[term.0];
+        let durable = confirmed
+            .masters
+            .get(name)
+            .map(|master| master.leader_epoch);
+        if durable.is_none_or(|epoch| epoch < term.1) {
+            let text = format!(
+                "s{}: vote of epoch {} for {name}, the disk has {durable:?}",
+                who + 1,
+                term.1
+            );
+            self.broken(at, Rule::DurableVote, text);
+        }
+    }
+
+    /// Any effect, before it is carried out.
+    pub fn on_effect(&mut self, at: Moment, who: usize, effect: &Effect) {
+        match effect {
+            Effect::Send {
+                command: Command::Publish(hello),
+                ..
+            } => {
+                let epoch = hello.config_epoch;
+                self.on_address(at, who, &hello.master_name, epoch, &hello.master);
+            }
+            Effect::Persist { snapshot, .. } => {
+                for (name, master) in &snapshot.masters {
+                    self.on_address(at, who, name, master.config_epoch, &master.addr);
+                }
+            }
+            Effect::Topology(topology) => self.on_topology(at, who, topology),
+            Effect::Send { .. }
+            | Effect::Connect { .. }
+            | Effect::Disconnect { .. }
+            | Effect::Answer { .. }
+            | Effect::Event(_)
+            | Effect::ReconfigScript(_) => {}
+        }
+    }
+
+    fn on_topology(&mut self, at: Moment, who: usize, topology: &Topology) {
+        self.on_address(at, who, &topology.name, topology.epoch, &topology.master);
+    }
+
+    /// A sentinel says or stores that a master has an address at an epoch.
+    fn on_address(&mut self, at: Moment, who: usize, name: &str, epoch: Epoch, addr: &Addr) {
+        let Some(group) = self.group_named(name) else {
+            return;
+        };
+        let known = self
+            .addresses
+            .entry((group, epoch))
+            .or_insert_with(|| addr.clone());
+        if known != addr {
+            let text = format!("s{}: {name} epoch {epoch} is {addr}, was {known}", who + 1);
+            return self.broken(at, Rule::OneAddress, text);
+        }
+        let held = self.watched[who].config_epochs.entry(group).or_default();
+        if epoch < *held {
+            let text = format!("s{}: {name} config epoch {held} then {epoch}", who + 1);
+            return self.broken(at, Rule::EpochFell, text);
+        }
+        *held = epoch;
+    }
+
+    /// A sentinel orders a server to follow another, or nobody.
+    pub fn on_order(&mut self, at: Moment, who: usize, target: &Addr, follow: Option<&Addr>) {
+        let Some(group) = self.groups.get(target).copied() else {
+            let text = format!("s{} reconfigures {target}, which is no server", who + 1);
+            return self.broken(at, Rule::Order, text);
+        };
+        if let Some(master) = follow {
+            if master == target || self.groups.get(master) != Some(&group) {
+                let text = format!("s{} makes {target} follow {master}", who + 1);
+                self.broken(at, Rule::Order, text);
+            }
+            return;
+        }
+        let Some(epoch) = self.watched[who].attempt.get(&group).copied() else {
+            let text = format!("s{} promotes {target} outside of a failover", who + 1);
+            return self.broken(at, Rule::OnePromotion, text);
+        };
+        let term = (group, epoch);
+        if self.leaders.get(&term) != Some(&who) {
+            let text = format!(
+                "s{} promotes {target} at {epoch} without being elected",
+                who + 1
+            );
+            return self.broken(at, Rule::OnePromotion, text);
+        }
+        let first = self
+            .promotions
+            .entry(term)
+            .or_insert_with(|| (who, target.clone()));
+        if *first != (who, target.clone()) {
+            let text = format!("s{} promotes {target} at {epoch}, after {first:?}", who + 1);
+            self.broken(at, Rule::OnePromotion, text);
+        }
+    }
+
+    /// A sentinel says what it does.
+    pub fn on_event(&mut self, at: Moment, who: usize, event: &Event, confirmed: &Snapshot) {
+        let mut words = event.payload.split(' ');
+        if event.name == "+new-epoch" {
+            let epoch = words
+                .next()
+                .and_then(|word| word.parse().ok())
+                .unwrap_or_default();
+            self.watched[who].last_new_epoch = Epoch(epoch);
+            return;
+        }
+        if event.name == "+switch-master" {
+            if let Some(group) = words.next().and_then(|name| self.group_named(name)) {
+                self.watched[who].down.remove(&group);
+            }
+            return;
+        }
+        if words.next() != Some("master") {
+            return;
+        }
+        let Some(group) = words.next().and_then(|name| self.group_named(name)) else {
+            return;
+        };
+        let (host, port) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
+        let watched = &mut self.watched[who];
+        match event.name {
+            "+sdown" => {
+                watched.down.insert(group, format!("{host}:{port}"));
+            }
+            "-sdown" => {
+                watched.down.remove(&group);
+            }
+            "+try-failover" => self.on_try(at, who, group, &format!("{host}:{port}")),
+            "+elected-leader" => self.on_elected(at, who, group, confirmed),
+            "-failover-abort-not-elected"
+            | "-failover-abort-no-good-slave"
+            | "-failover-abort-slave-timeout"
+            | "+failover-end" => {
+                watched.forced.remove(&group);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_try(&mut self, at: Moment, who: usize, group: usize, addr: &str) {
+        self.attempts += 1;
+        let watched = &mut self.watched[who];
+        watched.attempt.insert(group, watched.last_new_epoch);
+        if watched.forced.contains(&group) {
+            return;
+        }
+        let agree = watched
+            .opinions
+            .iter()
+            .filter(|((_, master), (heard, down))| {
+                *down && at.since(*heard) <= OPINION_KEPT && master.to_string() == addr
+            });
+        let votes =
+            agree.count() + usize::from(watched.down.get(&group).is_some_and(|d| d == addr));
+        if !watched.down.contains_key(&group) || votes < self.quorums[group] {
+            let text = format!(
+                "s{} starts a failover of {} ({addr}) with {votes} of {} opinions, itself: {:?}",
+                who + 1,
+                self.names[group],
+                self.quorums[group],
+                self.watched[who].down.get(&group),
+            );
+            self.broken(at, Rule::Quorum, text);
+        }
+    }
+
+    fn on_elected(&mut self, at: Moment, who: usize, group: usize, confirmed: &Snapshot) {
+        let name = self.names[group].clone();
+        let Some(epoch) = self.watched[who].attempt.get(&group).copied() else {
+            let text = format!("s{} is elected for {name} without having tried", who + 1);
+            return self.broken(at, Rule::Majority, text);
+        };
+        let term = (group, epoch);
+        let first = *self.leaders.entry(term).or_insert(who);
+        if first != who {
+            let text = format!("s{} and s{} lead {name} epoch {epoch}", first + 1, who + 1);
+            return self.broken(at, Rule::OneLeader, text);
+        }
+        let given = self
+            .votes
+            .iter()
+            .filter(|((voter, voted), leader)| *voter != who && *voted == term && **leader == who);
+        let (peers, needed) = (given.count(), self.needed[group]);
+        if peers >= needed {
+            return;
+        }
+        if peers + 1 < needed {
+            let text = format!(
+                "s{} leads {name} epoch {epoch} with {} votes",
+                who + 1,
+                peers + 1
+            );
+            return self.broken(at, Rule::Majority, text);
+        }
+        self.record_vote(at, who, term, who);
+        self.require_durable(at, who, term, confirmed);
+    }
+}

@@ -1,0 +1,182 @@
+//! `sim`: runs seeds of the simulator and replays one.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use clap::{Parser, Subcommand};
+use codis_sim::outcome::{Outcome, Stats};
+use codis_sim::profile::Profile;
+use codis_sim::runner;
+use codis_sim::world::Sabotage;
+use comfy_table::Table;
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Failing seeds that are listed one by one.
+const LISTED_MAX: usize = 20;
+
+/// Simulates sentinels, servers and the network between them in virtual time.
+#[derive(Parser)]
+#[command(name = "sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs many seeds; exit code 1 when one of them breaks a rule.
+    Run {
+        /// How many.
+        #[arg(long, default_value_t = 1_000)]
+        seeds: u64,
+        /// The first one.
+        #[arg(long, default_value_t = 0)]
+        start: u64,
+        /// One of calm, crash, partition, disk, freeze, lossy, operator, everything; without it
+        /// the seed decides.
+        #[arg(long)]
+        profile: Option<Profile>,
+        /// Threads; all cores when absent.
+        #[arg(long)]
+        jobs: Option<usize>,
+    },
+    /// Runs one seed and prints all that happens.
+    Replay {
+        /// The seed.
+        seed: u64,
+        /// The profile; without it the seed decides.
+        #[arg(long)]
+        profile: Option<Profile>,
+    },
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Verb::Run {
+            seeds,
+            start,
+            profile,
+            jobs,
+        } => {
+            let cores = || thread::available_parallelism().map_or(1, usize::from);
+            run(start, seeds, profile, jobs.unwrap_or_else(cores))
+        }
+        Verb::Replay { seed, profile } => replay(seed, profile),
+    }
+}
+
+fn replay(seed: u64, profile: Option<Profile>) -> ExitCode {
+    let profile = profile.unwrap_or_else(|| Profile::of_seed(seed));
+    let sink = io::BufWriter::new(io::stdout());
+    let outcome = runner::run_with(seed, profile, Sabotage::None, Some(Box::new(sink)));
+    eprintln!(
+        "seed {seed} profile {profile} digest {:016x}",
+        outcome.digest
+    );
+    match outcome.violation {
+        None => ExitCode::SUCCESS,
+        Some(violation) => {
+            eprintln!("{violation}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(start: u64, seeds: u64, profile: Option<Profile>, jobs: usize) -> ExitCode {
+    let bar = progress(seeds);
+    let mut sums: Vec<(Profile, u64, Stats)> = Vec::new();
+    let mut failed: Vec<Outcome> = Vec::new();
+    // A panic of a machine is a result; its text is in the outcome.
+    std::panic::set_hook(Box::new(|_| {}));
+    runner::run_many(start, seeds, profile, jobs, |outcome| {
+        bar.inc(1);
+        match sums
+            .iter_mut()
+            .find(|(profile, _, _)| *profile == outcome.profile)
+        {
+            Some((_, runs, stats)) => {
+                *runs += 1;
+                stats.add(&outcome.stats);
+            }
+            None => sums.push((outcome.profile, 1, outcome.stats.clone())),
+        }
+        if outcome.violation.is_some() {
+            bar.set_message(format!("{} failed", failed.len() + 1));
+            failed.push(outcome);
+        }
+    });
+    bar.finish_and_clear();
+    sums.sort_by_key(|(profile, _, _)| *profile);
+    failed.sort_by_key(|outcome| outcome.seed);
+    let told = tell(&sums, &failed);
+    if told.is_ok() && failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn progress(seeds: u64) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {eta} left {msg}");
+    ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header([
+        "profile",
+        "runs",
+        "failed",
+        "faults",
+        "crashes",
+        "elections",
+        "promotions",
+        "messages",
+        "failover max",
+        "settle max",
+    ]);
+    for (profile, runs, stats) in sums {
+        let failures = failed
+            .iter()
+            .filter(|outcome| outcome.profile == *profile)
+            .count();
+        table.add_row([
+            profile.to_string(),
+            runs.to_string(),
+            failures.to_string(),
+            stats.faults.to_string(),
+            stats.crashes.to_string(),
+            stats.elections.to_string(),
+            stats.failovers.to_string(),
+            stats.messages.to_string(),
+            format!("{} ms", stats.failover_max.as_millis()),
+            format!("{} ms", stats.settle_max.as_millis()),
+        ]);
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{table}")?;
+    for outcome in failed.iter().take(LISTED_MAX) {
+        let Some(violation) = &outcome.violation else {
+            continue;
+        };
+        writeln!(
+            out,
+            "FAILED seed {} profile {}: {violation}",
+            outcome.seed, outcome.profile
+        )?;
+        writeln!(
+            out,
+            "  cargo run -p codis-sim --bin sim -- replay {} --profile {}",
+            outcome.seed, outcome.profile
+        )?;
+    }
+    if failed.len() > LISTED_MAX {
+        writeln!(out, "... and {} more", failed.len() - LISTED_MAX)?;
+    }
+    Ok(())
+}

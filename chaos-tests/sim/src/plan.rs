@@ -1,0 +1,174 @@
+//! What one run consists of, drawn from its seed before anything moves.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::fault::{self, Fault};
+use crate::moment::Moment;
+use crate::profile::Profile;
+use crate::rng::Rng;
+
+/// The cluster and its fate.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// The family.
+    pub profile: Profile,
+    /// How many sentinels.
+    pub sentinels: usize,
+    /// The monitored masters.
+    pub groups: Vec<Group>,
+    /// `down-after-milliseconds` of all groups.
+    pub down_after: Duration,
+    /// `failover-timeout` of all groups.
+    pub failover_timeout: Duration,
+    /// `parallel-syncs` of all groups.
+    pub parallel_syncs: u32,
+    /// Sentinels know each other from the start instead of by hello.
+    pub acquainted: bool,
+    /// One-way delay of a message in microseconds.
+    pub delay: Range<u64>,
+    /// How long a write to disk takes, in microseconds.
+    pub disk: Range<u64>,
+    /// How long the shell waits for a connection.
+    pub connect_timeout: Duration,
+    /// Clocks run fast or slow by up to this many millionths.
+    pub drift_ppm: u64,
+    /// What goes wrong when.
+    pub faults: Vec<(Moment, Fault)>,
+    /// When everything is made whole.
+    pub heal_at: Moment,
+    /// How the master of each group is lost after that.
+    pub last_blow: Blow,
+}
+
+/// A monitored master and its replicas.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The monitored name.
+    pub name: String,
+    /// Its servers, the first one master.
+    pub nodes: usize,
+    /// Votes that make O_DOWN.
+    pub quorum: u32,
+}
+
+/// How a process is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blow {
+    /// `kill -9`: its kernel closes the connections and refuses new ones.
+    Kill,
+    /// The power goes: silence.
+    PowerOff,
+    /// `SIGSTOP`: connections stay, nobody answers.
+    Freeze,
+}
+
+/// Time for discovery before the first fault.
+const WARM_UP: Duration = Duration::from_secs(4);
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn draw(seed: u64, profile: Profile) -> Self {
+        let mut rng = Rng::new(seed ^ (profile as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let calm = profile == Profile::Calm;
+        let sentinels = if rng.chance(350) { 5 } else { 3 };
+        let groups = Self::draw_groups(&mut rng, profile, sentinels);
+        let acquainted = groups
+            .iter()
+            .any(|group| !is_majority(group.quorum, sentinels))
+            || rng.chance(300);
+        let down_after = Duration::from_millis([300, 500, 1000, 1000, 2000][rng.index(5)]);
+        let failover_timeout = Duration::from_millis(rng.within(3_000..12_000));
+        let slow_net = !calm && rng.chance(200);
+        let delay = if slow_net { 500..15_000 } else { 50..600 };
+        let disk = if !calm && rng.chance(300) {
+            1_000..60_000
+        } else {
+            300..4_000
+        };
+        let drift_ppm = match profile {
+            Profile::Everything => 50_000,
+            Profile::Calm => 0,
+            Profile::Crash
+            | Profile::Partition
+            | Profile::Disk
+            | Profile::Freeze
+            | Profile::Lossy
+            | Profile::Operator => 200,
+        };
+        let span = if calm {
+            Duration::ZERO
+        } else {
+            rng.millis(8_000..25_000)
+        };
+        let mut plan = Self {
+            seed,
+            profile,
+            sentinels,
+            groups,
+            down_after,
+            failover_timeout,
+            parallel_syncs: rng.within(1..3) as u32,
+            acquainted,
+            delay,
+            disk,
+            connect_timeout: rng.millis(300..2_000),
+            drift_ppm,
+            faults: Vec::new(),
+            heal_at: Moment::default() + WARM_UP + span,
+            last_blow: [Blow::Kill, Blow::PowerOff, Blow::Freeze][rng.index(3)],
+        };
+        plan.faults = fault::draw(&mut rng, &plan, Moment::default() + WARM_UP);
+        plan
+    }
+
+    fn draw_groups(rng: &mut Rng, profile: Profile, sentinels: usize) -> Vec<Group> {
+        let count = if rng.chance(250) { 2 } else { 1 };
+        let majority = sentinels as u64 / 2 + 1;
+        (1..=count)
+            .map(|gid| Group {
+                name: format!("demo-{gid}"),
+                nodes: rng.within(2..5) as usize,
+                quorum: match profile {
+                    // Whoever forgets its peers under a quorum below the majority may elect itself.
+                    Profile::Operator | Profile::Everything => majority as u32,
+                    _ if rng.chance(700) => majority as u32,
+                    Profile::Calm
+                    | Profile::Crash
+                    | Profile::Partition
+                    | Profile::Disk
+                    | Profile::Freeze
+                    | Profile::Lossy => rng.within(1..sentinels as u64 + 1) as u32,
+                },
+            })
+            .collect()
+    }
+
+    /// All hosts: the sentinels, then the servers group by group.
+    pub fn hosts(&self) -> usize {
+        self.sentinels + self.groups.iter().map(|group| group.nodes).sum::<usize>()
+    }
+
+    /// How long after the faults stop everybody must agree: a failed failover may have to wait
+    /// twice the failover timeout, the next one may fail again for a reason that lasted until the
+    /// faults stopped, and a replica that follows the wrong master is moved after one more.
+    pub fn settle_within(&self) -> Duration {
+        Duration::from_secs(30) + self.down_after * 4 + self.failover_timeout * 5
+    }
+
+    /// How long after the last blow a replica must be master, when nothing else is wrong.
+    pub fn failover_within(&self) -> Duration {
+        let ping = (self.down_after / 10).min(Duration::from_secs(1));
+        let silent = match self.last_blow {
+            Blow::Kill => Duration::ZERO,
+            Blow::PowerOff | Blow::Freeze => ping,
+        };
+        self.down_after + silent + Duration::from_millis(150)
+    }
+}
+
+const fn is_majority(quorum: u32, sentinels: usize) -> bool {
+    quorum as usize > sentinels / 2
+}

@@ -1,0 +1,188 @@
+//! Profiles: which faults a run meets, and how often.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A family of runs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Profile {
+    /// Nothing goes wrong but one master that dies: failover must be fast.
+    Calm,
+    /// Sentinels die between any two effects, servers die too; what was not persisted is lost.
+    Crash,
+    /// One-way and two-way partitions, slow hosts, resets, lost packets.
+    Partition,
+    /// Disks refuse and stall while sentinels and masters die.
+    Disk,
+    /// Servers are stopped and continued, sentinels stall and wake up late.
+    Freeze,
+    /// Single messages are lost, doubled and reordered: stricter than TCP.
+    Lossy,
+    /// An operator forces failovers, resets, removes and adds monitors.
+    Operator,
+    /// All of it, with clocks that drift by 5 %.
+    Everything,
+}
+
+/// The kinds of faults, as a profile weighs them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A sentinel dies.
+    CrashSentinel,
+    /// A sentinel's process stops for a while and continues.
+    StallSentinel,
+    /// A disk fails writes.
+    RefuseDisk,
+    /// A disk takes long.
+    SlowDisk,
+    /// The current master dies.
+    CrashMaster,
+    /// Some server dies.
+    CrashNode,
+    /// The current master stops for a while and continues.
+    FreezeMaster,
+    /// Some server stops for a while and continues.
+    FreezeNode,
+    /// A server answers PING with an error for a while.
+    SickNode,
+    /// A host loses all others, one way or both.
+    Isolate,
+    /// The hosts fall into two halves, one way or both.
+    Split,
+    /// Two hosts lose each other, one way or both.
+    Pair,
+    /// All that a host sends and receives takes long.
+    SlowHost,
+    /// Packets are lost: connections stall.
+    Loss,
+    /// Messages are lost, doubled, reordered.
+    Raw,
+    /// Connections break.
+    Resets,
+    /// `SENTINEL FAILOVER`.
+    ForceFailover,
+    /// `SENTINEL REMOVE`, and `SENTINEL MONITOR` some time later.
+    Readd,
+    /// `SENTINEL RESET`.
+    Reset,
+}
+
+impl Profile {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Calm,
+        Self::Crash,
+        Self::Partition,
+        Self::Disk,
+        Self::Freeze,
+        Self::Lossy,
+        Self::Operator,
+        Self::Everything,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Crash => "crash",
+            Self::Partition => "partition",
+            Self::Disk => "disk",
+            Self::Freeze => "freeze",
+            Self::Lossy => "lossy",
+            Self::Operator => "operator",
+            Self::Everything => "everything",
+        }
+    }
+
+    /// The profile of a seed for which none was named.
+    pub const fn of_seed(seed: u64) -> Self {
+        Self::ALL[(seed % Self::ALL.len() as u64) as usize]
+    }
+
+    /// How often each kind of fault is drawn, relative to the others.
+    pub const fn weights(self) -> &'static [(Kind, u32)] {
+        match self {
+            Self::Calm => &[],
+            Self::Crash => &[
+                (Kind::CrashSentinel, 6),
+                (Kind::CrashMaster, 4),
+                (Kind::CrashNode, 2),
+            ],
+            Self::Partition => &[
+                (Kind::Isolate, 4),
+                (Kind::Split, 4),
+                (Kind::Pair, 3),
+                (Kind::SlowHost, 1),
+                (Kind::Loss, 1),
+                (Kind::Resets, 1),
+                (Kind::CrashMaster, 1),
+            ],
+            Self::Disk => &[
+                (Kind::RefuseDisk, 4),
+                (Kind::SlowDisk, 3),
+                (Kind::CrashSentinel, 3),
+                (Kind::CrashMaster, 4),
+            ],
+            Self::Freeze => &[
+                (Kind::FreezeMaster, 4),
+                (Kind::FreezeNode, 3),
+                (Kind::StallSentinel, 4),
+                (Kind::SickNode, 1),
+            ],
+            Self::Lossy => &[
+                (Kind::Raw, 5),
+                (Kind::Loss, 2),
+                (Kind::Resets, 1),
+                (Kind::CrashMaster, 3),
+                (Kind::CrashSentinel, 2),
+            ],
+            Self::Operator => &[
+                (Kind::ForceFailover, 4),
+                (Kind::Readd, 3),
+                (Kind::Reset, 3),
+                (Kind::CrashMaster, 3),
+                (Kind::CrashSentinel, 2),
+                (Kind::Pair, 1),
+            ],
+            Self::Everything => &[
+                (Kind::CrashSentinel, 4),
+                (Kind::StallSentinel, 2),
+                (Kind::RefuseDisk, 2),
+                (Kind::SlowDisk, 2),
+                (Kind::CrashMaster, 4),
+                (Kind::CrashNode, 2),
+                (Kind::FreezeMaster, 2),
+                (Kind::FreezeNode, 1),
+                (Kind::SickNode, 1),
+                (Kind::Isolate, 2),
+                (Kind::Split, 2),
+                (Kind::Pair, 2),
+                (Kind::SlowHost, 1),
+                (Kind::Loss, 1),
+                (Kind::Raw, 1),
+                (Kind::Resets, 1),
+                (Kind::ForceFailover, 1),
+                (Kind::Readd, 1),
+                (Kind::Reset, 1),
+            ],
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|profile| profile.name() == text);
+        found.ok_or_else(|| {
+            let names: Vec<&str> = Self::ALL.iter().map(|profile| profile.name()).collect();
+            format!("unknown profile `{text}`: one of {}", names.join(", "))
+        })
+    }
+}

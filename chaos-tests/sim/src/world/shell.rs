@@ -1,0 +1,426 @@
+//! The shell of a sentinel: feeds its machine, obeys its effects, and dies where a fault says.
+
+use codis_core::addr::Addr;
+use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
+use codis_sentinel_proto::{Channel, Command, Effect, Input, Opinion, PingReply, Reply};
+
+use super::{Happening, Message, Request, Sabotage, World, log};
+use crate::check::Rule;
+use crate::fault::CrashPoint;
+use crate::net::{ConnId, Dir, Packet};
+use crate::plan::Blow;
+
+/// A machine that answers one input with more effects than this does not end.
+const EFFECTS_MAX: usize = 10_000;
+
+impl World {
+    /// Something reaches a sentinel's process.
+    pub(super) fn tell(&mut self, who: usize, message: Message) {
+        let process = &mut self.sentinels[who];
+        if process.machine.is_none() {
+            return;
+        }
+        if process.stalled {
+            process.inbox.push_back(message);
+            return;
+        }
+        self.process(who, message);
+    }
+
+    /// The process handles a message.
+    pub(super) fn process(&mut self, who: usize, message: Message) {
+        match message {
+            Message::Opened(id) => {
+                let local_ip = self.sentinels[who].addr.host().to_owned();
+                if let Some((link, channel)) = self.socket(who, id)
+                    && let Some(socket) = self.sentinels[who].links.get_mut(&(link, channel))
+                {
+                    socket.open = true;
+                    self.feed(
+                        who,
+                        Input::Connected {
+                            link,
+                            channel,
+                            local_ip,
+                        },
+                    );
+                }
+            }
+            Message::Lost(id, reason) => {
+                if let Some((link, channel)) = self.socket(who, id) {
+                    self.sentinels[who].links.remove(&(link, channel));
+                    self.feed(
+                        who,
+                        Input::Disconnected {
+                            link,
+                            channel,
+                            reason,
+                        },
+                    );
+                }
+            }
+            Message::Reply(id, command, reply) => {
+                if let Some((link, _)) = self.socket(who, id) {
+                    self.safety.on_reply(who, command, &reply, self.now);
+                    self.feed(
+                        who,
+                        Input::Reply {
+                            link,
+                            command,
+                            reply,
+                        },
+                    );
+                }
+            }
+            Message::PubSub(id, hello) => {
+                if let Some((link, _)) = self.socket(who, id) {
+                    self.feed(who, Input::PubSubActivity { link });
+                    if let Some(hello) = hello
+                        && self.sentinels[who].machine.is_some()
+                    {
+                        self.feed(who, Input::Hello(hello));
+                    }
+                }
+            }
+            Message::Command(id, command, body) => self.serve_peer(who, id, command, body),
+            Message::Persisted(id, ok) => self.feed(who, Input::Persisted { id, ok }),
+            Message::Wake => self.wake(who),
+        }
+    }
+
+    /// The name that the process still has for a connection.
+    fn socket(&self, who: usize, id: ConnId) -> Option<(LinkId, Channel)> {
+        let conn = self.conns.get(&id);
+        let links = &self.sentinels[who].links;
+        let key = match conn {
+            Some(conn) => (conn.link, conn.channel),
+            None => *links.iter().find(|(_, socket)| socket.conn == id)?.0,
+        };
+        (links.get(&key)?.conn == id).then_some(key)
+    }
+
+    /// A peer's command, as a sentinel answers it.
+    fn serve_peer(&mut self, who: usize, id: ConnId, command: CommandId, body: Command) {
+        let reply = match body {
+            Command::Ping => Reply::Ping(PingReply::Pong),
+            Command::Info => Reply::Info(None),
+            Command::ScriptKill => Reply::ScriptKilled,
+            Command::Reconfigure { .. } => Reply::Reconfigured(Err("ERR unknown command".into())),
+            Command::Publish(hello) => {
+                self.transmit(
+                    id,
+                    Dir::Down,
+                    Packet::Reply(command, Reply::Published(true)),
+                );
+                return self.feed(who, Input::Hello(hello));
+            }
+            Command::IsMasterDown {
+                master,
+                epoch,
+                candidate,
+            } => {
+                if self.sabotage == Sabotage::DropQuestions {
+                    let process = &mut self.sentinels[who];
+                    process.next_request += 1;
+                    let at = self.now;
+                    let request = Request {
+                        conn: id,
+                        command,
+                        master,
+                        candidate,
+                        at,
+                    };
+                    process
+                        .requests
+                        .insert(RequestId(process.next_request), request);
+                    return;
+                }
+                return self.ask(who, id, command, master, epoch, candidate);
+            }
+        };
+        self.transmit(id, Dir::Down, Packet::Reply(command, reply));
+    }
+
+    fn ask(
+        &mut self,
+        who: usize,
+        conn: ConnId,
+        command: CommandId,
+        master: Addr,
+        epoch: codis_core::epoch::Epoch,
+        candidate: Option<codis_sentinel_proto::ids::SentinelId>,
+    ) {
+        if let Some(conn) = self.conns.get(&conn) {
+            self.safety.on_asked(who, conn.client, &master, self.now);
+        }
+        let process = &mut self.sentinels[who];
+        process.next_request += 1;
+        let request = RequestId(process.next_request);
+        let waiting = Request {
+            conn,
+            command,
+            master: master.clone(),
+            candidate: candidate.clone(),
+            at: self.now,
+        };
+        process.requests.insert(request, waiting);
+        self.feed(
+            who,
+            Input::Asked {
+                request,
+                master,
+                epoch,
+                candidate,
+            },
+        );
+    }
+
+    /// One input for the machine, and all that follows from it.
+    pub(super) fn feed(&mut self, who: usize, input: Input) {
+        log!(self, "s{} <- {}", who + 1, crate::show::input(&input));
+        let process = &mut self.sentinels[who];
+        let local = process.clock.local(self.now);
+        let Some(machine) = &mut process.machine else {
+            return;
+        };
+        machine.handle_input(local, input);
+        self.after_step(who);
+    }
+
+    fn wake(&mut self, who: usize) {
+        let process = &mut self.sentinels[who];
+        let local = process.clock.local(self.now);
+        let Some(machine) = &mut process.machine else {
+            return;
+        };
+        if machine.poll_timeout().is_none_or(|due| due > local) {
+            return self.after_step(who);
+        }
+        log!(self, "s{} wakes", who + 1);
+        machine.handle_timeout(local);
+        if let Some(due) = machine.poll_timeout().filter(|due| *due <= local) {
+            let text = format!(
+                "s{}: poll_timeout {due:?} after handle_timeout {local:?}",
+                who + 1
+            );
+            self.fail(Rule::Contract, text);
+        }
+        self.after_step(who);
+    }
+
+    /// Obeys the effects, checks the machine, and asks to be woken in time.
+    pub(super) fn after_step(&mut self, who: usize) {
+        for count in 0.. {
+            let Some(machine) = &mut self.sentinels[who].machine else {
+                return;
+            };
+            let Some(effect) = machine.poll_effect() else {
+                break;
+            };
+            if count > EFFECTS_MAX {
+                return self.fail(Rule::Contract, format!("s{} never stops", who + 1));
+            }
+            let dies = self.crash_due(who, &effect);
+            if dies != Some(false) {
+                self.obey(who, effect);
+            }
+            if dies.is_some() {
+                return self.crash_as_planned(who);
+            }
+        }
+        let process = &self.sentinels[who];
+        let Some(machine) = &process.machine else {
+            return;
+        };
+        self.safety.after_step(self.now, who, machine);
+        let wanted = machine
+            .poll_timeout()
+            .map(|due| process.clock.global(due).max(self.now));
+        let Some(wanted) = wanted else { return };
+        if process.wake.is_none_or(|at| wanted < at) {
+            let late = self.shell_rng.micros(0..300);
+            self.sentinels[who].wake = Some(wanted);
+            self.queue
+                .push(wanted + late, Happening::Wake { who, wanted });
+        }
+    }
+
+    /// Whether the process dies around this effect: before it (`false`) or after it (`true`).
+    fn crash_due(&mut self, who: usize, effect: &Effect) -> Option<bool> {
+        let (point, _, _) = self.sentinels[who].crash.as_mut()?;
+        match point {
+            CrashPoint::Now => Some(false),
+            CrashPoint::Count(left) => {
+                *left = left.saturating_sub(1);
+                (*left == 0).then_some(true)
+            }
+            CrashPoint::At { mark, after } => mark.matches(effect).then_some(*after),
+        }
+    }
+
+    fn crash_as_planned(&mut self, who: usize) {
+        if let Some((_, blow, down)) = self.sentinels[who].crash.take() {
+            self.crash_sentinel(who, blow, down);
+        }
+    }
+
+    fn obey(&mut self, who: usize, effect: Effect) {
+        log!(self, "s{} -> {}", who + 1, crate::show::effect(&effect));
+        self.safety.on_effect(self.now, who, &effect);
+        match effect {
+            Effect::Connect {
+                link,
+                channel,
+                addr,
+                auth: _,
+            } => {
+                if self.sentinels[who].links.contains_key(&(link, channel)) {
+                    let text = format!("s{} opens {link:?} {channel:?} twice", who + 1);
+                    return self.fail(Rule::Contract, text);
+                }
+                self.open(who, link, channel, &addr);
+            }
+            Effect::Disconnect { link, channel } => {
+                if let Some(socket) = self.sentinels[who].links.remove(&(link, channel)) {
+                    self.client_closes(socket.conn);
+                }
+            }
+            Effect::Send { link, id, command } => self.send(who, link, id, command),
+            Effect::Persist { id, snapshot } => {
+                if id <= self.sentinels[who].last_persist {
+                    let text = format!("s{}: {id:?} does not ascend", who + 1);
+                    return self.fail(Rule::Contract, text);
+                }
+                self.sentinels[who].last_persist = id;
+                if self.sabotage == Sabotage::LyingDisk {
+                    let lie = Happening::Lie {
+                        who,
+                        life: self.sentinels[who].life,
+                        id,
+                    };
+                    self.queue.push(self.now, lie);
+                }
+                if self.sentinels[who].disk.order(id, *snapshot) {
+                    self.start_write(who);
+                }
+            }
+            Effect::Answer { request, opinion } => self.answer(who, request, opinion),
+            Effect::Event(event) => {
+                let confirmed = &self.sentinels[who].disk.confirmed;
+                self.safety.on_event(self.now, who, &event, confirmed);
+            }
+            Effect::Topology(topology) => self.published(who, &topology),
+            Effect::ReconfigScript(_) => {}
+        }
+    }
+
+    fn send(&mut self, who: usize, link: LinkId, id: CommandId, command: Command) {
+        let process = &mut self.sentinels[who];
+        let socket = process
+            .links
+            .get(&(link, Channel::Command))
+            .filter(|socket| socket.open);
+        let Some(socket) = socket.copied() else {
+            let text = format!(
+                "s{} sends {command:?} on {link:?}, which is not open",
+                who + 1
+            );
+            return self.fail(Rule::Contract, text);
+        };
+        if !process.sent.insert(id) {
+            return self.fail(Rule::Contract, format!("s{} uses {id:?} twice", who + 1));
+        }
+        let target = self.conns.get(&socket.conn).map(|conn| conn.server);
+        if let (Command::Reconfigure { follow }, Some(host)) = (&command, target) {
+            let addr = self.addr_of(host).clone();
+            self.safety.on_order(self.now, who, &addr, follow.as_ref());
+            if self.sabotage == Sabotage::DropOrders {
+                return;
+            }
+        }
+        if let (Command::IsMasterDown { master, .. }, Some(host)) = (&command, target) {
+            self.safety.on_question(who, host, id, master);
+        }
+        self.transmit(socket.conn, Dir::Up, Packet::Command(id, command));
+    }
+
+    fn answer(&mut self, who: usize, request: RequestId, opinion: Option<Opinion>) {
+        let Some(asked) = self.sentinels[who].requests.remove(&request) else {
+            let text = format!("s{} answers {request:?}, which waits for nothing", who + 1);
+            return self.fail(Rule::Contract, text);
+        };
+        let mut opinion = opinion;
+        if let (Sabotage::YesMan, Some(said)) = (self.sabotage, &mut opinion) {
+            if asked.candidate.is_some() {
+                said.leader.clone_from(&asked.candidate);
+            }
+        }
+        if let (Sabotage::Alarmist, Some(said)) = (self.sabotage, &mut opinion) {
+            said.down = true;
+        }
+        if let Some(said) = &opinion {
+            let confirmed = &self.sentinels[who].disk.confirmed;
+            self.safety
+                .on_answer(self.now, who, &asked.master, said, confirmed);
+        }
+        let reply = Reply::MasterDown(opinion);
+        self.transmit(asked.conn, Dir::Down, Packet::Reply(asked.command, reply));
+    }
+
+    pub(super) fn start_write(&mut self, who: usize) {
+        let process = &mut self.sentinels[who];
+        let extra = if self.now < process.disk.slow_until {
+            process.disk.extra
+        } else {
+            std::time::Duration::ZERO
+        };
+        let done = self.now + self.shell_rng.micros(self.plan.disk.clone()) + extra;
+        self.queue.push(
+            done,
+            Happening::DiskDone {
+                who,
+                life: process.life,
+            },
+        );
+    }
+
+    pub(super) fn disk_done(&mut self, who: usize, life: u64) {
+        if self.sentinels[who].life != life {
+            return;
+        }
+        let lands = self.shell_rng.chance(250);
+        let done = self.sentinels[who].disk.finish(self.now, lands);
+        if self.sentinels[who].disk.next() {
+            self.start_write(who);
+        }
+        if let Some((id, ok)) = done {
+            self.tell(who, Message::Persisted(id, ok));
+        }
+    }
+
+    /// The process of a sentinel is gone.
+    pub(super) fn crash_sentinel(&mut self, who: usize, blow: Blow, down: std::time::Duration) {
+        let lands = self.shell_rng.chance(500);
+        let process = &mut self.sentinels[who];
+        if process.machine.take().is_none() {
+            return;
+        }
+        process.turn += 1;
+        process.life += 1;
+        process.links.clear();
+        process.sent.clear();
+        process.requests.clear();
+        process.inbox.clear();
+        process.stalled = false;
+        process.crash = None;
+        process.wake = None;
+        process.disk.crash(lands);
+        let turn = process.turn;
+        log!(self, "s{} dies by {blow:?} for {down:?}", who + 1);
+        self.stats.crashes += 1;
+        self.net.off[who] = blow == Blow::PowerOff;
+        self.drop_process(who, blow == Blow::Kill);
+        let undo = super::Undo::StartSentinel { who, turn };
+        self.queue.push(self.now + down, Happening::Undo(undo));
+    }
+}

@@ -1,0 +1,368 @@
+//! Faults at work, and how they end.
+
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+
+use super::{Happening, Message, Undo, World, log};
+use crate::fault::{CrashPoint, Fault, Target, Way};
+use crate::net::Host;
+use crate::node::Life;
+use crate::plan::Blow;
+
+impl World {
+    pub(super) fn strike(&mut self, fault: Fault) {
+        log!(self, "fault {fault:?}");
+        self.stats.faults += 1;
+        match fault {
+            Fault::CrashSentinel {
+                who,
+                point,
+                blow,
+                down,
+            } => {
+                if point == CrashPoint::Now {
+                    self.crash_sentinel(who, blow, down);
+                } else if self.sentinels[who].machine.is_some() {
+                    self.sentinels[who].crash = Some((point, blow, down));
+                }
+            }
+            Fault::StallSentinel { who, span } => self.stall(who, span),
+            Fault::RefuseDisk { who, span } => {
+                self.sentinels[who].disk.refuses_until = self.now + span;
+            }
+            Fault::SlowDisk { who, extra, span } => {
+                self.sentinels[who].disk.extra = extra;
+                self.sentinels[who].disk.slow_until = self.now + span;
+            }
+            Fault::CrashNode {
+                target,
+                blow,
+                down,
+                comeback,
+            } => {
+                if let Some(node) = self.target(target) {
+                    self.nodes[node].node.comeback = comeback;
+                    self.crash_node(node, blow, Some(down));
+                }
+            }
+            Fault::FreezeNode { target, span } => {
+                if let Some(node) = self.target(target) {
+                    self.freeze_node(node, Some(span));
+                }
+            }
+            Fault::SickNode {
+                target,
+                reply,
+                span,
+            } => {
+                if let Some(node) = self.target(target) {
+                    self.nodes[node].node.sick = Some((reply, self.now + span));
+                }
+            }
+            Fault::Isolate { host, way, span } => {
+                let others = (0..self.plan.hosts()).filter(|other| *other != host);
+                let pairs = others.map(|other| (host, other)).collect();
+                self.cut(pairs, way, span);
+            }
+            Fault::Split { mask, way, span } => {
+                let hosts = 0..self.plan.hosts();
+                let side = |host: Host| mask >> host & 1 == 1;
+                let left: Vec<Host> = hosts.clone().filter(|host| side(*host)).collect();
+                let right = hosts.filter(|host| !side(*host));
+                let pairs = right
+                    .flat_map(|b| left.iter().map(move |a| (*a, b)))
+                    .collect();
+                self.cut(pairs, way, span);
+            }
+            Fault::Pair { a, b, way, span } => {
+                if a != b {
+                    self.cut(vec![(a, b)], way, span);
+                }
+            }
+            Fault::SlowHost { host, extra, span } => {
+                self.net.slow[host] = extra;
+                self.queue
+                    .push(self.now + span, Happening::Undo(Undo::FastHost(host)));
+            }
+            Fault::Loss { permille, span } => self.net.loss = (permille, self.now + span),
+            Fault::Raw { permille, span } => self.net.raw = (permille, self.now + span),
+            Fault::Resets { permille } => {
+                for id in self.conns.keys().copied().collect::<Vec<_>>() {
+                    if self.fault_rng.chance(permille) {
+                        self.break_conn(id);
+                    }
+                }
+            }
+            Fault::ForceFailover { who, group } => self.force_failover(who, group),
+            Fault::Readd { who, group, gap } => self.remove_monitor(who, group, gap),
+            Fault::Reset { who, group } => self.reset(who, group),
+        }
+    }
+
+    pub(super) fn undo(&mut self, undo: Undo) {
+        match undo {
+            Undo::StartSentinel { who, turn } => {
+                if self.sentinels[who].turn == turn && self.sentinels[who].machine.is_none() {
+                    self.net.off[who] = false;
+                    self.start_sentinel(who);
+                }
+            }
+            Undo::ResumeSentinel { who, turn } => {
+                if self.sentinels[who].turn == turn {
+                    self.resume(who);
+                }
+            }
+            Undo::StartNode { node, turn } => {
+                if self.nodes[node].turn == turn {
+                    self.start_node(node);
+                }
+            }
+            Undo::ThawNode { node, turn } => {
+                if self.nodes[node].turn == turn {
+                    self.thaw_node(node);
+                }
+            }
+            Undo::Heal(partition) => {
+                log!(self, "partition {partition} heals");
+                self.net.heal(partition);
+            }
+            Undo::FastHost(host) => self.net.slow[host] = Duration::ZERO,
+            Undo::Monitor { who, group, addr } => self.monitor(who, group, addr),
+        }
+    }
+
+    /// Ends every fault at once.
+    pub(super) fn make_whole(&mut self) {
+        log!(self, "all faults end");
+        self.net.heal_all();
+        self.break_holed();
+        for who in 0..self.sentinels.len() {
+            let process = &mut self.sentinels[who];
+            process.crash = None;
+            process.disk.refuses_until = self.now;
+            process.disk.slow_until = self.now;
+            if process.machine.is_none() {
+                self.net.off[who] = false;
+                self.start_sentinel(who);
+            }
+            self.resume(who);
+        }
+        for node in 0..self.nodes.len() {
+            self.nodes[node].node.sick = None;
+            self.revive(node);
+        }
+    }
+
+    /// Whatever happened to a server, it runs again.
+    pub(super) fn revive(&mut self, node: usize) {
+        match self.nodes[node].node.life {
+            Life::Running => {}
+            Life::Frozen => self.thaw_node(node),
+            Life::Dead => self.start_node(node),
+        }
+    }
+
+    fn target(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Master { group } => self.believed_master(group),
+            Target::Node { pick } => Some(pick % self.nodes.len()),
+        }
+    }
+
+    fn cut(&mut self, pairs: Vec<(Host, Host)>, way: Way, span: Duration) {
+        let turned = pairs.iter().map(|(a, b)| (*b, *a)).collect::<Vec<_>>();
+        let pairs = match way {
+            Way::Out => pairs,
+            Way::In => turned,
+            Way::Both => pairs.into_iter().chain(turned).collect(),
+        };
+        let partition = self.net.cut(pairs);
+        self.queue
+            .push(self.now + span, Happening::Undo(Undo::Heal(partition)));
+    }
+
+    fn stall(&mut self, who: usize, span: Duration) {
+        let process = &mut self.sentinels[who];
+        if process.machine.is_none() || process.stalled {
+            return;
+        }
+        process.stalled = true;
+        process.turn += 1;
+        let undo = Undo::ResumeSentinel {
+            who,
+            turn: process.turn,
+        };
+        self.queue.push(self.now + span, Happening::Undo(undo));
+    }
+
+    /// The process gets time again: sometimes its timers fire before it reads, sometimes after.
+    fn resume(&mut self, who: usize) {
+        if !self.sentinels[who].stalled {
+            return;
+        }
+        log!(self, "s{} resumes", who + 1);
+        self.sentinels[who].stalled = false;
+        let life = self.sentinels[who].life;
+        let inbox = std::mem::take(&mut self.sentinels[who].inbox);
+        if self.fault_rng.chance(500) {
+            self.tell(who, Message::Wake);
+        }
+        for message in inbox {
+            if self.sentinels[who].life == life {
+                self.tell(who, message);
+            }
+        }
+    }
+
+    pub(super) fn crash_node(&mut self, node: usize, blow: Blow, down: Option<Duration>) {
+        if self.nodes[node].node.life == Life::Dead {
+            return;
+        }
+        log!(self, "n{} dies by {blow:?}", node + 1);
+        self.stats.crashes += 1;
+        let member = &mut self.nodes[node];
+        member.node.life = Life::Dead;
+        member.turn += 1;
+        member.inbox.clear();
+        let turn = member.turn;
+        let host = self.sentinels.len() + node;
+        self.net.off[host] = blow == Blow::PowerOff;
+        self.drop_process(host, blow == Blow::Kill);
+        if let Some(down) = down {
+            self.queue.push(
+                self.now + down,
+                Happening::Undo(Undo::StartNode { node, turn }),
+            );
+        }
+    }
+
+    fn start_node(&mut self, node: usize) {
+        if self.nodes[node].node.life != Life::Dead {
+            return;
+        }
+        self.net.off[self.sentinels.len() + node] = false;
+        self.nodes[node].node.start(self.now, &mut self.node_rng);
+        let role = if self.nodes[node].node.is_master() {
+            "master"
+        } else {
+            "replica"
+        };
+        log!(self, "n{} starts as {role}", node + 1);
+    }
+
+    pub(super) fn freeze_node(&mut self, node: usize, span: Option<Duration>) {
+        let member = &mut self.nodes[node];
+        if member.node.life != Life::Running {
+            return;
+        }
+        member.node.life = Life::Frozen;
+        member.turn += 1;
+        let turn = member.turn;
+        log!(self, "n{} freezes", node + 1);
+        if let Some(span) = span {
+            self.queue.push(
+                self.now + span,
+                Happening::Undo(Undo::ThawNode { node, turn }),
+            );
+        }
+    }
+
+    fn thaw_node(&mut self, node: usize) {
+        if self.nodes[node].node.life != Life::Frozen {
+            return;
+        }
+        log!(self, "n{} thaws", node + 1);
+        self.nodes[node].node.life = Life::Running;
+        for (id, command, body) in std::mem::take(&mut self.nodes[node].inbox) {
+            if self.conns.get(&id).is_some_and(|conn| conn.accepted) {
+                self.execute(node, id, command, body);
+            }
+        }
+    }
+
+    /// An operator works on a sentinel that runs and is reachable.
+    fn operate(&mut self, who: usize) -> bool {
+        self.sentinels[who].machine.is_some() && !self.sentinels[who].stalled
+    }
+
+    fn force_failover(&mut self, who: usize, group: usize) {
+        if !self.operate(who) {
+            return;
+        }
+        let local = self.sentinels[who].clock.local(self.now);
+        let Some(machine) = &mut self.sentinels[who].machine else {
+            return;
+        };
+        let ordered = machine.failover(local, &self.plan.groups[group].name, None);
+        log!(self, "s{} SENTINEL FAILOVER: {ordered:?}", who + 1);
+        if ordered.is_ok() {
+            self.safety.on_forced(who, group);
+        }
+        self.after_step(who);
+    }
+
+    fn reset(&mut self, who: usize, group: usize) {
+        if !self.operate(who) {
+            return;
+        }
+        let local = self.sentinels[who].clock.local(self.now);
+        let name = self.plan.groups[group].name.clone();
+        log!(self, "s{} SENTINEL RESET {name}", who + 1);
+        if let Some(machine) = &mut self.sentinels[who].machine {
+            machine.reset(local, &[name]);
+        }
+        self.after_step(who);
+    }
+
+    fn remove_monitor(&mut self, who: usize, group: usize, gap: Duration) {
+        if !self.operate(who) {
+            return;
+        }
+        let local = self.sentinels[who].clock.local(self.now);
+        let name = self.plan.groups[group].name.clone();
+        let Some(machine) = &mut self.sentinels[who].machine else {
+            return;
+        };
+        let Some(held) = machine.topology(local, &name) else {
+            return;
+        };
+        let removed = machine.remove(local, &name);
+        log!(self, "s{} SENTINEL REMOVE {name}: {removed:?}", who + 1);
+        let undo = Undo::Monitor {
+            who,
+            group,
+            addr: held.master,
+        };
+        self.queue.push(self.now + gap, Happening::Undo(undo));
+        self.after_step(who);
+    }
+
+    /// The operator repeats it until the sentinel has it on disk.
+    fn monitor(&mut self, who: usize, group: usize, addr: Addr) {
+        let shape = self.plan.groups[group].clone();
+        let settings = super::start::settings(&self.plan);
+        let confirmed = self.sentinels[who].disk.confirmed.masters.get(&shape.name);
+        let is_durable = confirmed.is_some_and(|master| master.settings == settings);
+        let local = self.sentinels[who].clock.local(self.now);
+        if self.operate(who)
+            && let Some(machine) = &mut self.sentinels[who].machine
+        {
+            if is_durable && machine.settings_of(&shape.name).is_some() {
+                return;
+            }
+            let added = machine.monitor(local, &shape.name, addr.clone(), shape.quorum);
+            let set = machine.set(local, &shape.name, settings, shape.quorum, &[]);
+            log!(
+                self,
+                "s{} SENTINEL MONITOR {}: {added:?} {set:?}",
+                who + 1,
+                shape.name
+            );
+            self.after_step(who);
+        }
+        let undo = Undo::Monitor { who, group, addr };
+        self.queue
+            .push(self.now + Duration::from_millis(300), Happening::Undo(undo));
+    }
+}
