@@ -4,6 +4,7 @@
 //! it: [`transport`] carries packets, [`shell`] obeys effects, [`server`] plays the Redis servers,
 //! [`strike`] applies faults, [`phase`] leads the run from the faults to its verdict.
 
+mod operator;
 mod phase;
 mod server;
 mod shell;
@@ -51,8 +52,10 @@ pub enum Sabotage {
     DropQuestions,
     /// It loses orders to servers.
     DropOrders,
-    /// It tells every asker that the master is down.
-    Alarmist,
+    /// It reads every answer of a peer as "the master is down".
+    Hearsay,
+    /// Its disk takes half a second for every write.
+    SlowDisk,
 }
 
 /// The world.

@@ -1,5 +1,7 @@
 //! The shell of a sentinel: feeds its machine, obeys its effects, and dies where a fault says.
 
+use std::time::Duration;
+
 use codis_core::addr::Addr;
 use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
 use codis_sentinel_proto::{Channel, Command, Effect, Input, Opinion, PingReply, Reply};
@@ -59,9 +61,14 @@ impl World {
                     );
                 }
             }
-            Message::Reply(id, command, reply) => {
+            Message::Reply(id, command, mut reply) => {
                 if let Some((link, _)) = self.socket(who, id) {
                     self.safety.on_reply(who, command, &reply, self.now);
+                    if let (Sabotage::Hearsay, Reply::MasterDown(Some(opinion))) =
+                        (self.sabotage, &mut reply)
+                    {
+                        opinion.down = true;
+                    }
                     self.feed(
                         who,
                         Input::Reply {
@@ -350,13 +357,10 @@ impl World {
             return self.fail(Rule::Contract, text);
         };
         let mut opinion = opinion;
-        if let (Sabotage::YesMan, Some(said)) = (self.sabotage, &mut opinion) {
-            if asked.candidate.is_some() {
-                said.leader.clone_from(&asked.candidate);
-            }
-        }
-        if let (Sabotage::Alarmist, Some(said)) = (self.sabotage, &mut opinion) {
-            said.down = true;
+        if let (Sabotage::YesMan, Some(said), Some(asker)) =
+            (self.sabotage, &mut opinion, &asked.candidate)
+        {
+            said.leader = Some(asker.clone());
         }
         if let Some(said) = &opinion {
             let confirmed = &self.sentinels[who].disk.confirmed;
@@ -369,11 +373,12 @@ impl World {
 
     pub(super) fn start_write(&mut self, who: usize) {
         let process = &mut self.sentinels[who];
-        let extra = if self.now < process.disk.slow_until {
-            process.disk.extra
-        } else {
-            std::time::Duration::ZERO
-        };
+        let mut extra = Duration::ZERO;
+        if self.sabotage == Sabotage::SlowDisk {
+            extra = Duration::from_millis(500);
+        } else if self.now < process.disk.slow_until {
+            extra = process.disk.extra;
+        }
         let done = self.now + self.shell_rng.micros(self.plan.disk.clone()) + extra;
         self.queue.push(
             done,
@@ -399,7 +404,7 @@ impl World {
     }
 
     /// The process of a sentinel is gone.
-    pub(super) fn crash_sentinel(&mut self, who: usize, blow: Blow, down: std::time::Duration) {
+    pub(super) fn crash_sentinel(&mut self, who: usize, blow: Blow, down: Duration) {
         let lands = self.shell_rng.chance(500);
         let process = &mut self.sentinels[who];
         if process.machine.take().is_none() {

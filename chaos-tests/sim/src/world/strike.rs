@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use codis_core::addr::Addr;
-
 use super::{Happening, Message, Undo, World, log};
 use crate::fault::{CrashPoint, Fault, Target, Way};
 use crate::net::Host;
@@ -65,21 +63,9 @@ impl World {
                 let pairs = others.map(|other| (host, other)).collect();
                 self.cut(pairs, way, span);
             }
-            Fault::Split { mask, way, span } => {
-                let hosts = 0..self.plan.hosts();
-                let side = |host: Host| mask >> host & 1 == 1;
-                let left: Vec<Host> = hosts.clone().filter(|host| side(*host)).collect();
-                let right = hosts.filter(|host| !side(*host));
-                let pairs = right
-                    .flat_map(|b| left.iter().map(move |a| (*a, b)))
-                    .collect();
-                self.cut(pairs, way, span);
-            }
-            Fault::Pair { a, b, way, span } => {
-                if a != b {
-                    self.cut(vec![(a, b)], way, span);
-                }
-            }
+            Fault::Split { mask, way, span } => self.split(mask, way, span),
+            Fault::Pair { a, b, way, span } if a != b => self.cut(vec![(a, b)], way, span),
+            Fault::Pair { .. } => {}
             Fault::SlowHost { host, extra, span } => {
                 self.net.slow[host] = extra;
                 self.queue
@@ -87,16 +73,28 @@ impl World {
             }
             Fault::Loss { permille, span } => self.net.loss = (permille, self.now + span),
             Fault::Raw { permille, span } => self.net.raw = (permille, self.now + span),
-            Fault::Resets { permille } => {
-                for id in self.conns.keys().copied().collect::<Vec<_>>() {
-                    if self.fault_rng.chance(permille) {
-                        self.break_conn(id);
-                    }
-                }
-            }
+            Fault::Resets { permille } => self.break_some(permille),
             Fault::ForceFailover { who, group } => self.force_failover(who, group),
             Fault::Readd { who, group, gap } => self.remove_monitor(who, group, gap),
             Fault::Reset { who, group } => self.reset(who, group),
+        }
+    }
+
+    fn split(&mut self, mask: u64, way: Way, span: Duration) {
+        let hosts = 0..self.plan.hosts();
+        let side = |host: Host| mask >> host & 1 == 1;
+        let left: Vec<Host> = hosts.clone().filter(|host| side(*host)).collect();
+        let right = hosts.filter(|host| !side(*host));
+        let pairs = right.flat_map(|b| left.iter().map(move |a| (*a, b)));
+        let pairs = pairs.collect();
+        self.cut(pairs, way, span);
+    }
+
+    fn break_some(&mut self, permille: u32) {
+        for id in self.conns.keys().copied().collect::<Vec<_>>() {
+            if self.fault_rng.chance(permille) {
+                self.break_conn(id);
+            }
         }
     }
 
@@ -279,90 +277,5 @@ impl World {
                 self.execute(node, id, command, body);
             }
         }
-    }
-
-    /// An operator works on a sentinel that runs and is reachable.
-    fn operate(&mut self, who: usize) -> bool {
-        self.sentinels[who].machine.is_some() && !self.sentinels[who].stalled
-    }
-
-    fn force_failover(&mut self, who: usize, group: usize) {
-        if !self.operate(who) {
-            return;
-        }
-        let local = self.sentinels[who].clock.local(self.now);
-        let Some(machine) = &mut self.sentinels[who].machine else {
-            return;
-        };
-        let ordered = machine.failover(local, &self.plan.groups[group].name, None);
-        log!(self, "s{} SENTINEL FAILOVER: {ordered:?}", who + 1);
-        if ordered.is_ok() {
-            self.safety.on_forced(who, group);
-        }
-        self.after_step(who);
-    }
-
-    fn reset(&mut self, who: usize, group: usize) {
-        if !self.operate(who) {
-            return;
-        }
-        let local = self.sentinels[who].clock.local(self.now);
-        let name = self.plan.groups[group].name.clone();
-        log!(self, "s{} SENTINEL RESET {name}", who + 1);
-        if let Some(machine) = &mut self.sentinels[who].machine {
-            machine.reset(local, &[name]);
-        }
-        self.after_step(who);
-    }
-
-    fn remove_monitor(&mut self, who: usize, group: usize, gap: Duration) {
-        if !self.operate(who) {
-            return;
-        }
-        let local = self.sentinels[who].clock.local(self.now);
-        let name = self.plan.groups[group].name.clone();
-        let Some(machine) = &mut self.sentinels[who].machine else {
-            return;
-        };
-        let Some(held) = machine.topology(local, &name) else {
-            return;
-        };
-        let removed = machine.remove(local, &name);
-        log!(self, "s{} SENTINEL REMOVE {name}: {removed:?}", who + 1);
-        let undo = Undo::Monitor {
-            who,
-            group,
-            addr: held.master,
-        };
-        self.queue.push(self.now + gap, Happening::Undo(undo));
-        self.after_step(who);
-    }
-
-    /// The operator repeats it until the sentinel has it on disk.
-    fn monitor(&mut self, who: usize, group: usize, addr: Addr) {
-        let shape = self.plan.groups[group].clone();
-        let settings = super::start::settings(&self.plan);
-        let confirmed = self.sentinels[who].disk.confirmed.masters.get(&shape.name);
-        let is_durable = confirmed.is_some_and(|master| master.settings == settings);
-        let local = self.sentinels[who].clock.local(self.now);
-        if self.operate(who)
-            && let Some(machine) = &mut self.sentinels[who].machine
-        {
-            if is_durable && machine.settings_of(&shape.name).is_some() {
-                return;
-            }
-            let added = machine.monitor(local, &shape.name, addr.clone(), shape.quorum);
-            let set = machine.set(local, &shape.name, settings, shape.quorum, &[]);
-            log!(
-                self,
-                "s{} SENTINEL MONITOR {}: {added:?} {set:?}",
-                who + 1,
-                shape.name
-            );
-            self.after_step(who);
-        }
-        let undo = Undo::Monitor { who, group, addr };
-        self.queue
-            .push(self.now + Duration::from_millis(300), Happening::Undo(undo));
     }
 }

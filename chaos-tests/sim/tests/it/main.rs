@@ -1,1 +1,5 @@
-//! The simulator itself under test.
+//! The sentinels under simulation, and the simulator under test.
+
+mod checker;
+mod determinism;
+mod seeds;

@@ -1,0 +1,72 @@
+//! Every profile over many seeds: what `make test` runs. `sim run` runs more of the same.
+
+use codis_sim::profile::Profile;
+use codis_sim::runner;
+
+/// Seeds of each profile.
+const SEEDS: u64 = 150;
+
+fn hold(profile: Profile) {
+    let mut failures = Vec::new();
+    let mut promotions = 0;
+    runner::run_many(0, SEEDS, Some(profile), 1, |outcome| {
+        promotions += outcome.stats.failovers;
+        if let Some(violation) = outcome.violation {
+            failures.push(format!(
+                "seed {}: {violation}\n  cargo run -p codis-sim --bin sim -- replay {} --profile {profile}",
+                outcome.seed, outcome.seed
+            ));
+        }
+    });
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    // A simulator in which nothing happens proves nothing.
+    assert!(
+        promotions >= SEEDS,
+        "only {promotions} promotions in {SEEDS} runs"
+    );
+}
+
+#[test]
+fn a_lone_failure_is_failed_over_in_time() {
+    hold(Profile::Calm);
+}
+
+#[test]
+fn crashes_between_any_two_effects_lose_no_vote() {
+    hold(Profile::Crash);
+}
+
+#[test]
+fn partitions_never_make_two_leaders() {
+    hold(Profile::Partition);
+}
+
+#[test]
+fn a_disk_that_refuses_keeps_a_sentinel_from_voting() {
+    hold(Profile::Disk);
+}
+
+#[test]
+fn processes_that_stop_and_continue_do_no_harm() {
+    hold(Profile::Freeze);
+}
+
+#[test]
+fn lost_doubled_and_reordered_messages_do_no_harm() {
+    hold(Profile::Lossy);
+}
+
+#[test]
+fn operators_do_no_harm() {
+    hold(Profile::Operator);
+}
+
+#[test]
+fn everything_at_once_does_no_harm() {
+    hold(Profile::Everything);
+}
