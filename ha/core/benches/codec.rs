@@ -3,7 +3,6 @@
 use codis_core::command;
 use codis_core::resp::{Limits, ReplyScanner, RequestScanner, encode_command};
 use codis_core::slot::SlotId;
-use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
 fn main() {
@@ -21,12 +20,10 @@ fn scan_request(bencher: Bencher, size: usize) {
         &[b"SET", &b"key:000000000001"[..], &vec![b'x'; size]],
     );
     let mut scanner = RequestScanner::new(Limits::default());
-    bencher
-        .counter(BytesCount::new(request.len()))
-        .bench_local(|| {
-            scanner.reset();
-            scanner.scan(black_box(&request))
-        });
+    bencher.bench_local(|| {
+        scanner.reset();
+        scanner.scan(black_box(&request))
+    });
 }
 
 #[divan::bench(args = [1, 16, 128])]
@@ -37,35 +34,31 @@ fn scan_request_of_many_keys(bencher: Bencher, keys: usize) {
         .collect();
     encode_command(&mut request, &args);
     let mut scanner = RequestScanner::new(Limits::default());
-    bencher
-        .counter(BytesCount::new(request.len()))
-        .bench_local(|| {
-            scanner.reset();
-            scanner.scan(black_box(&request))
-        });
+    bencher.bench_local(|| {
+        scanner.reset();
+        scanner.scan(black_box(&request))
+    });
 }
 
-#[divan::bench(args = ["+OK\r\n", ":1\r\n", "$-1\r\n", "$3\r\nabc\r\n", "*2\r\n$1\r\na\r\n*1\r\n:1\r\n"])]
+/// `|` stands for a line end.
+#[divan::bench(args = ["+OK|", ":1|", "$-1|", "$3|abc|", "*2|$1|a|*1|:1|"])]
 fn scan_short_reply(bencher: Bencher, reply: &str) {
+    let reply = reply.replace('|', "\r\n");
     let mut scanner = ReplyScanner::new(Limits::default());
-    bencher
-        .counter(BytesCount::new(reply.len()))
-        .bench_local(|| {
-            scanner.reset();
-            scanner.scan(black_box(reply.as_bytes()))
-        });
+    bencher.bench_local(|| {
+        scanner.reset();
+        scanner.scan(black_box(reply.as_bytes()))
+    });
 }
 
 #[divan::bench(args = SIZES)]
 fn scan_bulk_reply(bencher: Bencher, size: usize) {
     let reply = format!("${size}\r\n{}\r\n", "x".repeat(size));
     let mut scanner = ReplyScanner::new(Limits::default());
-    bencher
-        .counter(BytesCount::new(reply.len()))
-        .bench_local(|| {
-            scanner.reset();
-            scanner.scan(black_box(reply.as_bytes()))
-        });
+    bencher.bench_local(|| {
+        scanner.reset();
+        scanner.scan(black_box(reply.as_bytes()))
+    });
 }
 
 #[divan::bench(args = ["k", "key:000000000001", "user{1000}.following"])]

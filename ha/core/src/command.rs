@@ -5,6 +5,7 @@
 //! would break a connection that many sessions share (commands that block, subscribe, or change the
 //! state of a connection), what concerns a whole server, and what belongs to the migration of slots.
 
+mod index;
 mod table;
 
 use std::fmt;
@@ -169,9 +170,8 @@ impl Name {
             return Err(BadName);
         }
         let mut bytes = [0; NAME_LEN_MAX];
-        for (upper, byte) in bytes.iter_mut().zip(name) {
-            *upper = byte.to_ascii_uppercase();
-        }
+        bytes[..name.len()].copy_from_slice(name);
+        bytes.make_ascii_uppercase();
         let len = name.len() as u8;
         Ok(Self { bytes, len })
     }
@@ -207,14 +207,9 @@ impl fmt::Debug for Name {
 /// The name is empty or longer than [`NAME_LEN_MAX`].
 pub fn lookup(name: &[u8]) -> Result<Command, BadName> {
     let name = Name::new(name)?;
-    let wanted = name.as_bytes();
-    let found = rows_with_initial(wanted[0]).and_then(|(first, rows)| {
-        let place = rows.binary_search_by(|row| row.name.as_bytes().cmp(wanted));
-        place.ok().map(|place| first + place)
-    });
-    let (row, index) = match found {
-        Some(index) => (&TABLE[index], Some(index as u16)),
-        None if wanted.starts_with(b"SLOTS") => (&INTERNAL, None),
+    let (row, index) = match index::find(&name.bytes, usize::from(name.len)) {
+        Some((index, row)) => (row, Some(index)),
+        None if name.as_bytes().starts_with(b"SLOTS") => (&INTERNAL, None),
         None => (&UNKNOWN, None),
     };
     Ok(Command {
@@ -236,34 +231,6 @@ static UNKNOWN: Row = table::write("");
 
 /// A name that starts as those of slot migration do, from a newer server than the table knows.
 static INTERNAL: Row = table::refuse("");
-
-const INITIALS: usize = 26;
-
-/// Where the rows with each initial start; the last entry is the length of the table.
-static STARTS: [u16; INITIALS + 1] = starts();
-
-const fn starts() -> [u16; INITIALS + 1] {
-    let mut starts = [TABLE.len() as u16; INITIALS + 1];
-    let mut row = TABLE.len();
-    let mut initial = INITIALS;
-    while initial > 0 {
-        initial -= 1;
-        let letter = b'A' + initial as u8;
-        while row > 0 && TABLE[row - 1].name.as_bytes()[0] >= letter {
-            row -= 1;
-        }
-        starts[initial] = row as u16;
-    }
-    starts
-}
-
-/// The rows whose names start with a letter, and the index of the first of them.
-fn rows_with_initial(letter: u8) -> Option<(usize, &'static [Row])> {
-    let initial = usize::from(letter.checked_sub(b'A')?);
-    let first = usize::from(*STARTS.get(initial)?);
-    let end = usize::from(*STARTS.get(initial + 1)?);
-    Some((first, &TABLE[first..end]))
-}
 
 #[cfg(test)]
 mod tests;
