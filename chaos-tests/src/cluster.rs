@@ -59,6 +59,7 @@ pub struct Cluster {
     control: Control,
     state: PathBuf,
     processes: BTreeMap<String, Process>,
+    talk: Talk,
     _lock: StateLock,
 }
 
@@ -87,6 +88,7 @@ impl Cluster {
             planner,
             state,
             processes: BTreeMap::new(),
+            talk: talk.clone(),
             _lock: lock,
         };
         cluster.planner.write_scripts().context("write scripts")?;
@@ -180,16 +182,16 @@ impl Cluster {
     }
 
     /// Stops everything: first those that would react to the end of the others. Data stays.
-    pub fn stop(&mut self, talk: &Talk) {
+    pub fn stop(&mut self) {
         let redis = |member: &Member| matches!(member.role, Role::Redis { .. });
         let (data, rest): (Vec<_>, Vec<_>) = self.layout.members.iter().cloned().partition(redis);
         for wave in [rest, data] {
-            self.stop_wave(&wave, talk);
+            self.stop_wave(&wave);
         }
-        talk.rest();
+        self.talk.rest();
     }
 
-    fn stop_wave(&mut self, wave: &[Member], talk: &Talk) {
+    fn stop_wave(&mut self, wave: &[Member]) {
         let deadline = Instant::now() + STOP_MAX;
         for member in wave {
             if let Some(process) = self.processes.get_mut(&member.name()) {
@@ -200,9 +202,10 @@ impl Cluster {
             let Some(mut process) = self.processes.remove(&member.name()) else {
                 continue;
             };
-            talk.step(format!("stopping {}", member.name()));
+            self.talk.step(format!("stopping {}", member.name()));
             if process.stop(deadline) == Stopped::Forced {
-                talk.line(format!("{} did not end in time: killed", member.name()));
+                self.talk
+                    .line(format!("{} did not end in time: killed", member.name()));
             }
         }
     }
@@ -263,6 +266,6 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        self.stop(&Talk::silent());
+        self.stop();
     }
 }

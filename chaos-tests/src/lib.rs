@@ -1,5 +1,6 @@
 //! Brings up a cluster of real processes, breaks it, checks what it promised.
 
+pub mod bench;
 pub mod checker;
 pub mod cluster;
 pub mod conf;
@@ -11,6 +12,7 @@ pub mod ports;
 pub mod preflight;
 pub mod process;
 pub mod query;
+pub mod scenario;
 pub mod talk;
 mod unsafe_spawn;
 pub mod workload;

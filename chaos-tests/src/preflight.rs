@@ -140,6 +140,12 @@ fn lock_state(state: &Path) -> Result<StateLock, String> {
     }
 }
 
+/// Whether a running cluster holds the state directory.
+pub fn is_in_use(state: &Path) -> bool {
+    File::open(state.join("lock"))
+        .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
 /// The first file called `program` in a directory of `PATH`.
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Tells how far things are.
-#[derive(Debug)]
+/// Tells how far things are. Clones share the moving line.
+#[derive(Clone, Debug)]
 pub struct Talk {
     bar: Option<ProgressBar>,
     quiet: bool,
