@@ -27,3 +27,58 @@ pub enum Level {
     /// What wakes an operator.
     Warning,
 }
+
+impl Event {
+    /// An event about a master (or none), with the level that its name has.
+    pub(crate) fn new(name: &'static str, payload: String, script: Option<&String>) -> Self {
+        let level = level(name);
+        Self {
+            name,
+            payload,
+            level,
+            script: script.filter(|_| level == Level::Warning).cloned(),
+        }
+    }
+}
+
+/// The level of each event. What wakes an operator is the default, so a name missing here is
+/// noticed.
+fn level(name: &str) -> Level {
+    match name {
+        "-cmd-link-reconnection" | "-pubsub-link-reconnection" => Level::Debug,
+        "+role-change" | "-role-change" => Level::Verbose,
+        "+slave"
+        | "+sentinel"
+        | "+sentinel-address-switch"
+        | "+sentinel-address-update"
+        | "+sentinel-invalid-addr"
+        | "+reboot"
+        | "+failover-state-send-slaveof-noone"
+        | "+failover-state-wait-promotion"
+        | "+slave-reconf-sent"
+        | "+slave-reconf-inprog"
+        | "+slave-reconf-done"
+        | "+slave-reconf-sent-be"
+        | "-slave-reconf-sent-timeout"
+        | "+convert-to-slave"
+        | "+fix-slave-config" => Level::Notice,
+        _ => Level::Warning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_warnings_run_the_script() {
+        let script = "/bin/notify".to_owned();
+        let loud = Event::new("+sdown", String::new(), Some(&script));
+        assert_eq!(
+            (loud.level, loud.script),
+            (Level::Warning, Some(script.clone()))
+        );
+        let quiet = Event::new("+slave", String::new(), Some(&script));
+        assert_eq!((quiet.level, quiet.script), (Level::Notice, None));
+    }
+}

@@ -8,6 +8,28 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod candidate;
+mod core;
+mod discovery;
+mod disk;
+mod down;
+mod election;
+mod failover;
+mod instance;
+mod link;
+mod master;
+mod operator;
+mod opinion;
+mod reconf;
+mod report;
+mod rng;
+mod schedule;
+mod stall;
+mod switch;
+mod topology;
+mod views;
+mod vote;
+
 pub mod effect;
 pub mod event;
 pub mod hello;

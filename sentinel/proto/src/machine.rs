@@ -1,20 +1,39 @@
 //! The machine: its entry points and its state.
+//!
+//! Each entry brings the clock up to date, applies one input, and then sweeps whatever that touched
+//! until nothing is left to do: evidence first (links), then judgement (instances), then decisions
+//! (masters). At most one snapshot is asked for in a step, at its end.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
 use codis_core::time::Time;
-use codis_core::topology::Topology;
 
-use crate::effect::Effect;
-use crate::ids::PersistId;
-use crate::input::Input;
+use crate::core::Core;
+use crate::disk::Held;
+use crate::effect::{Command, Effect};
+use crate::event::Event;
+use crate::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
+use crate::input::{Channel, Input, Opinion, PingReply, Reply};
+use crate::link::Purpose;
+use crate::master::{Master, PUBLISH_RETRY};
 use crate::persist::Snapshot;
-use crate::settings::{MasterSettings, Settings};
-use crate::view::{MasterView, ReplicaView, SentinelView};
+use crate::schedule::{Key, MasterId, User, Who};
+use crate::settings::Settings;
+use crate::stall::TILT_MAX;
+
+/// A step sweeps fewer keys than this, or it runs in a circle.
+const SWEEPS_MAX: usize = 1_000_000;
 
 /// One sentinel.
 #[derive(Debug)]
-pub struct Machine {}
+pub struct Machine {
+    pub(crate) core: Core,
+    pub(crate) masters: BTreeMap<MasterId, Master>,
+    pub(crate) names: BTreeMap<String, MasterId>,
+    pub(crate) master_last: u64,
+}
 
 /// Why an operator's order is refused. The texts are those of the original.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,90 +60,298 @@ pub enum OrderError {
     },
 }
 
-#[expect(
-    unused_variables,
-    missing_docs,
-    reason = "the signatures come before the bodies"
-)]
 impl Machine {
     /// A sentinel that starts with `snapshot` from its last run (or a fresh one).
     pub fn new(now: Time, settings: Settings, snapshot: Snapshot) -> Self {
-        Self {}
+        let mut machine = Self {
+            core: Core::new(now, settings, snapshot.current_epoch),
+            masters: BTreeMap::new(),
+            names: BTreeMap::new(),
+            master_last: 0,
+        };
+        machine.restore(snapshot);
+        // A disk that refuses is found before the first vote.
+        machine.core.disk.want();
+        machine.settle();
+        machine
     }
-    pub fn handle_input(&mut self, now: Time, input: Input) {}
-    pub fn handle_timeout(&mut self, now: Time) {}
+
+    /// Feeds one input.
+    pub fn handle_input(&mut self, now: Time, input: Input) {
+        self.enter(now);
+        match input {
+            Input::Connected {
+                link,
+                channel,
+                local_ip,
+            } => self.connected(link, channel, local_ip),
+            Input::Disconnected { link, channel, .. } => self.disconnected(link, channel),
+            Input::Reply {
+                link,
+                command,
+                reply,
+            } => self.replied(link, command, reply),
+            Input::PubSubActivity { link } => {
+                if let Some(link) = self.core.links.get_mut(&link) {
+                    link.heard(self.core.now);
+                }
+            }
+            Input::Hello(hello) => self.hello(&hello),
+            Input::Asked {
+                request,
+                master,
+                epoch,
+                candidate,
+            } => self.asked(request, &master, epoch, candidate),
+            Input::Persisted { id, ok } => self.persisted(id, ok),
+        }
+        self.settle();
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        self.enter(now);
+        self.core.schedule.touch_due(self.core.now);
+        self.settle();
+    }
+
+    /// When [`Self::handle_timeout`] is wanted.
     pub fn poll_timeout(&self) -> Option<Time> {
-        None
+        self.core.schedule.next()
     }
+
+    /// The next order to the shell.
     pub fn poll_effect(&mut self) -> Option<Effect> {
-        None
+        self.core.out.pop()
     }
+
     /// The id of the last snapshot asked for: an order is durable once it is persisted.
     pub fn last_persist(&self) -> PersistId {
-        PersistId(0)
+        self.core.disk.asked()
     }
-    // --- orders of an operator ---
-    pub fn monitor(
+
+    /// Brings the clock up to date, and notices when this process was stalled.
+    pub(crate) fn enter(&mut self, now: Time) {
+        self.core.now = self.core.now.max(now);
+        let deadline = self.core.schedule.next();
+        if !self.core.stall.called(self.core.now, deadline) {
+            return;
+        }
+        let up = self.core.links.values().filter(|link| link.is_up());
+        let unheard: BTreeSet<LinkId> = up.map(|link| link.id).collect();
+        let down_after = self.masters.values().map(|it| it.settings.down_after).max();
+        let span = down_after.unwrap_or_default().min(TILT_MAX);
+        let until = self.core.now + span;
+        self.core.stall.enter_tilt(until, unheard);
+        self.core.touch(Key::Tilt);
+        let payload = "#tilt mode entered".to_owned();
+        self.core.event(Event::new("+tilt", payload, None));
+    }
+
+    /// Sweeps what was touched until nothing is left, then asks for a snapshot if one is wanted.
+    pub(crate) fn settle(&mut self) {
+        let mut sweeps = 0;
+        while let Some(key) = self.core.schedule.pop_touched() {
+            sweeps += 1;
+            assert!(sweeps < SWEEPS_MAX, "sweeping runs in a circle at {key:?}");
+            let next = self.sweep(&key);
+            let now = self.core.now;
+            assert!(
+                next.is_none_or(|at| at > now),
+                "{key:?} is due after its sweep"
+            );
+            self.core.schedule.set(key, next);
+        }
+        if let Some(id) = self.core.disk.take() {
+            let snapshot = Box::new(self.snapshot());
+            self.core.out.push(Effect::Persist { id, snapshot });
+        }
+    }
+
+    fn sweep(&mut self, key: &Key) -> Option<Time> {
+        match key {
+            Key::Link(id) => self.core.sweep_link(*id),
+            Key::Node(id, who) => self.masters.get_mut(id)?.sweep_node(&mut self.core, who),
+            Key::Master(id) => self.masters.get_mut(id)?.sweep(&mut self.core),
+            Key::Disk => self.core.disk.sweep(self.core.now),
+            Key::Tilt => self.sweep_tilt(),
+        }
+    }
+
+    fn sweep_tilt(&mut self) -> Option<Time> {
+        if self.core.stall.leave_tilt(self.core.now) {
+            let payload = "#tilt mode exited".to_owned();
+            self.core.event(Event::new("-tilt", payload, None));
+            for master in self.masters.values() {
+                self.core.touch(Key::Master(master.id));
+                for who in master.everybody() {
+                    self.core.touch(Key::Node(master.id, who));
+                }
+            }
+        }
+        self.core.stall.tilt_until()
+    }
+
+    fn connected(&mut self, id: LinkId, channel: Channel, local_ip: String) {
+        if let Some(link) = self.core.links.get_mut(&id) {
+            link.connected(self.core.now, channel, local_ip);
+            self.core.touch(Key::Link(id));
+            self.core.touch_users(id);
+        }
+    }
+
+    fn disconnected(&mut self, id: LinkId, channel: Channel) {
+        let awake = self.core.awake();
+        if let Some(link) = self.core.links.get_mut(&id) {
+            link.lost(awake, channel);
+            self.core.stall.heard(id);
+            self.core.touch(Key::Tilt);
+            self.core.touch(Key::Link(id));
+            self.core.touch_users(id);
+        }
+    }
+
+    fn replied(&mut self, id: LinkId, command: CommandId, reply: Reply) {
+        let Some(link) = self.core.links.get_mut(&id) else {
+            return;
+        };
+        let Some(purpose) = link.pending.remove(&command) else {
+            return;
+        };
+        match reply {
+            Reply::Ping(reply) => self.pinged(id, command, reply),
+            Reply::Info(info) => {
+                if let Some((user, info)) = self.server_behind(id).zip(info)
+                    && let Some(master) = self.masters.get_mut(&user.0)
+                {
+                    master.informed(&mut self.core, &user.1, info);
+                }
+            }
+            Reply::Published(accepted) => {
+                if let (Purpose::Publish(master), false) = (purpose, accepted) {
+                    self.publish_again(id, master);
+                }
+            }
+            Reply::MasterDown(opinion) => {
+                if let Purpose::Ask(master, vote) = purpose
+                    && let Some(master) = self.masters.get_mut(&master)
+                {
+                    master.answered(&mut self.core, id, command, vote, opinion);
+                }
+            }
+            Reply::Reconfigured(_) => {
+                // What came of it is told by INFO: some of its commands may fail harmlessly.
+                if let Some(user) = self.server_behind(id)
+                    && let Some(master) = self.masters.get_mut(&user.0)
+                {
+                    master.order_answered(command);
+                    self.core.touch(Key::Master(user.0));
+                }
+            }
+            Reply::ScriptKilled => {}
+        }
+        // An answer may let a command go that waited for room, or for this one.
+        if let Some(user) = self.server_behind(id) {
+            self.core.touch(Key::Node(user.0, user.1));
+        }
+    }
+
+    /// The one instance behind the link of a master or a replica.
+    fn server_behind(&self, id: LinkId) -> Option<User> {
+        let user = self.core.link(id)?.users.first()?;
+        match user.1 {
+            Who::Master | Who::Replica(_) => Some(user.clone()),
+            Who::Peer(_) => None,
+        }
+    }
+
+    fn pinged(&mut self, id: LinkId, command: CommandId, reply: PingReply) {
+        let awake = self.core.awake();
+        let Some(link) = self.core.links.get_mut(&id) else {
+            return;
+        };
+        let down = link.down.clone();
+        if link.pinged(awake, command, reply) {
+            for (master, who) in down {
+                self.core.touch(Key::Node(master, who));
+            }
+        }
+        self.core.stall.heard(id);
+        if self.core.stall.is_tilt() {
+            self.core.touch(Key::Tilt);
+        }
+        self.core.touch(Key::Link(id));
+        let Some(user) = self.server_behind(id) else {
+            return;
+        };
+        let master = self.masters.get_mut(&user.0);
+        let Some(server) = master.and_then(|master| master.server_mut(&user.1)) else {
+            return;
+        };
+        if reply == PingReply::Pong {
+            server.rebooted = None;
+        }
+        let down = server.node.s_down.is_some();
+        if reply == PingReply::Busy && down && !server.script_kill_sent {
+            let sent = self.core.send(id, Purpose::ScriptKill, Command::ScriptKill);
+            server.script_kill_sent = sent.is_some();
+        }
+    }
+
+    /// A hello was refused: it is said again soon.
+    fn publish_again(&mut self, link: LinkId, id: MasterId) {
+        let users = self.core.link(link).map(|link| link.users.clone());
+        let user = users
+            .into_iter()
+            .flatten()
+            .find(|(master, _)| *master == id);
+        if let Some((_, who)) = user
+            && let Some(master) = self.masters.get_mut(&id)
+            && let Some(node) = master.node_mut(&who)
+        {
+            node.publish_no_later(self.core.now + PUBLISH_RETRY);
+            self.core.touch(Key::Node(id, who));
+        }
+    }
+
+    fn asked(
         &mut self,
-        now: Time,
-        name: &str,
-        addr: Addr,
-        quorum: u32,
-    ) -> Result<(), OrderError> {
-        Ok(())
+        request: RequestId,
+        addr: &Addr,
+        epoch: Epoch,
+        candidate: Option<SentinelId>,
+    ) {
+        let known = self.masters.values().find(|master| master.addr() == addr);
+        let Some(id) = known.map(|master| master.id) else {
+            let opinion = Opinion {
+                down: false,
+                leader: None,
+                leader_epoch: Epoch::ZERO,
+            };
+            return self.core.answer(request, Some(opinion));
+        };
+        // The answer is about this moment, not about the last deadline.
+        self.core.touch(Key::Node(id, Who::Master));
+        self.settle();
+        if let Some(master) = self.masters.get_mut(&id) {
+            master.asked(&mut self.core, request, epoch, candidate);
+        }
     }
-    pub fn remove(&mut self, now: Time, name: &str) -> Result<(), OrderError> {
-        Ok(())
-    }
-    /// Replaces the settings and the quorum of a master; `changes` are the texts of the `+set`
-    /// events, one each.
-    pub fn set(
-        &mut self,
-        now: Time,
-        name: &str,
-        settings: MasterSettings,
-        quorum: u32,
-        changes: &[String],
-    ) -> Result<(), OrderError> {
-        Ok(())
-    }
-    /// Raises the epoch floor of a name, monitored or not.
-    pub fn raise_epoch_floor(&mut self, now: Time, name: &str, epoch: Epoch) {}
-    /// Resets the named masters: forgets replicas and sentinels.
-    pub fn reset(&mut self, now: Time, names: &[String]) {}
-    /// Starts a failover without O_DOWN, to `to` when given.
-    pub fn failover(&mut self, now: Time, name: &str, to: Option<Addr>) -> Result<(), OrderError> {
-        Ok(())
-    }
-    /// Asks for the whole state to be written (FLUSHCONFIG).
-    pub fn flush(&mut self, now: Time) {}
-    // --- questions ---
-    pub fn master_names(&self) -> Vec<String> {
-        Vec::new()
-    }
-    pub fn master(&self, now: Time, name: &str) -> Option<MasterView> {
-        None
-    }
-    pub fn replicas(&self, now: Time, name: &str) -> Option<Vec<ReplicaView>> {
-        None
-    }
-    pub fn sentinels(&self, now: Time, name: &str) -> Option<Vec<SentinelView>> {
-        None
-    }
-    pub fn settings_of(&self, name: &str) -> Option<(&MasterSettings, u32)> {
-        None
-    }
-    pub fn topology(&self, now: Time, name: &str) -> Option<Topology> {
-        None
-    }
-    /// Peers not S_DOWN plus us, voters, quorum: what CKQUORUM judges.
-    pub fn usable_sentinels(&self, name: &str) -> Option<(usize, usize, u32)> {
-        None
-    }
-    pub fn current_epoch(&self) -> Epoch {
-        Epoch::ZERO
-    }
-    pub fn is_tilt(&self) -> bool {
-        false
+
+    fn persisted(&mut self, id: PersistId, ok: bool) {
+        let refused = self.core.disk.refuses();
+        for Held {
+            request, opinion, ..
+        } in self.core.disk.persisted(self.core.now, id, ok)
+        {
+            self.core.answer(request, ok.then_some(opinion));
+        }
+        self.core.touch(Key::Disk);
+        let changed = refused != self.core.disk.refuses();
+        for master in self.masters.values() {
+            if changed || master.vote.durable_with == id || master.failover().is_some() {
+                self.core.touch(Key::Master(master.id));
+            }
+        }
     }
 }

@@ -6,6 +6,8 @@ use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
 
 use crate::ids::SentinelId;
+use crate::machine::Machine;
+use crate::master::Master;
 use crate::settings::MasterSettings;
 
 /// All durable state of one sentinel.
@@ -39,4 +41,80 @@ pub struct PersistedMaster {
     pub replicas: Vec<Addr>,
     /// Known sentinels.
     pub sentinels: Vec<(SentinelId, Addr)>,
+}
+
+impl Snapshot {
+    /// The state of a sentinel that has never run.
+    pub fn fresh(myid: SentinelId) -> Self {
+        Self {
+            myid,
+            current_epoch: Epoch::ZERO,
+            masters: BTreeMap::new(),
+            epoch_floors: BTreeMap::new(),
+        }
+    }
+}
+
+impl Machine {
+    /// All durable state, as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        let persisted = |master: &Master| PersistedMaster {
+            addr: master.addr().clone(),
+            quorum: master.quorum,
+            settings: master.settings.clone(),
+            config_epoch: master.config_epoch,
+            leader_epoch: master.vote.epoch,
+            replicas: master.replicas.keys().cloned().collect(),
+            sentinels: master
+                .peers
+                .iter()
+                .map(|(id, peer)| (id.clone(), peer.node.addr.clone()))
+                .collect(),
+        };
+        Snapshot {
+            myid: self.core.settings.myid.clone(),
+            current_epoch: self.core.current_epoch,
+            masters: self
+                .masters
+                .values()
+                .map(|master| (master.name.clone(), persisted(master)))
+                .collect(),
+            epoch_floors: self.core.floors.clone(),
+        }
+    }
+
+    /// Takes up the state of the last run.
+    pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        for (name, epoch) in &snapshot.epoch_floors {
+            self.core.raise_floor(name, *epoch);
+        }
+        for (name, stored) in snapshot.masters {
+            let id = self.add_master(&name, stored.addr, stored.quorum, stored.settings);
+            let epoch = stored.config_epoch;
+            self.core.raise_floor(&name, epoch);
+            self.core.current_epoch = self.core.current_epoch.max(stored.leader_epoch);
+            let Some(master) = self.masters.get_mut(&id) else {
+                continue;
+            };
+            master.config_epoch = epoch;
+            master.addr_by_operator = epoch == Epoch::ZERO;
+            master.vote.epoch = stored.leader_epoch;
+            for addr in &stored.replicas {
+                master.add_replica(&mut self.core, addr);
+            }
+            for (peer, addr) in &stored.sentinels {
+                let elsewhere = self
+                    .core
+                    .peer_links
+                    .get(peer)
+                    .and_then(|id| self.core.link(*id));
+                let moved = elsewhere.is_some_and(|link| link.addr != *addr);
+                if !self.core.is_me(peer) && !moved && !master.peers.contains_key(peer) {
+                    master.add_peer(&mut self.core, peer, addr);
+                }
+            }
+            master.tell_monitor(&mut self.core);
+        }
+        self.repace();
+    }
 }

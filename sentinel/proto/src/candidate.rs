@@ -1,0 +1,120 @@
+//! The choice of the replica to promote, and the reason for every refusal.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::time::Time;
+use codis_core::topology::Refusal;
+
+use crate::core::Core;
+use crate::info::Role;
+use crate::instance::Replica;
+use crate::master::Master;
+use crate::report::INFO_PERIOD;
+
+/// The last proof of life of a candidate is no older, nor its INFO when the master is S_DOWN.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// Its link to the master was lost no longer before the master's S_DOWN, in down-afters.
+const LINK_DOWN_AFTERS: u32 = 10;
+
+/// Candidates in order, best first: one that follows rather than one that says it is a master, the
+/// lower priority number, the higher offset, the smaller run id.
+type Rank = (bool, u32, Reverse<u64>, bool, String);
+
+impl Master {
+    /// Whether every replica that can be reached has told its state since `since`.
+    pub(crate) fn replicas_are_fresh(&self, core: &Core, since: Time) -> bool {
+        self.replicas.values().all(|replica| {
+            let node = &replica.server.node;
+            let reachable = core.link_is_up(node.link) && node.s_down.is_none();
+            let told = replica
+                .server
+                .info
+                .as_ref()
+                .is_some_and(|(at, _)| *at >= since);
+            told || !reachable
+        })
+    }
+
+    /// Chooses the best replica, or judges the one that an operator named. Keeps the refusals.
+    pub(crate) fn choose(&mut self, core: &Core, target: Option<&Addr>) -> Option<Addr> {
+        let mut refused = Vec::new();
+        let mut fit = Vec::new();
+        for (addr, replica) in &self.replicas {
+            if target.is_some_and(|target| target != addr) {
+                continue;
+            }
+            match self.refusal(core, replica) {
+                Some(reason) => refused.push(Refusal {
+                    addr: addr.clone(),
+                    reason,
+                }),
+                None => fit.push((rank(replica), addr)),
+            }
+        }
+        let best = fit.into_iter().min().map(|(_, addr)| addr.clone());
+        self.refused = refused;
+        best
+    }
+
+    /// Why a replica may not be promoted now.
+    pub(crate) fn refusal(&self, core: &Core, replica: &Replica) -> Option<String> {
+        let node = &replica.server.node;
+        if node.s_down.is_some() {
+            return Some("it is subjectively down".into());
+        }
+        if !core.link_is_up(node.link) {
+            return Some("it is disconnected".into());
+        }
+        if replica.failed_until.is_some_and(|until| core.now < until) {
+            return Some("it did not become master when it was told to".into());
+        }
+        let silence = core.awake().since(node.silent_since(core));
+        if silence > SILENCE_MAX {
+            return Some(format!("it has not answered PING for {}", text(silence)));
+        }
+        self.refusal_by_info(core, replica)
+    }
+
+    fn refusal_by_info(&self, core: &Core, replica: &Replica) -> Option<String> {
+        let Some((info, age)) = replica.info().zip(replica.server.info_age(core)) else {
+            return Some("it has not answered INFO yet".into());
+        };
+        if info.priority == 0 {
+            return Some("its priority is 0".into());
+        }
+        let s_down = self.server.node.s_down;
+        let age_max = if s_down.is_some() {
+            SILENCE_MAX
+        } else {
+            3 * INFO_PERIOD
+        };
+        if age > age_max {
+            return Some(format!("its INFO is {} old", text(age)));
+        }
+        if info.role == Role::Master && self.former.contains(&replica.server.node.addr) {
+            return Some("it was master in an earlier epoch and still says so".into());
+        }
+        let down_for = s_down.map_or(Duration::ZERO, |at| core.age(at));
+        let link_max = down_for + self.settings.down_after * LINK_DOWN_AFTERS;
+        let link_down = Duration::from_millis(info.master_link_down_ms.max(0).unsigned_abs());
+        if link_down > link_max {
+            let span = text(link_down);
+            return Some(format!("its link to the master has been down for {span}"));
+        }
+        None
+    }
+}
+
+fn rank(replica: &Replica) -> Rank {
+    let run_id = replica.server.run_id.to_ascii_lowercase();
+    let (master, priority, offset) = replica.info().map_or((true, u32::MAX, 0), |info| {
+        (info.role == Role::Master, info.priority, info.offset)
+    });
+    (master, priority, Reverse(offset), run_id.is_empty(), run_id)
+}
+
+fn text(span: Duration) -> String {
+    format!("{} ms", span.as_millis())
+}

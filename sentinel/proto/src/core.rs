@@ -1,0 +1,239 @@
+//! What all masters share: the time of this step, the epoch, the links, the disk, the outbox.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::time::Time;
+
+use crate::disk::Disk;
+use crate::effect::{Auth, Command, Effect};
+use crate::event::Event;
+use crate::hello::Hello;
+use crate::ids::{CommandId, LinkId, SentinelId};
+use crate::link::{Link, Outbox, Pace, Purpose};
+use crate::rng::Rng;
+use crate::schedule::{Key, MasterId, Schedule, User, Who};
+use crate::settings::{MasterSettings, Settings};
+use crate::stall::Stall;
+
+/// What all masters share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    /// The time of the present step.
+    pub(crate) now: Time,
+    pub(crate) settings: Settings,
+    pub(crate) current_epoch: Epoch,
+    /// The highest config epoch known of each name ever monitored.
+    pub(crate) floors: BTreeMap<String, Epoch>,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    /// The one link to each sentinel.
+    pub(crate) peer_links: BTreeMap<SentinelId, LinkId>,
+    pub(crate) schedule: Schedule,
+    pub(crate) disk: Disk,
+    pub(crate) stall: Stall,
+    pub(crate) out: Outbox,
+    rng: Rng,
+    link_last: u64,
+}
+
+impl Core {
+    pub(crate) fn new(now: Time, settings: Settings, current_epoch: Epoch) -> Self {
+        let mut stall = Stall::default();
+        stall.called(now, None);
+        Self {
+            now,
+            rng: Rng::new(settings.seed),
+            settings,
+            current_epoch,
+            floors: BTreeMap::new(),
+            links: BTreeMap::new(),
+            peer_links: BTreeMap::new(),
+            schedule: Schedule::default(),
+            disk: Disk::default(),
+            stall,
+            out: Outbox::default(),
+            link_last: 0,
+        }
+    }
+
+    /// This step's moment in awake time.
+    pub(crate) fn awake(&self) -> Time {
+        self.now.before(self.stall.lost)
+    }
+
+    /// The moment of the shell's clock at which awake time reaches `awake`.
+    pub(crate) fn real(&self, awake: Time) -> Time {
+        awake + self.stall.lost
+    }
+
+    /// How long ago `then` was.
+    pub(crate) fn age(&self, then: Time) -> Duration {
+        self.now.since(then)
+    }
+
+    pub(crate) fn is_me(&self, id: &SentinelId) -> bool {
+        *id == self.settings.myid
+    }
+
+    /// A random span of `low..=high` milliseconds.
+    pub(crate) fn random_ms(&mut self, low: u64, high: u64) -> Duration {
+        let ms = Duration::from_millis;
+        self.rng.span(ms(low), ms(high))
+    }
+
+    pub(crate) fn touch(&mut self, key: Key) {
+        self.schedule.touch(key);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.out.push(Effect::Event(event));
+    }
+
+    /// Raises the floor of a name, and the current epoch with it.
+    pub(crate) fn raise_floor(&mut self, name: &str, epoch: Epoch) {
+        let floor = self.floors.entry(name.to_owned()).or_default();
+        if epoch > *floor {
+            *floor = epoch;
+        }
+        self.current_epoch = self.current_epoch.max(epoch);
+    }
+
+    pub(crate) fn link(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    pub(crate) fn link_is_up(&self, id: LinkId) -> bool {
+        self.link(id).is_some_and(Link::is_up)
+    }
+
+    /// The link of a new instance: a sentinel's is shared, all others are new.
+    pub(crate) fn join_link(
+        &mut self,
+        user: User,
+        addr: &Addr,
+        settings: &MasterSettings,
+    ) -> LinkId {
+        let pace = Pace::of(settings.down_after);
+        let peer = match &user.1 {
+            Who::Peer(id) => Some(id.clone()),
+            Who::Master | Who::Replica(_) => None,
+        };
+        let shared = peer
+            .as_ref()
+            .and_then(|id| self.peer_links.get(id))
+            .copied();
+        let id = shared.unwrap_or_else(|| {
+            self.link_last += 1;
+            let id = LinkId(self.link_last);
+            let auth = match &peer {
+                Some(_) => Auth::Sentinel,
+                None => Auth::Data {
+                    user: settings.auth_user.clone(),
+                    pass: settings.auth_pass.clone(),
+                },
+            };
+            self.links
+                .insert(id, Link::new(id, addr.clone(), auth, pace));
+            id
+        });
+        if let Some(peer) = peer {
+            self.peer_links.insert(peer, id);
+        }
+        if let Some(link) = self.links.get_mut(&id) {
+            assert!(link.addr == *addr, "a sentinel has one address");
+            link.users.insert(user);
+        }
+        self.touch(Key::Link(id));
+        id
+    }
+
+    /// An instance leaves its link; the last one closes it.
+    pub(crate) fn leave_link(&mut self, id: LinkId, user: &User) {
+        let awake = self.awake();
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        link.users.remove(user);
+        link.down.remove(user);
+        self.schedule.forget(Key::Node(user.0, user.1.clone()));
+        if !link.users.is_empty() {
+            return;
+        }
+        link.close(awake, &mut self.out);
+        self.links.remove(&id);
+        self.peer_links.retain(|_, link| *link != id);
+        self.stall.heard(id);
+        self.schedule.forget(Key::Link(id));
+    }
+
+    /// The instance behind a link is now known as somebody else (a replica became master).
+    pub(crate) fn rename_user(&mut self, id: LinkId, from: &User, to: User) {
+        self.schedule.forget(Key::Node(from.0, from.1.clone()));
+        if let Some(link) = self.links.get_mut(&id) {
+            let known = link.users.remove(from);
+            assert!(known, "only a user of a link can be renamed on it");
+            link.down.remove(from);
+            link.users.insert(to.clone());
+            self.touch(Key::Node(to.0, to.1));
+        }
+    }
+
+    /// Touches every instance behind a link, and their masters.
+    pub(crate) fn touch_users(&mut self, id: LinkId) {
+        let users = self.links.get(&id).map(|link| link.users.clone());
+        for (master, who) in users.into_iter().flatten() {
+            self.touch(Key::Node(master, who));
+            self.touch(Key::Master(master));
+        }
+    }
+
+    /// Sends a command on a link; none when it cannot be sent now.
+    pub(crate) fn send(
+        &mut self,
+        link: LinkId,
+        purpose: Purpose,
+        command: Command,
+    ) -> Option<CommandId> {
+        let id = self
+            .links
+            .get_mut(&link)?
+            .send(&mut self.out, purpose, command);
+        self.touch(Key::Link(link));
+        id
+    }
+
+    /// Says hello about a master on a link; false when it cannot be sent now.
+    pub(crate) fn publish(
+        &mut self,
+        link: LinkId,
+        id: MasterId,
+        name: &str,
+        master: &Addr,
+        config_epoch: Epoch,
+    ) -> bool {
+        let local_ip = self.link(link).map(|link| link.local_ip.clone());
+        let ip = self.settings.announce_ip.clone().or(local_ip);
+        let hello = Hello {
+            from: Addr::new(ip.unwrap_or_default(), self.settings.announce_port),
+            id: self.settings.myid.clone(),
+            current_epoch: self.current_epoch,
+            master_name: name.to_owned(),
+            master: master.clone(),
+            config_epoch,
+        };
+        let command = Command::Publish(hello);
+        self.send(link, Purpose::Publish(id), command).is_some()
+    }
+
+    /// Opens, closes and pings as due on one link.
+    pub(crate) fn sweep_link(&mut self, id: LinkId) -> Option<Time> {
+        let link = self.links.get_mut(&id)?;
+        let (next, closed) = link.sweep(self.now, self.stall.lost, &mut self.out);
+        if closed {
+            self.touch_users(id);
+        }
+        next
+    }
+}

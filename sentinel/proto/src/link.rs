@@ -1,0 +1,407 @@
+//! Links: the connections to one server process, and the PING that proves it alive.
+//!
+//! A lost connection is opened again at once, then at the pace of PING. Every time that feeds a
+//! judgement about the server is *awake time* (see [`crate::stall`]): silence counts only while this
+//! process could have heard something.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::time::Time;
+
+use crate::effect::{Auth, Command, Effect};
+use crate::ids::{CommandId, LinkId};
+use crate::input::{Channel, PingReply};
+use crate::schedule::{MasterId, User, sooner};
+
+/// PING is sent this many times within down-after, so that the last proof of life is young when
+/// the server dies.
+const PINGS_IN_DOWN_AFTER: u32 = 10;
+/// Limits of the time between two PINGs.
+const PING_PERIOD_MIN: Duration = Duration::from_millis(50);
+const PING_PERIOD_MAX: Duration = Duration::from_secs(1);
+/// Limits of the time that a connection may take to open.
+const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(500);
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+/// A connection younger than this is not closed for being silent.
+const LINK_AGE_MIN: Duration = Duration::from_secs(15);
+/// Silence on a pub/sub connection, on which at least our own hellos arrive, that closes it.
+const PUBSUB_SILENCE_MAX: Duration = Duration::from_secs(6);
+/// Commands without a reply, for each user of a link, beyond which no more are sent.
+const PENDING_MAX: usize = 100;
+
+/// Where orders to the shell wait to be drained.
+#[derive(Default, Debug)]
+pub(crate) struct Outbox {
+    effects: VecDeque<Effect>,
+    commands: u64,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.effects.push_back(effect);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+}
+
+/// What a command in flight was sent for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Purpose {
+    Ping,
+    Info,
+    Publish(MasterId),
+    /// IS-MASTER-DOWN-BY-ADDR; with the epoch for which a vote was wanted.
+    Ask(MasterId, Option<Epoch>),
+    Reconfigure,
+    ScriptKill,
+}
+
+/// How often and how patiently a link is probed: by the most demanding of its users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Pace {
+    ping_period: Duration,
+    patience: Duration,
+}
+
+impl Pace {
+    /// The pace for a down-after.
+    pub(crate) fn of(down_after: Duration) -> Self {
+        let period = down_after / PINGS_IN_DOWN_AFTER;
+        Self {
+            ping_period: period.clamp(PING_PERIOD_MIN, PING_PERIOD_MAX),
+            patience: down_after,
+        }
+    }
+
+    fn connect_timeout(self) -> Duration {
+        (self.patience / 2).clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT_MAX)
+    }
+
+    fn age_min(self) -> Duration {
+        LINK_AGE_MIN.min(self.patience * 4)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Idle,
+    Connecting,
+    /// Open since, and when it was last heard of.
+    Up {
+        since: Time,
+        heard: Time,
+    },
+}
+
+/// One connection.
+#[derive(Debug)]
+struct Conn {
+    state: State,
+    attempted: Option<Time>,
+}
+
+impl Conn {
+    const fn new() -> Self {
+        Self {
+            state: State::Idle,
+            attempted: None,
+        }
+    }
+}
+
+/// What PING has shown, in awake time.
+#[derive(Default, Debug)]
+pub(crate) struct Ping {
+    in_flight: Option<CommandId>,
+    sent: Option<Time>,
+    /// When the oldest PING without an acceptable reply was sent.
+    pub(crate) waiting_since: Option<Time>,
+    /// When the last acceptable reply came.
+    pub(crate) proof: Option<Time>,
+    /// When the last reply of any kind came.
+    pub(crate) replied: Option<Time>,
+}
+
+/// The connections to one server process.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) addr: Addr,
+    pub(crate) auth: Auth,
+    pub(crate) pace: Pace,
+    /// The instances that stand behind it: several masters share the link of a sentinel.
+    pub(crate) users: BTreeSet<User>,
+    /// Those of them that are S_DOWN.
+    pub(crate) down: BTreeSet<User>,
+    pub(crate) pending: BTreeMap<CommandId, Purpose>,
+    pub(crate) ping: Ping,
+    /// The local address of the command connection.
+    pub(crate) local_ip: String,
+    /// Counts the command connections opened so far.
+    pub(crate) opened: u64,
+    command: Conn,
+    pubsub: Option<Conn>,
+}
+
+impl Link {
+    pub(crate) fn new(id: LinkId, addr: Addr, auth: Auth, pace: Pace) -> Self {
+        let pubsub = match auth {
+            Auth::Data { .. } => Some(Conn::new()),
+            Auth::Sentinel => None,
+        };
+        Self {
+            id,
+            addr,
+            auth,
+            pace,
+            users: BTreeSet::new(),
+            down: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            ping: Ping::default(),
+            local_ip: String::new(),
+            opened: 0,
+            command: Conn::new(),
+            pubsub,
+        }
+    }
+
+    /// Whether commands can be sent.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.command.state, State::Up { .. })
+    }
+
+    /// Whether every connection that it should have is open.
+    pub(crate) fn is_whole(&self) -> bool {
+        let up = |conn: &Conn| matches!(conn.state, State::Up { .. });
+        up(&self.command) && self.pubsub.as_ref().is_none_or(up)
+    }
+
+    /// Whether `command` still waits for its reply.
+    pub(crate) fn waits_for(&self, command: Option<CommandId>) -> bool {
+        command.is_some_and(|id| self.pending.contains_key(&id))
+    }
+
+    /// Sends a command, unless the link is down or has too many without a reply.
+    pub(crate) fn send(
+        &mut self,
+        out: &mut Outbox,
+        purpose: Purpose,
+        command: Command,
+    ) -> Option<CommandId> {
+        if !self.is_up() || self.pending.len() >= PENDING_MAX * self.users.len().max(1) {
+            return None;
+        }
+        out.commands += 1;
+        let id = CommandId(out.commands);
+        self.pending.insert(id, purpose);
+        out.push(Effect::Send {
+            link: self.id,
+            id,
+            command,
+        });
+        Some(id)
+    }
+
+    /// A connection is open.
+    pub(crate) fn connected(&mut self, now: Time, channel: Channel, local_ip: String) {
+        let up = State::Up {
+            since: now,
+            heard: now,
+        };
+        match channel {
+            Channel::Command => {
+                self.command.state = up;
+                self.local_ip = local_ip;
+                self.opened += 1;
+                self.ping.in_flight = None;
+                self.ping.sent = None;
+            }
+            Channel::PubSub => {
+                if let Some(conn) = &mut self.pubsub {
+                    conn.state = up;
+                }
+            }
+        }
+    }
+
+    /// A connection is gone, and with it everything in flight on it.
+    pub(crate) fn lost(&mut self, awake: Time, channel: Channel) {
+        match channel {
+            Channel::Command => {
+                self.command.state = State::Idle;
+                self.pending.clear();
+                self.ping.in_flight = None;
+                self.ping.waiting_since.get_or_insert(awake);
+            }
+            Channel::PubSub => {
+                if let Some(conn) = &mut self.pubsub {
+                    conn.state = State::Idle;
+                }
+            }
+        }
+    }
+
+    /// Something arrived on the pub/sub connection.
+    pub(crate) fn heard(&mut self, now: Time) {
+        if let Some(Conn {
+            state: State::Up { heard, .. },
+            ..
+        }) = &mut self.pubsub
+        {
+            *heard = now;
+        }
+    }
+
+    /// A PING was answered. True when the reply is a proof of life.
+    pub(crate) fn pinged(&mut self, awake: Time, command: CommandId, reply: PingReply) -> bool {
+        if self.ping.in_flight == Some(command) {
+            self.ping.in_flight = None;
+        }
+        self.ping.replied = Some(awake);
+        let alive = match reply {
+            PingReply::Pong | PingReply::Loading | PingReply::MasterDown => true,
+            PingReply::Busy | PingReply::Other => false,
+        };
+        if alive {
+            self.ping.proof = Some(awake);
+            self.ping.waiting_since = None;
+        }
+        alive
+    }
+
+    /// Closes whatever is open, for instance because the password changed. It opens again at once.
+    pub(crate) fn close(&mut self, awake: Time, out: &mut Outbox) {
+        for channel in [Channel::Command, Channel::PubSub] {
+            self.drop_conn(awake, channel, out);
+        }
+        self.command.attempted = None;
+        if let Some(conn) = &mut self.pubsub {
+            conn.attempted = None;
+        }
+    }
+
+    fn drop_conn(&mut self, awake: Time, channel: Channel, out: &mut Outbox) {
+        let open = match channel {
+            Channel::Command => self.command.state != State::Idle,
+            Channel::PubSub => self
+                .pubsub
+                .as_ref()
+                .is_some_and(|conn| conn.state != State::Idle),
+        };
+        if open {
+            let link = self.id;
+            out.push(Effect::Disconnect { link, channel });
+            self.lost(awake, channel);
+        }
+    }
+
+    /// Opens, closes and pings as due; the next deadline. True in the second place when the command
+    /// connection was closed.
+    pub(crate) fn sweep(
+        &mut self,
+        now: Time,
+        stalled: Duration,
+        out: &mut Outbox,
+    ) -> (Option<Time>, bool) {
+        if self.addr.port() == 0 {
+            return (None, false);
+        }
+        let awake = now.before(stalled);
+        let closed = self
+            .silent_at(stalled, Channel::Command)
+            .is_some_and(|at| at <= now);
+        for channel in [Channel::Command, Channel::PubSub] {
+            if self.silent_at(stalled, channel).is_some_and(|at| at <= now) {
+                self.drop_conn(awake, channel, out);
+            }
+            self.open(now, channel, out);
+        }
+        let ping = self.ping_if_due(awake, out).map(|at| at + stalled);
+        let mut next = sooner(ping, self.silent_at(stalled, Channel::Command));
+        next = sooner(next, self.silent_at(stalled, Channel::PubSub));
+        for channel in [Channel::Command, Channel::PubSub] {
+            next = sooner(next, self.retry_at(channel));
+        }
+        (next, closed)
+    }
+
+    fn conn(&self, channel: Channel) -> Option<&Conn> {
+        match channel {
+            Channel::Command => Some(&self.command),
+            Channel::PubSub => self.pubsub.as_ref(),
+        }
+    }
+
+    /// When the connection has been silent, or opening, for too long.
+    fn silent_at(&self, stalled: Duration, channel: Channel) -> Option<Time> {
+        let conn = self.conn(channel)?;
+        match (conn.state, channel) {
+            (State::Idle, Channel::Command | Channel::PubSub) => None,
+            (State::Connecting, Channel::Command | Channel::PubSub) => {
+                Some(conn.attempted? + self.pace.connect_timeout())
+            }
+            (State::Up { since, .. }, Channel::Command) => {
+                self.ping.in_flight?;
+                let sent = self.ping.sent? + self.pace.patience / 2 + stalled;
+                Some(sent.max(since + self.pace.age_min()))
+            }
+            (State::Up { since, heard }, Channel::PubSub) => {
+                Some((heard + PUBSUB_SILENCE_MAX).max(since + LINK_AGE_MIN))
+            }
+        }
+    }
+
+    /// When an idle connection may be tried again.
+    fn retry_at(&self, channel: Channel) -> Option<Time> {
+        let conn = self.conn(channel)?;
+        let idle = conn.state == State::Idle;
+        idle.then(|| conn.attempted.unwrap_or(Time::ZERO) + self.pace.ping_period)
+    }
+
+    fn open(&mut self, now: Time, channel: Channel, out: &mut Outbox) {
+        let Some(retry_at) = self.retry_at(channel) else {
+            return;
+        };
+        let (link, addr, auth) = (self.id, self.addr.clone(), self.auth.clone());
+        let Some(conn) = (match channel {
+            Channel::Command => Some(&mut self.command),
+            Channel::PubSub => self.pubsub.as_mut(),
+        }) else {
+            return;
+        };
+        if conn.attempted.is_some() && now < retry_at {
+            return;
+        }
+        conn.state = State::Connecting;
+        conn.attempted = Some(now);
+        out.push(Effect::Connect {
+            link,
+            channel,
+            addr,
+            auth,
+        });
+    }
+
+    /// Sends a PING when due; when the next one is, in awake time.
+    fn ping_if_due(&mut self, awake: Time, out: &mut Outbox) -> Option<Time> {
+        if !self.is_up() || self.ping.in_flight.is_some() {
+            return None;
+        }
+        let due = self.ping.sent.map(|sent| sent + self.pace.ping_period);
+        if due.is_some_and(|at| awake < at) {
+            return due;
+        }
+        self.ping.sent = Some(awake);
+        self.ping.in_flight = self.send(out, Purpose::Ping, Command::Ping);
+        if self.ping.in_flight.is_some() {
+            self.ping.waiting_since.get_or_insert(awake);
+            return None;
+        }
+        Some(awake + self.pace.ping_period)
+    }
+}

@@ -1,0 +1,211 @@
+//! Leading replicas to the master: after a failover, and whenever one strays.
+
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::time::Time;
+
+use crate::core::Core;
+use crate::effect::Command;
+use crate::failover::{Course, Failover};
+use crate::info::Role;
+use crate::instance::{Reconf, Replica};
+use crate::link::Purpose;
+use crate::master::Master;
+use crate::report::INFO_PERIOD;
+use crate::schedule::{Key, Who, sooner};
+
+/// A replica that was told whom to follow says so within this time.
+const RECONF_TIMEOUT: Duration = Duration::from_secs(10);
+/// No second order to follow the master within this time.
+const ORDER_PAUSE: Duration = Duration::from_secs(1);
+/// A replica that says it is a master is left alone this long, when nothing more is known of it.
+const CONVERT_AFTER: Duration = Duration::from_secs(8);
+/// A hello counts as the present word of a sentinel for this long.
+const HELLO_FRESH: Duration = Duration::from_secs(5);
+/// INFO of the master counts as its present word for this long.
+pub(crate) const MASTER_INFO_FRESH: Duration = Duration::from_secs(1);
+
+impl Master {
+    /// Goes on with the reconfiguration of the replicas. The next deadline.
+    pub(crate) fn reconfigure(&mut self, core: &mut Core, failover: &Failover) -> Option<Time> {
+        if core.stall.is_tilt() {
+            return None;
+        }
+        let ends = failover.since + self.settings.failover_timeout;
+        let over = core.now >= ends || self.o_down.is_some();
+        if over {
+            self.tell_of(core, "+failover-end-for-timeout", &Who::Master);
+            self.end_failover(core);
+            self.reconfigure_the_rest(core);
+            return None;
+        }
+        let mut next = Some(ends);
+        for addr in self.replicas.keys().cloned().collect::<Vec<_>>() {
+            next = sooner(next, self.reconfigure_one(core, &addr));
+        }
+        let waits = |replica: &Replica| {
+            let settled = matches!(replica.reconf, Reconf::Done | Reconf::Exempt);
+            !settled && replica.server.node.s_down.is_none()
+        };
+        let master_up = self.server.node.s_down.is_none();
+        if master_up && !self.replicas.values().any(waits) {
+            self.end_failover(core);
+            return None;
+        }
+        next
+    }
+
+    fn end_failover(&mut self, core: &mut Core) {
+        self.tell_of(core, "+failover-end", &Who::Master);
+        self.course = Course::Idle;
+        core.touch(Key::Master(self.id));
+        self.touch_servers(core);
+    }
+
+    fn in_progress(&self) -> usize {
+        let busy = |replica: &&Replica| match replica.reconf {
+            Reconf::Sent(_) | Reconf::InProgress(_) => true,
+            Reconf::Waiting | Reconf::Done | Reconf::Exempt => false,
+        };
+        self.replicas.values().filter(busy).count()
+    }
+
+    /// Tells one replica whom to follow, when it is its turn. When its time runs out.
+    fn reconfigure_one(&mut self, core: &mut Core, addr: &Addr) -> Option<Time> {
+        let replica = self.replicas.get_mut(addr)?;
+        if let Reconf::Sent(at) = replica.reconf {
+            if core.now < at + RECONF_TIMEOUT {
+                return Some(at + RECONF_TIMEOUT);
+            }
+            let again = !std::mem::replace(&mut replica.reconf_retried, true);
+            replica.reconf = if again { Reconf::Waiting } else { Reconf::Done };
+            let who = Who::Replica(addr.clone());
+            self.tell_of(core, "-slave-reconf-sent-timeout", &who);
+        }
+        let waiting = self.replicas.get(addr)?.reconf == Reconf::Waiting;
+        let turn = self.in_progress() < self.settings.parallel_syncs.max(1) as usize;
+        if waiting && turn && self.order_to_follow(core, addr, Some("+slave-reconf-sent")) {
+            self.replicas.get_mut(addr)?.reconf = Reconf::Sent(core.now);
+            return Some(core.now + RECONF_TIMEOUT);
+        }
+        None
+    }
+
+    /// Time is up: tells all that are left at once.
+    fn reconfigure_the_rest(&mut self, core: &mut Core) {
+        let left = self
+            .replicas
+            .iter()
+            .filter(|(_, it)| it.reconf == Reconf::Waiting);
+        for addr in left.map(|(addr, _)| addr.clone()).collect::<Vec<_>>() {
+            self.order_to_follow(core, &addr, Some("+slave-reconf-sent-be"));
+        }
+    }
+
+    /// Tells a replica to follow the master, asks for INFO right behind, and tells `event`. False
+    /// when its link is down.
+    pub(crate) fn order_to_follow(
+        &mut self,
+        core: &mut Core,
+        addr: &Addr,
+        event: Option<&'static str>,
+    ) -> bool {
+        let follow = Some(self.addr().clone());
+        let Some(replica) = self.replicas.get_mut(addr) else {
+            return false;
+        };
+        let command = Command::Reconfigure { follow };
+        let link = replica.server.node.link;
+        if core.send(link, Purpose::Reconfigure, command).is_none() {
+            return false;
+        }
+        replica.ordered_until = Some(core.now + ORDER_PAUSE);
+        let who = Who::Replica(addr.clone());
+        if let Some(event) = event {
+            self.tell_of(core, event, &who);
+        }
+        self.ask_info_now(core, &who);
+        true
+    }
+
+    /// INFO of a replica that says it follows somebody: whether its reconfiguration moved on.
+    pub(crate) fn follow_reconf(&mut self, core: &mut Core, addr: &Addr) {
+        let master = self.addr().clone();
+        let who = Who::Replica(addr.clone());
+        let Some(replica) = self.replicas.get_mut(addr) else {
+            return;
+        };
+        let follows = replica.follows.as_ref() == Some(&master);
+        let link_up = replica.info().is_some_and(|info| info.master_link_up);
+        if let (Reconf::Sent(at), true) = (replica.reconf, follows) {
+            replica.reconf = Reconf::InProgress(at);
+            self.tell_of(core, "+slave-reconf-inprog", &who);
+        }
+        let Some(replica) = self.replicas.get_mut(addr) else {
+            return;
+        };
+        if let (Reconf::InProgress(_), true, true) = (replica.reconf, follows, link_up) {
+            replica.reconf = Reconf::Done;
+            self.tell_of(core, "+slave-reconf-done", &who);
+        }
+        core.touch(Key::Master(self.id));
+    }
+
+    /// Whether the master is fit to be followed.
+    fn looks_sane(&self, core: &Core, info_age_max: Duration) -> bool {
+        let server = &self.server;
+        let fresh = server.info_age(core).is_some_and(|age| age < info_age_max);
+        let up = server.node.s_down.is_none() && self.o_down.is_none();
+        fresh && up && server.role == Role::Master
+    }
+
+    /// A replica says that it is a master. One that we know to be deposed is converted at once, if
+    /// the present master says that it is master and most sentinels hold no later configuration;
+    /// any other after 8 s, in which a switch that we have not heard of would have reached us.
+    pub(crate) fn convert_if_due(&mut self, core: &mut Core, addr: &Addr) {
+        let Some(replica) = self.replicas.get(addr) else {
+            return;
+        };
+        let server = &replica.server;
+        if replica.ordered_until.is_some_and(|until| core.now < until) {
+            return;
+        }
+        let known_deposed = self.former.contains(addr)
+            && self.looks_sane(core, MASTER_INFO_FRESH)
+            && self.most_agree(core);
+        let waited = core.age(server.role_since) > CONVERT_AFTER
+            && server.node.was_up_for(core, CONVERT_AFTER)
+            && self.looks_sane(core, 2 * INFO_PERIOD);
+        if known_deposed || waited {
+            self.order_to_follow(core, addr, Some("+convert-to-slave"));
+        }
+    }
+
+    /// Whether most sentinels said hello just now, with no epoch above ours.
+    fn most_agree(&self, core: &Core) -> bool {
+        let agrees = |peer: &&crate::instance::Peer| {
+            peer.heard.is_some_and(|heard| {
+                core.age(heard.at) <= HELLO_FRESH && heard.config_epoch <= self.config_epoch
+            })
+        };
+        self.peers.values().filter(agrees).count() + 1 >= self.majority()
+    }
+
+    /// A replica follows somebody else: after failover-timeout, in which a leader would have led
+    /// it, it is led to the master.
+    pub(crate) fn fix_if_due(&mut self, core: &mut Core, addr: &Addr) {
+        let Some(replica) = self.replicas.get(addr) else {
+            return;
+        };
+        let timeout = self.settings.failover_timeout;
+        let astray = replica.follows.as_ref() != Some(self.addr());
+        let ordered = replica.ordered_until.is_some_and(|until| core.now < until);
+        let due = core.age(replica.follows_since) > timeout
+            && replica.server.node.was_up_for(core, timeout)
+            && self.looks_sane(core, 2 * INFO_PERIOD);
+        if astray && due && !ordered && self.failover().is_none() {
+            self.order_to_follow(core, addr, Some("+fix-slave-config"));
+        }
+    }
+}
