@@ -1,0 +1,39 @@
+# Thin names over cargo, scripts/ and codis-drill.
+
+DRILL = target/release/codis-drill
+PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-admin -p codis-chaos
+
+.PHONY: help setup build up drill bench sim test fmt
+
+help:
+	@echo 'make up     start the six-host cluster on 127.0.10.20 - 127.0.10.25; Ctrl-C stops it'
+	@echo 'make drill  kill a master under load: timeline, errors, lost writes, PASS or FAIL'
+	@echo 'make bench  the proxy beside a direct server'
+	@echo 'make sim    the simulator: quorums of sentinels through seeded disasters'
+	@echo 'make test   everything that a change must pass'
+	@echo 'make fmt    format the code'
+	@echo 'make setup  install what is missing; the others do it too'
+
+setup:
+	@scripts/setup
+
+build: setup
+	@cargo build --release --bins $(PROGRAMS)
+
+up: build
+	@exec $(DRILL) up
+
+drill: build
+	@exec $(DRILL) run kill-master
+
+bench: build
+	@exec $(DRILL) bench
+
+sim: setup
+	@cargo run --release -p codis-sim --bin sim -- run
+
+test: setup
+	@scripts/test
+
+fmt:
+	@cargo fmt --all
