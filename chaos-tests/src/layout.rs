@@ -45,7 +45,7 @@ impl FromStr for Net {
     fn from_str(text: &str) -> Result<Self, String> {
         let bad = || {
             format!(
-                "invalid net `{text}`: expected the first three bytes of a loopback address, such as 127.0.10"
+                "invalid net `{text}`: expected three bytes of a loopback address, such as 127.0.10"
             )
         };
         let bytes: Vec<u8> = text

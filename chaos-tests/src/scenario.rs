@@ -68,7 +68,8 @@ impl Scenario {
     }
 }
 
-/// Brings up a cluster with an empty state directory, breaks it `times` times in a row, and stops it.
+/// Brings up a cluster with an empty state directory, breaks it `times` times in a row, and stops
+/// it.
 ///
 /// # Errors
 /// The cluster does not come up, or a run cannot be carried to its end. A run that ends with bad

@@ -1,9 +1,10 @@
 //! Continuous verified traffic through every proxy to every group.
 //!
-//! A writer appends 1, 2, 3, ... to a list of its own, one request at a time, and notes when each was
-//! sent and what came back. A list keeps everything: a write that was lost leaves a gap, one that was
-//! executed twice stands there twice, and later writes cover up neither. A reader looks at the end of
-//! lists that are written through the *other* proxy, and knows what was acknowledged when it asked.
+//! A writer appends 1, 2, 3, ... to a list of its own, one request at a time, and notes when each
+//! was sent and what came back. A list keeps everything: a write that was lost leaves a gap, one
+//! that was executed twice stands there twice, and later writes cover up neither. A reader looks at
+//! the end of lists that are written through the *other* proxy, and knows what was acknowledged
+//! when it asked.
 
 mod client;
 mod history;

@@ -65,8 +65,20 @@ fn opens(line: &str) -> Option<&str> {
 
 #[test]
 fn functions_are_measured_from_signature_to_brace() {
-    let text = "impl A {\n    pub(crate) async fn a(\n        x: u8,\n    ) {\n        if x {\n        }\n    }\n\n    fn b();\n    fn c() {}\n}\n";
-    let found = functions(text);
+    let text = [
+        "impl A {",
+        "    pub(crate) async fn a(",
+        "        x: u8,",
+        "    ) {",
+        "        if x {",
+        "        }",
+        "    }",
+        "",
+        "    fn b();",
+        "    fn c() {}",
+        "}",
+    ];
+    let found = functions(&text.join("\n"));
     let a = Function {
         name: "a".to_owned(),
         line: 2,
