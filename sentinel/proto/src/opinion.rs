@@ -101,9 +101,12 @@ impl Master {
         let Some(peer) = self.peers.values_mut().find(|peer| peer.node.link == link) else {
             return;
         };
-        if peer.ask_command == Some(command) {
-            peer.ask_command = None;
+        // Any other answer is about an address that is no longer the master's, or about a question
+        // that a newer one has overtaken.
+        if peer.ask_command != Some(command) {
+            return;
         }
+        peer.ask_command = None;
         let Some(mut opinion) = opinion else {
             return;
         };
