@@ -1,0 +1,130 @@
+//! The configuration of a sentinel: one file that holds what the operator wants, what the sentinel
+//! is told at run time, and what it must never forget.
+//!
+//! The file keeps the form of Redis Sentinel, so that either program can take over the other's. It
+//! is read once, into values that are right by construction ([`Config`]), and written back by
+//! [`rewrite`], which keeps the operator's comments and order.
+
+use std::collections::BTreeMap;
+
+use codis_core::epoch::Epoch;
+use codis_sentinel_proto::ids::SentinelId;
+use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
+
+pub mod directives;
+pub mod hosts;
+pub mod lex;
+pub mod load;
+pub mod rewrite;
+pub mod server;
+
+pub use server::Server;
+
+/// Everything that a start reads from files and arguments.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The ordinary server directives.
+    pub server: Server,
+    /// The `sentinel` directives that name no master, but for ids and epochs.
+    pub globals: Globals,
+    /// The id, when one was configured.
+    pub myid: Option<SentinelId>,
+    /// The highest epoch seen.
+    pub current_epoch: Epoch,
+    /// The monitored masters by name.
+    pub masters: BTreeMap<String, PersistedMaster>,
+    /// The epoch floors by name.
+    pub epoch_floors: BTreeMap<String, Epoch>,
+    /// What was accepted without effect; for the log.
+    pub notes: Vec<String>,
+    /// What was accepted without the effect that an operator may count on; for the log.
+    pub warnings: Vec<String>,
+}
+
+/// The `sentinel` directives that name no master and that an operator may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Globals {
+    /// `announce-ip`.
+    pub announce_ip: Option<String>,
+    /// `announce-port`; 0 is unset.
+    pub announce_port: u16,
+    /// `deny-scripts-reconfig`.
+    pub deny_scripts_reconfig: bool,
+    /// `sentinel-user`.
+    pub sentinel_user: Option<String>,
+    /// `sentinel-pass`.
+    pub sentinel_pass: Option<String>,
+    /// `resolve-hostnames`.
+    pub resolve_hostnames: bool,
+    /// `announce-hostnames`.
+    pub announce_hostnames: bool,
+}
+
+impl Default for Globals {
+    fn default() -> Self {
+        Self {
+            announce_ip: None,
+            announce_port: 0,
+            deny_scripts_reconfig: true,
+            sentinel_user: None,
+            sentinel_pass: None,
+            resolve_hostnames: false,
+            announce_hostnames: false,
+        }
+    }
+}
+
+impl Config {
+    /// Puts what a state file says on top of what the operator's file says.
+    ///
+    /// The state wins for every master that it knows, as it holds what was learnt and ordered
+    /// since. A master of the operator's file that the state has heard of but does not monitor
+    /// was removed by an order, and stays removed.
+    #[must_use]
+    pub fn under(self, state: Self) -> Self {
+        let Self {
+            server,
+            masters: configured,
+            mut notes,
+            ..
+        } = self;
+        let mut masters = state.masters;
+        for (name, master) in configured {
+            if masters.contains_key(&name) {
+                continue;
+            }
+            if state.epoch_floors.contains_key(&name) {
+                notes.push(format!(
+                    "{name} was removed by an order: it is not monitored"
+                ));
+            } else {
+                masters.insert(name, master);
+            }
+        }
+        let mut epoch_floors = self.epoch_floors;
+        for (name, floor) in state.epoch_floors {
+            let held = epoch_floors.entry(name).or_default();
+            *held = floor.max(*held);
+        }
+        Self {
+            server,
+            globals: state.globals,
+            myid: state.myid.or(self.myid),
+            current_epoch: self.current_epoch.max(state.current_epoch),
+            masters,
+            epoch_floors,
+            notes,
+            warnings: self.warnings,
+        }
+    }
+
+    /// The durable part, for the machine to start from.
+    pub fn snapshot(&self, myid: SentinelId) -> Snapshot {
+        Snapshot {
+            myid,
+            current_epoch: self.current_epoch,
+            masters: self.masters.clone(),
+            epoch_floors: self.epoch_floors.clone(),
+        }
+    }
+}

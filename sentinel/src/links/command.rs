@@ -1,0 +1,238 @@
+//! The machine's commands as bytes, and the replies to them as the machine wants them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use codis_core::resp::{Value, encode_command};
+use codis_sentinel_proto::hello::CHANNEL;
+use codis_sentinel_proto::ids::{CommandId, SentinelId};
+use codis_sentinel_proto::{Command, Opinion, PingReply, Reply};
+
+use super::info;
+
+/// The words of one command.
+pub type Words = Vec<Vec<u8>>;
+
+/// A command on its way out.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The machine's name for it.
+    pub id: CommandId,
+    /// What is written.
+    pub bytes: Vec<u8>,
+    /// What its replies mean.
+    pub expect: Expect,
+}
+
+/// What the replies to a command mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expect {
+    /// One to PING.
+    Ping,
+    /// One to INFO.
+    Info,
+    /// One to PUBLISH.
+    Published,
+    /// One to IS-MASTER-DOWN-BY-ADDR.
+    MasterDown,
+    /// Six: to MULTI, four queued commands, and EXEC.
+    Reconfigured,
+    /// One to SCRIPT KILL.
+    ScriptKilled,
+}
+
+impl Expect {
+    /// How many replies come.
+    pub const fn count(self) -> usize {
+        match self {
+            Self::Reconfigured => 6,
+            Self::Ping | Self::Info | Self::Published | Self::MasterDown | Self::ScriptKilled => 1,
+        }
+    }
+
+    /// The meaning of all its replies.
+    pub fn reply(self, values: &[Value]) -> Reply {
+        let first = values.first();
+        match self {
+            Self::Ping => Reply::Ping(first.map_or(PingReply::Other, ping)),
+            Self::Info => {
+                let text = first.and_then(Value::as_bytes);
+                Reply::Info(text.map(|t| Arc::new(info::parse(&String::from_utf8_lossy(t)))))
+            }
+            Self::Published => Reply::Published(first.is_some_and(|v| v.as_error().is_none())),
+            Self::MasterDown => Reply::MasterDown(first.and_then(opinion)),
+            Self::Reconfigured => Reply::Reconfigured(reconfigured(values)),
+            Self::ScriptKilled => Reply::ScriptKilled,
+        }
+    }
+}
+
+/// Encodes a command for a server that may know commands by other names.
+pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, String>) -> Outgoing {
+    let word = |name: &str| renamed(renames, name);
+    let text = |text: &str| text.as_bytes().to_vec();
+    let (commands, expect): (Vec<Words>, Expect) = match command {
+        Command::Ping => (vec![vec![word("PING")]], Expect::Ping),
+        Command::Info => (vec![vec![word("INFO")]], Expect::Info),
+        Command::Publish(hello) => {
+            let words = vec![word("PUBLISH"), text(CHANNEL), text(&hello.to_string())];
+            (vec![words], Expect::Published)
+        }
+        Command::IsMasterDown {
+            master,
+            epoch,
+            candidate,
+        } => {
+            let words = vec![
+                word("SENTINEL"),
+                text("is-master-down-by-addr"),
+                text(master.host()),
+                text(&master.port().to_string()),
+                text(&epoch.to_string()),
+                text(candidate.as_ref().map_or("*", SentinelId::as_str)),
+            ];
+            (vec![words], Expect::MasterDown)
+        }
+        Command::Reconfigure { follow } => {
+            let (host, port) = follow.as_ref().map_or_else(
+                || (text("NO"), text("ONE")),
+                |addr| (text(addr.host()), text(&addr.port().to_string())),
+            );
+            let kill = |kind| vec![word("CLIENT"), text("KILL"), text("TYPE"), text(kind)];
+            let commands = vec![
+                vec![word("MULTI")],
+                vec![word("SLAVEOF"), host, port],
+                vec![word("CONFIG"), text("REWRITE")],
+                kill("normal"),
+                kill("pubsub"),
+                vec![word("EXEC")],
+            ];
+            (commands, Expect::Reconfigured)
+        }
+        Command::ScriptKill => {
+            let words = vec![word("SCRIPT"), text("KILL")];
+            (vec![words], Expect::ScriptKilled)
+        }
+    };
+    let mut bytes = Vec::new();
+    for words in &commands {
+        encode_command(&mut bytes, words);
+    }
+    Outgoing { id, bytes, expect }
+}
+
+/// The name by which a server knows a command.
+pub fn renamed(renames: &BTreeMap<String, String>, command: &str) -> Vec<u8> {
+    let name = renames.get(command).map_or(command, String::as_str);
+    name.as_bytes().to_vec()
+}
+
+fn ping(value: &Value) -> PingReply {
+    if value.as_bytes() == Some(b"PONG") {
+        return PingReply::Pong;
+    }
+    let text = value.as_error().unwrap_or_default();
+    if text.starts_with("LOADING") {
+        PingReply::Loading
+    } else if text.starts_with("MASTERDOWN") {
+        PingReply::MasterDown
+    } else if text.starts_with("BUSY") {
+        PingReply::Busy
+    } else {
+        PingReply::Other
+    }
+}
+
+fn opinion(value: &Value) -> Option<Opinion> {
+    let [down, leader, epoch] = value.as_array()? else {
+        return None;
+    };
+    let leader = leader.as_str()?;
+    Some(Opinion {
+        down: down.as_int()? == 1,
+        leader: (leader != "*").then(|| SentinelId::new(leader)),
+        leader_epoch: codis_core::epoch::Epoch(u64::try_from(epoch.as_int()?).ok()?),
+    })
+}
+
+/// Whether the role was changed. A server without a config file refuses CONFIG REWRITE inside the
+/// transaction, and the role changes all the same; so of the results only that of SLAVEOF counts.
+fn reconfigured(values: &[Value]) -> Result<(), String> {
+    if let Some(error) = values.iter().find_map(Value::as_error) {
+        return Err(error.into_owned());
+    }
+    let results = values.last().and_then(Value::as_array);
+    let changed = results
+        .and_then(|r| r.first())
+        .ok_or("EXEC gave no result")?;
+    changed
+        .as_error()
+        .map_or(Ok(()), |error| Err(error.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use codis_core::addr::Addr;
+
+    #[test]
+    fn a_reconfiguration_is_six_commands() {
+        let renames = BTreeMap::from([("CONFIG".to_owned(), "cfg".to_owned())]);
+        let follow = Some(Addr::new("127.0.0.1", 6379));
+        let out = encode(CommandId(1), &Command::Reconfigure { follow }, &renames);
+        let text = String::from_utf8(out.bytes).unwrap();
+        let words: Vec<&str> = text
+            .split("\r\n")
+            .filter(|w| !w.starts_with(['*', '$']))
+            .collect();
+        assert_eq!(
+            words.join(" ").trim(),
+            "MULTI SLAVEOF 127.0.0.1 6379 cfg REWRITE CLIENT KILL TYPE normal \
+             CLIENT KILL TYPE pubsub EXEC"
+        );
+        assert_eq!(out.expect.count(), 6);
+    }
+
+    #[test]
+    fn only_the_change_of_role_counts() {
+        let queued = || Value::simple("QUEUED");
+        let exec = |first: Value| {
+            Value::array([
+                first,
+                Value::error("ERR no config file"),
+                Value::Integer(0),
+                Value::Integer(0),
+            ])
+        };
+        let replies = |first| {
+            vec![
+                Value::ok(),
+                queued(),
+                queued(),
+                queued(),
+                queued(),
+                exec(first),
+            ]
+        };
+        let good = Expect::Reconfigured.reply(&replies(Value::ok()));
+        assert!(matches!(good, Reply::Reconfigured(Ok(()))));
+        let bad = Expect::Reconfigured.reply(&replies(Value::error("ERR x")));
+        assert!(matches!(bad, Reply::Reconfigured(Err(_))));
+    }
+
+    #[test]
+    fn replies_are_told_apart() {
+        let of = |value| match Expect::Ping.reply(&[value]) {
+            Reply::Ping(ping) => ping,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(of(Value::simple("PONG")), PingReply::Pong);
+        assert_eq!(of(Value::error("LOADING x")), PingReply::Loading);
+        assert_eq!(of(Value::error("NOAUTH x")), PingReply::Other);
+        let vote = Value::array([Value::Integer(1), Value::bulk("*"), Value::Integer(4)]);
+        let Reply::MasterDown(Some(opinion)) = Expect::MasterDown.reply(&[vote]) else {
+            panic!("an opinion");
+        };
+        assert!(opinion.down && opinion.leader.is_none() && opinion.leader_epoch.0 == 4);
+    }
+}

@@ -1,0 +1,74 @@
+//! The task of a pub/sub connection: listens to the hellos that sentinels exchange on a server.
+
+use std::io;
+
+use bytes::BytesMut;
+use codis_core::resp::{Value, encode_command};
+use codis_sentinel_proto::hello::{CHANNEL, Hello};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::command::renamed;
+use super::connect::{self, Target};
+use super::wire::{local_ip, next_value};
+use super::{News, Reporter};
+
+pub(super) async fn run(target: Target, reporter: Reporter) {
+    let reason = match connect::open(&target).await {
+        Ok(stream) => connect::reason(&listen(stream, &target, &reporter).await),
+        Err(reason) => reason,
+    };
+    reporter.send(News::Gone(reason)).await;
+}
+
+/// Listens until the connection ends, and tells how it ended.
+async fn listen(mut stream: TcpStream, target: &Target, reporter: &Reporter) -> io::Error {
+    let mut greeting = target.greeting();
+    let subscribe = renamed(&target.renames, "SUBSCRIBE");
+    greeting.push(vec![subscribe, CHANNEL.as_bytes().to_vec()]);
+    let mut out = Vec::new();
+    for words in &greeting {
+        encode_command(&mut out, words);
+    }
+    if let Err(error) = stream.write_all(&out).await {
+        return error;
+    }
+    let local_ip = local_ip(&stream);
+    reporter.send(News::Connected { local_ip }).await;
+    let mut unread = BytesMut::new();
+    loop {
+        match stream.read_buf(&mut unread).await {
+            Ok(0) => return io::ErrorKind::UnexpectedEof.into(),
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+        reporter.send(News::Activity).await;
+        loop {
+            match next_value(&mut unread) {
+                Ok(Some(value)) => {
+                    if let Some(hello) = hello(&value, &target.myid) {
+                        reporter.send(News::Hello(hello)).await;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => return error,
+            }
+        }
+    }
+}
+
+/// The hello in a message, unless it is our own.
+fn hello(value: &Value, myid: &str) -> Option<Hello> {
+    let [kind, _, payload] = value.as_array()? else {
+        return None;
+    };
+    if kind.as_bytes() != Some(b"message") {
+        return None;
+    }
+    foreign_hello(payload.as_str()?, myid)
+}
+
+/// A hello that is not our own: one that names our id anywhere is.
+pub fn foreign_hello(payload: &str, myid: &str) -> Option<Hello> {
+    (!payload.contains(myid)).then(|| Hello::parse(payload))?
+}

@@ -1,0 +1,307 @@
+//! The event loop: one task that owns the machine and everything that the machine's orders touch.
+//!
+//! Nothing in here waits for anything but the next event. Connections, disk, scripts and clients
+//! are tasks that talk to the loop by bounded queues; when several have something to say, links
+//! come first, since down detection depends on them, and clients last.
+
+use std::sync::Arc;
+
+use codis_core::time::Time;
+use codis_sentinel_proto::ids::LinkId;
+use codis_sentinel_proto::{Input, Machine, Reply};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::conf::Globals;
+use crate::infos::Infos;
+use crate::links::connect::Source;
+use crate::links::{self, Links};
+use crate::log::Log;
+use crate::port::commands::{self, Context, Outcome};
+use crate::port::{Call, Request, Shared};
+use crate::process::Process;
+use crate::pubsub::Hub;
+use crate::scripts::{self, Scripts};
+use crate::simulate::Simulated;
+use crate::state::{Persisted, Writer};
+
+mod effects;
+mod shutdown;
+mod waits;
+
+use waits::Waits;
+
+/// Clients' calls that are taken without looking at anything else.
+const CALLS_IN_A_ROW: usize = 64;
+
+/// Why the loop ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum End {
+    /// Somebody asked for it.
+    Orderly,
+    /// A simulated failure.
+    Simulated,
+}
+
+/// What the loop is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The origin of the machine's clock.
+    pub origin: Instant,
+    /// The machine.
+    pub machine: Machine,
+    /// The settings without a master.
+    pub globals: Globals,
+    /// The settings of the operator's file, when the state lives elsewhere.
+    pub base: Option<Globals>,
+    /// The local address of links.
+    pub source: Option<Source>,
+    /// Where the state goes.
+    pub writer: Writer,
+    /// What became of it.
+    pub persisted: mpsc::Receiver<Persisted>,
+    /// What sessions share.
+    pub shared: Arc<Shared>,
+    /// What sessions want.
+    pub calls: mpsc::Receiver<Call>,
+    /// Facts about the process.
+    pub process: Process,
+    /// The log.
+    pub log: Log,
+}
+
+/// The loop's state.
+#[derive(Debug)]
+pub struct Node {
+    origin: Instant,
+    machine: Machine,
+    globals: Globals,
+    base: Option<Globals>,
+    source: Option<Source>,
+    writer: Writer,
+    shared: Arc<Shared>,
+    process: Process,
+    log: Log,
+    links: Links,
+    infos: Infos,
+    hub: Hub,
+    scripts: Scripts,
+    waits: Waits,
+    simulated: Simulated,
+    tilt_since: Option<Time>,
+    end: Option<End>,
+}
+
+/// Where events come from.
+#[derive(Debug)]
+struct Inlets {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    links: mpsc::Receiver<links::Report>,
+    persisted: mpsc::Receiver<Persisted>,
+    scripts: mpsc::Receiver<scripts::Report>,
+    calls: mpsc::Receiver<Call>,
+}
+
+/// Runs until the process is to end.
+pub async fn run(parts: Parts) -> std::io::Result<End> {
+    let (links, link_reports) = Links::new();
+    let (scripts, script_reports) = Scripts::new();
+    let mut inlets = Inlets {
+        terminate: signal(SignalKind::terminate())?,
+        interrupt: signal(SignalKind::interrupt())?,
+        hangup: signal(SignalKind::hangup())?,
+        links: link_reports,
+        persisted: parts.persisted,
+        scripts: script_reports,
+        calls: parts.calls,
+    };
+    let mut node = Node {
+        origin: parts.origin,
+        machine: parts.machine,
+        globals: parts.globals,
+        base: parts.base,
+        source: parts.source,
+        writer: parts.writer,
+        shared: parts.shared,
+        process: parts.process,
+        log: parts.log,
+        links,
+        infos: Infos::default(),
+        hub: Hub::default(),
+        scripts,
+        waits: Waits::default(),
+        simulated: Simulated::default(),
+        tilt_since: None,
+        end: None,
+    };
+    let end = node.serve(&mut inlets).await;
+    if end == End::Orderly {
+        node.finish(&mut inlets.persisted).await;
+    }
+    Ok(end)
+}
+
+impl Node {
+    async fn serve(&mut self, inlets: &mut Inlets) -> End {
+        loop {
+            self.carry_out_all();
+            self.scripts.start_due();
+            if let Some(end) = self.end {
+                return end;
+            }
+            tokio::select! {
+                biased;
+                _ = inlets.terminate.recv() => self.stop("SIGTERM"),
+                _ = inlets.interrupt.recv() => self.stop("SIGINT"),
+                _ = inlets.hangup.recv() => self.log.reopen(),
+                Some(report) = inlets.links.recv() => self.link_reported(report),
+                Some(done) = inlets.persisted.recv() => self.persisted(done),
+                Some(report) = inlets.scripts.recv() => {
+                    for event in self.scripts.handle(report) {
+                        self.tell(&event);
+                    }
+                }
+                () = tokio::time::sleep_until(self.next_wake()) => {}
+                Some(call) = inlets.calls.recv() => {
+                    self.called(call);
+                    for _ in 1..CALLS_IN_A_ROW {
+                        let Ok(call) = inlets.calls.try_recv() else { break };
+                        self.called(call);
+                    }
+                }
+            }
+            self.be_on_time();
+        }
+    }
+
+    /// The moment for the machine.
+    fn now(&self) -> Time {
+        Time::from_origin(self.origin.elapsed())
+    }
+
+    /// When something is due even if nothing happens.
+    fn next_wake(&self) -> Instant {
+        const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
+        let at = |time: Time| self.origin + time.since_origin();
+        let machine = self.machine.poll_timeout().map(at);
+        let wakes = machine.into_iter().chain(self.scripts.next_due());
+        wakes.min().unwrap_or_else(|| Instant::now() + FAR)
+    }
+
+    fn be_on_time(&mut self) {
+        let now = self.now();
+        if self.machine.poll_timeout().is_some_and(|due| due <= now) {
+            self.machine.handle_timeout(now);
+        }
+    }
+
+    fn stop(&mut self, cause: &str) {
+        self.log
+            .warning(&format!("Received {cause}, scheduling shutdown..."));
+        self.end = Some(End::Orderly);
+    }
+
+    fn link_reported(&mut self, report: links::Report) {
+        let Some(input) = self.links.input(report) else {
+            return;
+        };
+        let now = self.now();
+        if let Input::Reply {
+            link,
+            reply: Reply::Info(Some(info)),
+            ..
+        } = &input
+        {
+            self.keep_info(*link, now, &Arc::clone(info));
+        }
+        self.machine.handle_input(now, input);
+    }
+
+    fn keep_info(&mut self, link: LinkId, now: Time, info: &Arc<codis_sentinel_proto::info::Info>) {
+        if let Some(addr) = self.links.addr_of(link) {
+            self.infos.keep(addr, now, info);
+        }
+    }
+
+    fn persisted(&mut self, done: Persisted) {
+        let Persisted { id, result } = done;
+        if let Err(error) = &result {
+            let text = format!(
+                "WARNING: Sentinel was not able to save the new configuration on disk!!!: {error}"
+            );
+            self.log.warning(&text);
+        }
+        let ok = result.is_ok();
+        self.waits.persisted(id, ok);
+        self.machine
+            .handle_input(self.now(), Input::Persisted { id, ok });
+    }
+
+    fn called(&mut self, call: Call) {
+        match call {
+            Call::Gone(session) => self.hub.forget(session),
+            Call::Request(request) => self.requested(request),
+        }
+    }
+
+    fn requested(&mut self, request: Request) {
+        let now = self.now();
+        let mut context = Context {
+            now,
+            machine: &mut self.machine,
+            globals: &mut self.globals,
+            hub: &mut self.hub,
+            scripts: &self.scripts,
+            infos: &self.infos,
+            simulated: &mut self.simulated,
+            shared: &self.shared,
+            process: &self.process,
+            tilt_since: self.tilt_since,
+        };
+        let outcome = commands::run(&mut context, &request);
+        self.conclude(now, outcome, request);
+        // What one client asked for is done before the next one's request.
+        self.carry_out_all();
+    }
+
+    fn conclude(&mut self, now: Time, outcome: Outcome, request: Request) {
+        let Request { answer, .. } = request;
+        match outcome {
+            Outcome::Answer(value) => waits::give(answer, value),
+            Outcome::Durable(value) => {
+                self.refresh_renames();
+                let id = self.machine.last_persist();
+                self.waits.until_persisted(id, value, answer);
+            }
+            Outcome::Asked {
+                master,
+                epoch,
+                candidate,
+            } => {
+                let request = self.waits.until_answered(answer);
+                let input = Input::Asked {
+                    request,
+                    master,
+                    epoch,
+                    candidate,
+                };
+                self.machine.handle_input(now, input);
+            }
+            Outcome::Hello(hello) => {
+                waits::give(answer, codis_core::resp::Value::Integer(1).into());
+                if let Some(hello) = hello {
+                    self.machine.handle_input(now, Input::Hello(hello));
+                }
+            }
+            Outcome::LookUp { index, host } => {
+                let request = Request { answer, ..request };
+                let calls = self.shared.calls.clone();
+                tokio::spawn(waits::look_up(request, index, host, calls));
+            }
+            Outcome::Shutdown => self.stop("SHUTDOWN"),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Carrying out what the machine orders.
+
+use std::collections::BTreeMap;
+
+use codis_core::addr::Addr;
+use codis_core::topology::{self, Topology};
+use codis_sentinel_proto::event::{Event, Level};
+use codis_sentinel_proto::{Auth, Effect, ReconfigScript};
+
+use super::{End, Node};
+use crate::conf::rewrite;
+use crate::links::connect::Target;
+use crate::log;
+
+/// Bytes of an event's text.
+const PAYLOAD_BYTES_MAX: usize = 1024;
+
+/// Characters of the id in the names of connections.
+const NAME_ID_LEN: usize = 8;
+
+impl Node {
+    /// Carries out all orders, and those that follow from them.
+    pub(super) fn carry_out_all(&mut self) {
+        while self.end != Some(End::Simulated) {
+            let Some(effect) = self.machine.poll_effect() else {
+                return;
+            };
+            self.carry_out(effect);
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect {
+                link,
+                channel,
+                addr,
+                auth,
+            } => {
+                let target = self.target(addr, auth, channel);
+                self.links.connect(link, channel, target);
+            }
+            Effect::Disconnect { link, channel } => self.links.disconnect(link, channel),
+            Effect::Send { link, id, command } => {
+                if let Some(lost) = self.links.send(link, id, &command) {
+                    self.machine.handle_input(self.now(), lost);
+                }
+            }
+            Effect::Persist { id, snapshot } => {
+                let lines = rewrite::lines(&snapshot, &self.globals, self.base.as_ref());
+                self.writer.write(id, lines);
+            }
+            Effect::Answer { request, opinion } => self.waits.answered(request, opinion),
+            Effect::Event(event) => self.tell(&event),
+            Effect::Topology(topology) => self.publish_topology(&topology),
+            Effect::ReconfigScript(script) => self.scripts.push(reconfig_argv(script)),
+        }
+    }
+
+    /// Logs an event, publishes it, and runs its notification script.
+    pub(super) fn tell(&mut self, event: &Event) {
+        let Event {
+            name,
+            payload,
+            level,
+            script,
+        } = event;
+        let payload = &payload[..payload.floor_char_boundary(PAYLOAD_BYTES_MAX)];
+        self.log
+            .write(log_level(*level), &format!("{name} {payload}"));
+        if *level > Level::Debug {
+            self.publish(name, payload);
+        }
+        if let Some(path) = script {
+            let argv = vec![path.clone(), (*name).to_owned(), payload.to_owned()];
+            self.scripts.push(argv);
+        }
+        match *name {
+            "+tilt" => self.tilt_since = Some(self.now()),
+            "-tilt" => self.tilt_since = None,
+            _ => {}
+        }
+        if self.simulated.strikes_at(name) {
+            self.log.warning(&format!("Simulated failure after {name}"));
+            self.end = Some(End::Simulated);
+        }
+    }
+
+    fn publish_topology(&mut self, record: &Topology) {
+        match serde_json::to_string(record) {
+            Ok(json) => self.publish(topology::CHANNEL, &json),
+            Err(error) => self
+                .log
+                .warning(&format!("No JSON form of a topology: {error}")),
+        }
+    }
+
+    fn publish(&mut self, channel: &str, payload: &str) {
+        let cut = self.hub.publish(channel, payload);
+        if cut > 0 {
+            let text = format!("Closed {cut} subscribers of {channel} that did not keep up");
+            self.log.warning(&text);
+        }
+    }
+
+    fn target(&self, addr: Addr, auth: Auth, channel: codis_sentinel_proto::Channel) -> Target {
+        let suffix = match channel {
+            codis_sentinel_proto::Channel::Command => "cmd",
+            codis_sentinel_proto::Channel::PubSub => "pubsub",
+        };
+        let (credentials, renames) = match auth {
+            Auth::Data { user, pass } => (pass.map(|p| (user, p)), self.renames_at(&addr)),
+            Auth::Sentinel => (self.peer_credentials(), BTreeMap::new()),
+        };
+        let myid = self.process.myid.clone();
+        let short: String = myid.chars().take(NAME_ID_LEN).collect();
+        Target {
+            addr,
+            source: self.source,
+            credentials,
+            client_name: format!("sentinel-{short}-{suffix}"),
+            renames,
+            myid,
+        }
+    }
+
+    /// How to authenticate with other sentinels.
+    fn peer_credentials(&self) -> Option<(Option<String>, String)> {
+        let own = || self.shared.requirepass.clone().map(|pass| (None, pass));
+        let configured = self.globals.sentinel_pass.clone();
+        configured
+            .map(|pass| (self.globals.sentinel_user.clone(), pass))
+            .or_else(own)
+    }
+
+    /// The renamed commands of the master to which a server belongs.
+    fn renames_at(&self, addr: &Addr) -> BTreeMap<String, String> {
+        let now = self.now();
+        for name in self.machine.master_names() {
+            let Some((settings, _)) = self.machine.settings_of(&name) else {
+                continue;
+            };
+            if settings.renamed_commands.is_empty() {
+                continue;
+            }
+            let replicas = self.machine.replicas(now, &name).unwrap_or_default();
+            let master = self.machine.master(now, &name);
+            let is_master = master.is_some_and(|m| m.instance.addr == *addr || m.current == *addr);
+            if is_master || replicas.iter().any(|view| view.instance.addr == *addr) {
+                return settings.renamed_commands.clone();
+            }
+        }
+        BTreeMap::new()
+    }
+
+    /// Gives open links the present renames, after an operator changed something.
+    pub(super) fn refresh_renames(&mut self) {
+        for (link, addr) in self.links.servers() {
+            let renames = self.renames_at(&addr);
+            self.links.rename(link, renames);
+        }
+    }
+}
+
+fn log_level(level: Level) -> log::Level {
+    match level {
+        Level::Debug => log::Level::Debug,
+        Level::Verbose => log::Level::Verbose,
+        Level::Notice => log::Level::Notice,
+        Level::Warning => log::Level::Warning,
+    }
+}
+
+fn reconfig_argv(script: ReconfigScript) -> Vec<String> {
+    let ReconfigScript {
+        path,
+        master,
+        leader,
+        from,
+        to,
+    } = script;
+    let role = if leader { "leader" } else { "observer" };
+    vec![
+        path,
+        master,
+        role.to_owned(),
+        "start".to_owned(),
+        from.host().to_owned(),
+        from.port().to_string(),
+        to.host().to_owned(),
+        to.port().to_string(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reconfig_script_gets_the_arguments_of_redis() {
+        let argv = reconfig_argv(ReconfigScript {
+            path: "/s".into(),
+            master: "m".into(),
+            leader: true,
+            from: Addr::new("127.0.0.1", 1),
+            to: Addr::new("127.0.0.2", 2),
+        });
+        assert_eq!(argv.join(" "), "/s m leader start 127.0.0.1 1 127.0.0.2 2");
+    }
+}

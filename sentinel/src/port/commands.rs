@@ -1,0 +1,171 @@
+//! The commands of a sentinel.
+//!
+//! [`local`] answers what concerns only a session; the rest is answered here, in the event loop,
+//! with the machine at hand. A handler changes the machine and says what the reply waits for
+//! ([`Outcome`]); the loop does the waiting.
+
+use bytes::Bytes;
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::resp::Value;
+use codis_core::time::Time;
+use codis_sentinel_proto::Machine;
+use codis_sentinel_proto::hello::{CHANNEL, Hello};
+use codis_sentinel_proto::ids::SentinelId;
+
+use super::render::bulk;
+use super::{Answer, Request, Shared};
+use crate::conf::Globals;
+use crate::infos::Infos;
+use crate::links::pubsub::foreign_hello;
+use crate::process::Process;
+use crate::pubsub::{Hub, Kind};
+use crate::scripts::Scripts;
+use crate::simulate::Simulated;
+
+mod arity;
+mod config;
+mod info;
+pub mod local;
+mod masters;
+mod monitor;
+mod queries;
+mod sentinel;
+mod set;
+
+/// What handlers work on.
+pub struct Context<'a> {
+    /// The moment of the request.
+    pub now: Time,
+    /// The machine.
+    pub machine: &'a mut Machine,
+    /// The settings without a master.
+    pub globals: &'a mut Globals,
+    /// The subscribers.
+    pub hub: &'a mut Hub,
+    /// The scripts.
+    pub scripts: &'a Scripts,
+    /// The last INFO of each server.
+    pub infos: &'a Infos,
+    /// The failures to simulate.
+    pub simulated: &'a mut Simulated,
+    /// What sessions share.
+    pub shared: &'a Shared,
+    /// Facts about the process.
+    pub process: &'a Process,
+    /// Since when the machine is in TILT.
+    pub tilt_since: Option<Time>,
+}
+
+impl Context<'_> {
+    /// Seconds in TILT; -1 when not.
+    fn tilt_seconds(&self) -> i64 {
+        self.tilt_since.map_or(-1, |since| {
+            i64::try_from(self.now.since(since).as_secs()).unwrap_or(i64::MAX)
+        })
+    }
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This is the answer.
+    Answer(Answer),
+    /// This is the answer once the machine's last snapshot is on disk.
+    Durable(Value),
+    /// The machine is asked for its opinion, and its answer is the answer.
+    Asked {
+        /// About which master.
+        master: Addr,
+        /// The asker's epoch.
+        epoch: Epoch,
+        /// Who wants the vote.
+        candidate: Option<SentinelId>,
+    },
+    /// The machine is told, and the answer is 1.
+    Hello(Option<Hello>),
+    /// The request is tried again with this argument looked up.
+    LookUp {
+        /// Which argument.
+        index: usize,
+        /// The name in it.
+        host: String,
+    },
+    /// The process ends.
+    Shutdown,
+}
+
+impl From<Value> for Outcome {
+    fn from(value: Value) -> Self {
+        Self::Answer(value.into())
+    }
+}
+
+impl Outcome {
+    /// An error; the text starts with its code.
+    fn error(text: impl Into<String>) -> Self {
+        Value::error(text.into().into_bytes()).into()
+    }
+}
+
+/// Carries out a request.
+pub fn run(context: &mut Context<'_>, request: &Request) -> Outcome {
+    let args = &request.args;
+    let Some(name) = args.first() else {
+        return Outcome::error("ERR empty command");
+    };
+    match name.to_ascii_lowercase().as_slice() {
+        b"sentinel" => sentinel::run(context, args),
+        b"info" => Value::bulk(info::text(context, &args[1..]).into_bytes()).into(),
+        b"role" => {
+            let names = context.machine.master_names().into_iter().map(bulk);
+            Value::array([Value::bulk("sentinel"), Value::array(names)]).into()
+        }
+        b"publish" => publish(context, args),
+        b"subscribe" => subscribe(context, request, Kind::Channels),
+        b"psubscribe" => subscribe(context, request, Kind::Patterns),
+        b"unsubscribe" => unsubscribe(context, request, Kind::Channels),
+        b"punsubscribe" => unsubscribe(context, request, Kind::Patterns),
+        b"shutdown" => Outcome::Shutdown,
+        _ => Value::error(arity::unknown(args).into_bytes()).into(),
+    }
+}
+
+fn publish(context: &Context<'_>, args: &[Bytes]) -> Outcome {
+    let [_, channel, payload] = args else {
+        return Outcome::error("ERR wrong number of arguments for 'publish' command");
+    };
+    if channel != CHANNEL.as_bytes() {
+        return Outcome::error("ERR Only HELLO messages are accepted by Sentinel instances.");
+    }
+    let hello = std::str::from_utf8(payload)
+        .ok()
+        .and_then(|payload| foreign_hello(payload, &context.process.myid));
+    Outcome::Hello(hello)
+}
+
+fn subscribe(context: &mut Context<'_>, request: &Request, kind: Kind) -> Outcome {
+    let names = &request.args[1..];
+    let values = context
+        .hub
+        .subscribe(request.session, &request.mailbox, kind, names);
+    subscribed(context, request, values)
+}
+
+fn unsubscribe(context: &mut Context<'_>, request: &Request, kind: Kind) -> Outcome {
+    let names = &request.args[1..];
+    let values = context.hub.unsubscribe(request.session, kind, names);
+    subscribed(context, request, values)
+}
+
+fn subscribed(context: &Context<'_>, request: &Request, values: Vec<Value>) -> Outcome {
+    Outcome::Answer(Answer {
+        values,
+        subscriptions: Some(context.hub.count(request.session)),
+    })
+}
+
+/// An argument as text; bytes that are not UTF-8 are replaced.
+fn text(arg: &Bytes) -> String {
+    String::from_utf8_lossy(arg).into_owned()
+}

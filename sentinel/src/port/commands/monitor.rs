@@ -1,0 +1,88 @@
+//! Orders about masters as a whole.
+
+use std::net::IpAddr;
+
+use codis_core::addr::Addr;
+use codis_core::resp::Value;
+use codis_sentinel_proto::machine::OrderError;
+
+use super::super::render::integer;
+use super::{Context, Outcome};
+use crate::glob;
+
+/// Where the host is among the words of `SENTINEL MONITOR`.
+const HOST_INDEX: usize = 3;
+
+/// The reply to an order that must be on disk first.
+fn durable(result: Result<(), OrderError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Durable(Value::ok()),
+        Err(error) => Outcome::error(error.to_string()),
+    }
+}
+
+pub(super) fn monitor(context: &mut Context<'_>, words: &[String]) -> Outcome {
+    let [name, host, port, quorum] = words else {
+        return Outcome::error("ERR syntax error");
+    };
+    let Ok(quorum) = quorum.parse::<i64>() else {
+        return Outcome::error("ERR Invalid quorum");
+    };
+    let Ok(port) = port.parse::<i64>() else {
+        return Outcome::error("ERR Invalid port");
+    };
+    let Some(quorum) = u32::try_from(quorum).ok().filter(|q| *q > 0) else {
+        return Outcome::error("ERR Quorum must be 1 or greater.");
+    };
+    let numeric = host.parse::<IpAddr>().is_ok();
+    if !numeric && !context.globals.resolve_hostnames {
+        return Outcome::error("ERR Invalid IP address or hostname specified");
+    }
+    let Ok(port) = u16::try_from(port) else {
+        return Outcome::error("ERR Invalid port number.");
+    };
+    if !numeric && !context.globals.announce_hostnames {
+        return Outcome::LookUp {
+            index: HOST_INDEX,
+            host: host.clone(),
+        };
+    }
+    let addr = Addr::new(host, port);
+    durable(context.machine.monitor(context.now, name, addr, quorum))
+}
+
+pub(super) fn remove(context: &mut Context<'_>, name: &str) -> Outcome {
+    durable(context.machine.remove(context.now, name))
+}
+
+pub(super) fn reset(context: &mut Context<'_>, pattern: &str) -> Outcome {
+    let mut names = context.machine.master_names();
+    names.retain(|name| glob::matches(pattern.as_bytes(), name.as_bytes()));
+    context.machine.reset(context.now, &names);
+    integer(names.len()).into()
+}
+
+/// `FAILOVER name`, or `FAILOVER name TO ip port` to choose the replica.
+pub(super) fn failover(context: &mut Context<'_>, words: &[String]) -> Outcome {
+    let (name, to) = match words {
+        [name] => (name, None),
+        [name, to, host, port] if to.eq_ignore_ascii_case("to") => {
+            let Ok(port) = port.parse::<u16>() else {
+                return Outcome::error("ERR Invalid port");
+            };
+            (name, Some(Addr::new(host, port)))
+        }
+        _ => {
+            return Outcome::error("ERR wrong number of arguments for 'sentinel|failover' command");
+        }
+    };
+    match context.machine.failover(context.now, name, to) {
+        Ok(()) => Value::ok().into(),
+        Err(error) => Outcome::error(error.to_string()),
+    }
+}
+
+pub(super) fn flush(context: &mut Context<'_>) -> Outcome {
+    context.machine.flush(context.now);
+    Outcome::Durable(Value::ok())
+}

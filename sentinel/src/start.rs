@@ -1,0 +1,294 @@
+//! From the command line to the running event loop.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use codis_core::time::Time;
+use codis_runtime::pidfile::PidFile;
+use codis_sentinel_proto::Machine;
+use codis_sentinel_proto::ids::SentinelId;
+use codis_sentinel_proto::settings::Settings;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::args::{self, Arguments, HELP, Invocation};
+use crate::conf::load::{Loader, Problems};
+use crate::conf::rewrite::Form;
+use crate::conf::{Config, Globals};
+use crate::links::connect::Source;
+use crate::log::{self, Log};
+use crate::node::{self, End, Parts};
+use crate::port::clients::Clients;
+use crate::port::{REQUESTS_LEN, Shared, Stats, server};
+use crate::process::Process;
+use crate::random;
+use crate::simulate;
+use crate::state::{STATE_FILE, Store, Writer};
+
+mod system;
+
+/// How long threads that still block may hold up the end of the process.
+const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Why the sentinel did not start. Each text is complete.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Configuration(#[from] Problems),
+    #[error("cannot enter the directory {path} of `dir`: {error}")]
+    Dir { path: PathBuf, error: io::Error },
+    #[error(
+        "cannot write the state to {path}, which must be writable, as must its directory: {error}"
+    )]
+    State { path: PathBuf, error: io::Error },
+    #[error("cannot open the log {path}: {error}")]
+    Log { path: String, error: io::Error },
+    #[error(transparent)]
+    Bind(#[from] server::BindError),
+    #[error("{what}: {error}")]
+    System {
+        what: &'static str,
+        error: io::Error,
+    },
+}
+
+/// Makes an error of the system one of ours.
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
+    move |error| Error::System { what, error }
+}
+
+/// Runs the program with the words after its name.
+pub fn main(words: &[String]) -> ExitCode {
+    let arguments = match args::parse(words) {
+        Ok(Invocation::Run(arguments)) => arguments,
+        Ok(Invocation::Version) => return print(&(codis_runtime::build::text() + "\n")),
+        Ok(Invocation::Help) => return print(HELP),
+        Err(text) => return fail(&Error::Usage(text)),
+    };
+    match run(&arguments, words) {
+        Ok(code) => code,
+        Err(error) => fail(&error),
+    }
+}
+
+fn print(text: &str) -> ExitCode {
+    // Nobody reads: nothing to do about it.
+    let _ = io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &Error) -> ExitCode {
+    let _ = writeln!(io::stderr(), "codis-sentinel: {error}");
+    ExitCode::FAILURE
+}
+
+fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
+    let store = store(arguments)?;
+    let (config, base) = load(arguments, &store)?;
+    if let Some(path) = &config.server.dir {
+        std::env::set_current_dir(path).map_err(|error| Error::Dir {
+            path: path.clone(),
+            error,
+        })?;
+    }
+    let unwritable = |error| Error::State {
+        path: store.path.clone(),
+        error,
+    };
+    store.check().map_err(unwritable)?;
+    let listeners = server::bind(&config.server)?;
+    if config.server.daemonize && !system::is_detached() {
+        drop(listeners);
+        system::detach(words).map_err(system("cannot start in the background"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let logfile = &config.server.logfile;
+    let path = (!logfile.is_empty()).then_some(Path::new(logfile));
+    let (log, guard) = log::start(path, config.server.loglevel).map_err(|error| Error::Log {
+        path: logfile.clone(),
+        error,
+    })?;
+    let _pidfile = write_pidfile(&config, &log);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("cannot start the event loop"))?;
+    let serve = serve(config, base, store, arguments.file.clone(), listeners, log);
+    let end = runtime.block_on(serve)?;
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
+    drop(guard);
+    Ok(match end {
+        End::Orderly => ExitCode::SUCCESS,
+        End::Simulated => ExitCode::from(u8::try_from(simulate::EXIT_STATUS).unwrap_or(1)),
+    })
+}
+
+/// Where the runtime state goes.
+fn store(arguments: &Arguments) -> Result<Store, Error> {
+    if let Some(dir) = &arguments.state_dir {
+        std::fs::create_dir_all(dir).map_err(|error| Error::State {
+            path: dir.clone(),
+            error,
+        })?;
+        return Ok(Store {
+            path: dir.join(STATE_FILE),
+            form: Form::State,
+        });
+    }
+    match &arguments.file {
+        Some(path) if path != Path::new("-") => Ok(Store {
+            path: path.clone(),
+            form: Form::Operator,
+        }),
+        _ => Err(Error::Usage(
+            "a sentinel needs a config file to keep its state in, or --state-dir; try --help"
+                .into(),
+        )),
+    }
+}
+
+/// The configuration, and the operator's globals when the state lives elsewhere.
+fn load(arguments: &Arguments, store: &Store) -> Result<(Config, Option<Globals>), Error> {
+    let mut loader = Loader::default();
+    if let Some(file) = &arguments.file {
+        loader.file(file);
+    }
+    loader.words(&arguments.lines);
+    let config = loader.finish()?;
+    if store.form == Form::Operator {
+        return Ok((config, None));
+    }
+    let base = config.globals.clone();
+    let mut loader = Loader::over(&config);
+    if store.path.exists() {
+        loader.file(&store.path);
+    }
+    let state = loader.finish()?;
+    Ok((config.under(state), Some(base)))
+}
+
+fn write_pidfile(config: &Config, log: &Log) -> Option<PidFile> {
+    let path = config.server.pidfile.as_ref()?;
+    PidFile::write(path)
+        .inspect_err(|error| log.warning(&format!("Failed to write PID file: {error}")))
+        .ok()
+}
+
+async fn serve(
+    config: Config,
+    base: Option<Globals>,
+    store: Store,
+    config_file: Option<PathBuf>,
+    listeners: Vec<std::net::TcpListener>,
+    log: Log,
+) -> Result<End, Error> {
+    let no_randomness = "cannot read random numbers";
+    let myid = match &config.myid {
+        Some(myid) => myid.clone(),
+        None => SentinelId::new(random::hex(20).map_err(system(no_randomness))?),
+    };
+    let process = Process {
+        run_id: random::hex(20).map_err(system(no_randomness))?,
+        myid: myid.as_str().to_owned(),
+        port: config.server.port,
+        config_file,
+        executable: std::env::current_exe().unwrap_or_default(),
+    };
+    greet(&config, &process, &log);
+    let origin = Instant::now();
+    let settings = Settings {
+        myid: myid.clone(),
+        announce_port: match config.globals.announce_port {
+            0 => config.server.port,
+            port => port,
+        },
+        announce_ip: config.globals.announce_ip.clone(),
+        seed: random::seed().map_err(system(no_randomness))?,
+    };
+    let machine = Machine::new(Time::ZERO, settings, config.snapshot(myid));
+    let (calls, call_receiver) = mpsc::channel(REQUESTS_LEN);
+    let shared = Arc::new(shared(&config, calls, &log));
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener).map_err(system("cannot use the port"))?;
+        tokio::spawn(server::serve(listener, Arc::clone(&shared), log.clone()));
+    }
+    let (writer, persisted) = Writer::start(store);
+    let parts = Parts {
+        origin,
+        machine,
+        source: source(&config),
+        globals: config.globals,
+        base,
+        writer,
+        persisted,
+        shared,
+        calls: call_receiver,
+        process,
+        log,
+    };
+    node::run(parts)
+        .await
+        .map_err(system("cannot listen to signals"))
+}
+
+fn greet(config: &Config, process: &Process, log: &Log) {
+    let version = codis_runtime::build::version();
+    let pid = std::process::id();
+    log.warning(&format!("codis-sentinel {version} starting, pid={pid}"));
+    for note in &config.notes {
+        log.debug(note);
+    }
+    for warning in &config.warnings {
+        log.warning(warning);
+    }
+    log.notice(&format!("Running mode=sentinel, port={}.", process.port));
+    log.notice(&format!("Sentinel ID is {}", process.myid));
+}
+
+fn shared(config: &Config, calls: mpsc::Sender<crate::port::Call>, log: &Log) -> Shared {
+    let server = &config.server;
+    let clients_max = system::room_for(server.maxclients);
+    if clients_max < server.maxclients {
+        let text = format!(
+            "maxclients is lowered from {} to {clients_max}: the limit of open files is too low",
+            server.maxclients
+        );
+        log.warning(&text);
+    }
+    let is_open = server.bind == crate::conf::Server::default().bind;
+    Shared {
+        requirepass: server.requirepass.clone(),
+        timeout_secs: server.timeout_secs,
+        tcp_keepalive_secs: server.tcp_keepalive_secs,
+        clients_max,
+        protected: server.protected_mode && server.requirepass.is_none() && is_open,
+        clients: Mutex::new(Clients::default()),
+        stats: Stats::default(),
+        calls,
+    }
+}
+
+/// The local address of links: as configured, or the first address of the port, so that a hello
+/// announces an address under which this sentinel can be reached.
+fn source(config: &Config) -> Option<Source> {
+    let server = &config.server;
+    let explicit = server
+        .bind_source
+        .as_ref()
+        .and_then(|host| host.parse().ok());
+    if let Some(ip) = explicit {
+        return Some(Source { ip, explicit: true });
+    }
+    let first = server.bind.first().filter(|bind| bind.is_specific())?;
+    let ip = first.host.parse().ok()?;
+    Some(Source {
+        ip,
+        explicit: false,
+    })
+}
