@@ -28,7 +28,7 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Brings up the six-host layout on loopback, breaks it, and judges what it sees.
 ///
 /// Results go to standard output, everything else to standard error. Exit codes: 0 done (for `run`:
-/// PASS), 1 FAIL, 2 could not be carried out, 130 interrupted.
+/// PASS; for `up`: stopped by Ctrl-C), 1 FAIL, 2 could not be carried out, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "codis-drill", version)]
 pub struct Cli {
@@ -128,6 +128,7 @@ impl Place {
 /// Carries out a command.
 pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let talk = Talk::to_stderr();
+    let is_up = matches!(cli.command, Command::Up { .. });
     let work = async {
         match cli.command {
             Command::Up { state, place } => up::run(&place.options(state)?, &talk).await,
@@ -150,8 +151,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     tokio::select! {
         done = work => done,
         name = interrupted() => {
-            talk.line(format!("{}: stopped", name?));
-            Ok(ExitCode::from(EXIT_INTERRUPTED))
+            talk.line(format!("{}: everything is stopped", name?));
+            Ok(if is_up { ExitCode::SUCCESS } else { ExitCode::from(EXIT_INTERRUPTED) })
         }
     }
 }

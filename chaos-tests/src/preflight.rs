@@ -76,7 +76,7 @@ pub fn check(layout: &Layout, programs: &Programs, state: &Path) -> Result<State
         let file = programs.file(program);
         if !file.is_file() {
             wrong.push(format!(
-                "{} is missing: build it with `cargo build --release --bins`, or `make up`",
+                "{} is missing: build it with `cargo build --workspace --bins`, or `make build`",
                 file.display()
             ));
         }

@@ -1,4 +1,7 @@
 //! Integration tests of the harness, and of the cluster that it brings up.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cluster;
 mod pieces;
 mod tidy;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use codis_chaos::checker;
 use codis_chaos::layout::{Layout, Member, Net};
 use codis_chaos::plans::{Planner, Settings};
-use codis_chaos::preflight::Programs;
+use codis_chaos::preflight::{self, Programs};
 use codis_chaos::process::{Process, Stopped};
 use codis_chaos::query;
 use codis_chaos::workload::{self, LaneKind, Workload};
@@ -140,5 +140,28 @@ async fn clients_note_errors_and_go_on_after_a_restart() {
     let history = workload.stop().unwrap();
     let errors: Vec<_> = history.ops().filter_map(|(_, op)| op.error()).collect();
     assert!(!errors.is_empty());
-    assert!(errors.iter().all(|text| text.starts_with("connection: ")));
+    let known = |text: &&str| text.starts_with("connection: ") || text.starts_with("LOADING");
+    assert!(errors.iter().all(known), "{errors:?}");
+}
+
+#[tokio::test]
+async fn the_shipped_sentinel_conf_is_taken_by_a_stock_sentinel() {
+    let state = tempfile::tempdir().unwrap();
+    let layout = Layout::six_hosts(Net::loopback(21, 4));
+    let member = layout.sentinels().next().unwrap().clone();
+    let programs = Programs::in_dir("unused");
+    let path = state.path().to_owned();
+    let planner = Planner::new(layout, programs, path, Settings::default());
+    let mut plan = planner.plan(&member).unwrap();
+    plan.program = preflight::on_path("redis-sentinel").unwrap();
+    let process = Process::start(plan).unwrap();
+    let deadline = Instant::now() + SOON;
+    while let Err(error) = query::pings(&member.addr).await {
+        assert!(
+            Instant::now() < deadline,
+            "{error}; log:\n{}",
+            process.log_tail(20)
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

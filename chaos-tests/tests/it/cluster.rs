@@ -1,0 +1,259 @@
+//! The whole layout, with real daemons: it comes up, serves, survives, stops and comes back.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use codis_chaos::cluster::{Cluster, Options};
+use codis_chaos::layout::{Layout, Net};
+use codis_chaos::plans::Settings;
+use codis_chaos::ports;
+use codis_chaos::preflight::Programs;
+use codis_chaos::query;
+use codis_chaos::scenario::{self, Scenario};
+use codis_chaos::talk::Talk;
+use codis_core::addr::Addr;
+use rustix::process::{Pid, Signal, kill_process};
+
+/// One cluster at a time: two would fight for the processors and miss their deadlines.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+const UP_MAX: Duration = Duration::from_secs(90);
+const DOWN_MAX: Duration = Duration::from_secs(40);
+
+/// A net of this test in this process.
+fn net(second: u8) -> Net {
+    let third = u8::try_from(std::process::id() % 250).unwrap();
+    Net::loopback(second, third)
+}
+
+fn options(net: Net, state: &Path) -> Options {
+    Options {
+        net,
+        state: state.to_owned(),
+        programs: Programs::beside_this().unwrap(),
+        settings: Settings::default(),
+    }
+}
+
+async fn ask(addr: &Addr, words: &[&str]) -> redis::Value {
+    query::ask(addr, words).await.unwrap()
+}
+
+async fn keys_in(servers: impl Iterator<Item = &Addr>) -> Vec<i64> {
+    let mut counts = Vec::new();
+    for server in servers {
+        match ask(server, &["DBSIZE"]).await {
+            redis::Value::Int(count) => counts.push(count),
+            other => panic!("{other:?}"),
+        }
+    }
+    counts
+}
+
+#[tokio::test]
+async fn it_serves_through_both_proxies_and_a_second_start_continues() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let state = tempfile::tempdir().unwrap();
+    let options = options(net(31), state.path());
+    let mut cluster = Cluster::up(&options, &Talk::silent()).await.unwrap();
+    let layout = cluster.layout().clone();
+    let proxies: Vec<_> = layout.proxies().map(|proxy| proxy.addr.clone()).collect();
+    for number in 0..90 {
+        let (key, value) = (format!("key:{number}"), number.to_string());
+        ask(&proxies[number % 2], &["SET", &key, &value]).await;
+        let read = ask(&proxies[(number + 1) % 2], &["GET", &key]).await;
+        assert_eq!(read, redis::Value::BulkString(value.into_bytes()));
+    }
+    let masters = layout.groups.iter().map(|group| &group.servers[0]);
+    let counts = keys_in(masters.clone()).await;
+    assert_eq!(counts.iter().sum::<i64>(), 90, "{counts:?}");
+    assert!(
+        counts.iter().all(|count| *count > 10),
+        "keys in all groups: {counts:?}"
+    );
+    let before = cluster.agree(UP_MAX).await.unwrap();
+    cluster.stop();
+    assert_eq!(ports::taken(&layout), []);
+    drop(cluster);
+
+    let again = Cluster::up(&options, &Talk::silent()).await.unwrap();
+    assert_eq!(again.agree(UP_MAX).await.unwrap(), before);
+    assert_eq!(keys_in(masters).await, counts);
+    let read = ask(&proxies[0], &["GET", "key:7"]).await;
+    assert_eq!(read, redis::Value::BulkString(b"7".to_vec()));
+}
+
+#[tokio::test]
+async fn a_start_after_a_failover_and_a_stop_keeps_the_new_master() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let state = tempfile::tempdir().unwrap();
+    let options = options(net(32), state.path());
+    let mut cluster = Cluster::up(&options, &Talk::silent()).await.unwrap();
+    let group = cluster.layout().groups[0].clone();
+    cluster.process(&group.servers[0]).unwrap().kill();
+    wait_master(&cluster, &group.monitor(), &group.servers[1]).await;
+    drop(cluster);
+
+    let again = Cluster::up(&options, &Talk::silent()).await.unwrap();
+    let (master, epoch) = again.agree(UP_MAX).await.unwrap()[&group.id].clone();
+    assert_eq!(master, group.servers[1]);
+    assert!(epoch.0 > 0);
+}
+
+async fn wait_master(cluster: &Cluster, monitor: &str, wanted: &Addr) {
+    let deadline = Instant::now() + UP_MAX;
+    for sentinel in cluster.layout().sentinels() {
+        loop {
+            let records = query::topology(&sentinel.addr).await.unwrap();
+            let record = records.iter().find(|record| record.name == monitor);
+            if record.is_some_and(|record| record.master == *wanted) {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{records:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_drills_pass() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    for scenario in Scenario::ALL {
+        let state = tempfile::tempdir().unwrap();
+        let options = options(net(33), &state.path().join("drill"));
+        let summary = scenario::run(scenario, &options, 1, &Talk::silent()).await;
+        let summary = summary.unwrap();
+        println!("{summary}");
+        assert!(summary.passed, "{summary}");
+    }
+}
+
+/// `codis-drill up` as a person would run it.
+struct Up {
+    child: Child,
+    output: std::path::PathBuf,
+}
+
+impl Up {
+    fn start(net: Net, state: &Path) -> Self {
+        let output = state.with_extension("out");
+        let file = File::create(&output).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_codis-drill"))
+            .args(["up", "--net", &net.to_string(), "--state"])
+            .arg(state)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Self { child, output }
+    }
+
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.output).unwrap()
+    }
+
+    async fn wait_said(&mut self, words: &str) {
+        let deadline = Instant::now() + UP_MAX;
+        while !self.said().contains(words) {
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "{}",
+                self.said()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    async fn wait_end(&mut self) -> Option<i32> {
+        let deadline = Instant::now() + DOWN_MAX;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < deadline, "{}", self.said());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Processes whose command line names `state`, without `codis-drill` itself.
+fn left_behind(state: &Path) -> Vec<String> {
+    let state = state.to_str().unwrap();
+    let commands = std::fs::read_dir("/proc")
+        .unwrap()
+        .flatten()
+        .filter_map(|entry| {
+            let command = std::fs::read(entry.path().join("cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            (command.contains(state) && !command.contains("codis-drill")).then_some(command)
+        });
+    commands.collect()
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_everything() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, net) = (dir.path().join("state"), net(34));
+    let mut up = Up::start(net, &state);
+    up.wait_said("Ctrl-C stops everything").await;
+    assert_eq!(left_behind(&state).len(), 12, "{}", up.said());
+    up.signal(Signal::INT);
+    assert_eq!(up.wait_end().await, Some(0), "{}", up.said());
+    assert_eq!(left_behind(&state), Vec::<String>::new());
+    assert_eq!(ports::taken(&Layout::six_hosts(net)), []);
+}
+
+#[tokio::test]
+async fn a_killed_harness_leaves_nothing_behind() {
+    let _turn = ONE_AT_A_TIME.lock().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (state, net) = (dir.path().join("state"), net(35));
+    let mut up = Up::start(net, &state);
+    up.wait_said("Ctrl-C stops everything").await;
+    up.signal(Signal::KILL);
+    up.wait_end().await;
+    let deadline = Instant::now() + DOWN_MAX;
+    while !left_behind(&state).is_empty() {
+        assert!(Instant::now() < deadline, "{:?}", left_behind(&state));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_and_nothing_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, net) = (dir.path().join("state"), net(36));
+    let layout = Layout::six_hosts(net);
+    let dashboard = layout.dashboard();
+    let _busy = TcpListener::bind((dashboard.host(), dashboard.port())).unwrap();
+    let mut up = Up::start(net, &state);
+    assert_eq!(up.wait_end().await, Some(2));
+    let said = up.said();
+    let line =
+        format!("port 18080 of {net}.25 (for codis06/codis-dashboard-18080): already in use");
+    assert!(said.contains(&line), "{said}");
+    assert!(
+        said.contains(&format!("held by process {}", std::process::id())),
+        "{said}"
+    );
+    assert_eq!(left_behind(&state), Vec::<String>::new());
+    assert!(!state.join("codis01").exists(), "nothing was started");
+}
