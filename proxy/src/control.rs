@@ -1,0 +1,358 @@
+//! The control side: what dashboards and sentinels tell, turned into route tables.
+//!
+//! A fill changes slots by plan: new requests of the slots that move are parked, those in flight
+//! end or are cut off after a bound, and only then the new table is published. An adoption changes
+//! masters because an election did: it is published at once and waits for nobody. Neither ever
+//! waits for a backend while it holds the book.
+
+pub mod admin;
+pub mod believe;
+pub mod figures;
+pub mod online;
+pub mod sentinels;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use codis_core::api::{ProxyOverview, ProxySentinels, Slot};
+use codis_core::model;
+use codis_core::xauth;
+use codis_runtime::build;
+use codis_runtime::shutdown::Shutdown;
+use codis_runtime::telemetry;
+use tokio::time::{Instant, timeout_at};
+
+use crate::data::worker::{Port, Shared};
+use crate::route::{Book, Hold, Pair, Problem};
+use crate::settings::Settings;
+use figures::Figures;
+
+/// How long workers may take to change over to a table. They never wait for anything, so this
+/// passes only when the machine stands still.
+const APPLY_MAX: Duration = Duration::from_secs(5);
+
+/// Why a request of the admin API fails.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The wrong secret in the URL.
+    #[error("invalid xauth, please check product name & auth")]
+    Xauth,
+    /// The proxy has been shut down.
+    #[error("use of closed proxy")]
+    Closed,
+    /// A slot that cannot be applied.
+    #[error(transparent)]
+    Slot(#[from] Problem),
+    /// The workers did not change over.
+    #[error("workers did not take the route table within {0:?}")]
+    Workers(Duration),
+    /// The request was not carried out to its end.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
+}
+
+/// The control side of a proxy.
+#[derive(Debug)]
+pub struct Control {
+    /// What it shares with the workers.
+    pub shared: Arc<Shared>,
+    /// Who it is.
+    pub model: model::Proxy,
+    /// Ends the process.
+    pub shutdown: Shutdown,
+    /// Changes the log level, if logging was started.
+    pub log: Option<telemetry::Handle>,
+    /// Counters as the API shows them.
+    pub figures: Figures,
+    xauth: String,
+    closed: AtomicBool,
+    book: Mutex<Book>,
+    filling: tokio::sync::Mutex<()>,
+    watching: Mutex<sentinels::Watching>,
+}
+
+impl Control {
+    /// A control side without a single route.
+    pub fn new(
+        shared: Arc<Shared>,
+        model: model::Proxy,
+        shutdown: Shutdown,
+        log: Option<telemetry::Handle>,
+    ) -> Arc<Self> {
+        let settings = &shared.settings;
+        let xauth = xauth::proxy(&settings.product_name, &settings.product_auth, &model.token);
+        let book = Book::new(!settings.backend_primary_only);
+        Arc::new(Self {
+            figures: Figures::new(shared.clone()),
+            shared,
+            model,
+            shutdown,
+            log,
+            xauth,
+            closed: AtomicBool::new(false),
+            book: Mutex::new(book),
+            filling: tokio::sync::Mutex::new(()),
+            watching: Mutex::default(),
+        })
+    }
+
+    /// Settings of the process.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// The book; locked for a moment, never across a wait.
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watching(&self) -> MutexGuard<'_, sentinels::Watching> {
+        self.watching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Checks the secret of a URL.
+    ///
+    /// # Errors
+    /// It is wrong.
+    pub fn check_xauth(&self, given: &str) -> Result<(), Error> {
+        if given == self.xauth {
+            Ok(())
+        } else {
+            Err(Error::Xauth)
+        }
+    }
+
+    /// Whether the proxy has been shut down.
+    ///
+    /// # Errors
+    /// It has.
+    pub fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Relaxed) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Serves clients from now on.
+    pub fn start(&self) {
+        if !self.shared.online.swap(true, Ordering::Relaxed) {
+            tracing::info!("online");
+        }
+    }
+
+    /// Whether clients are served.
+    pub fn is_online(&self) -> bool {
+        self.shared.online.load(Ordering::Relaxed)
+    }
+
+    /// Takes no more orders, and ends the process.
+    pub fn close(&self, reason: &str) {
+        self.closed.store(true, Ordering::Relaxed);
+        self.shutdown.request(reason);
+    }
+
+    /// Makes the book's routes the ones in force. Never waits.
+    fn publish(&self, book: &mut Book) -> u64 {
+        let table = book.table();
+        let version = table.version;
+        self.shared.table.store(Arc::new(table));
+        self.shared.wake_workers();
+        version
+    }
+
+    /// Fills slots as a dashboard says. Once begun it goes to its end, even if the caller leaves.
+    ///
+    /// # Errors
+    /// A slot cannot be applied (then none is), or the workers stand still.
+    pub async fn fill(self: &Arc<Self>, slots: Vec<Slot>) -> Result<(), Error> {
+        self.check_open()?;
+        Book::check(&slots)?;
+        let control = self.clone();
+        let filled = tokio::spawn(async move { control.fill_to_the_end(&slots).await });
+        filled
+            .await
+            .unwrap_or_else(|error| Err(Error::Interrupted(error.to_string())))
+    }
+
+    async fn fill_to_the_end(&self, slots: &[Slot]) -> Result<(), Error> {
+        let _turn = self.filling.lock().await;
+        let (moving, version) = {
+            let mut book = self.book();
+            let moving = book.barrier(slots);
+            book.hold(&moving, Hold::Held);
+            let version = if moving.is_empty() {
+                0
+            } else {
+                self.publish(&mut book)
+            };
+            (moving, version)
+        };
+        if !moving.is_empty() {
+            self.drain(&moving, version).await?;
+        }
+        let version = {
+            let mut book = self.book();
+            book.fill(slots);
+            self.publish(&mut book)
+        };
+        tracing::debug!(
+            slots = slots.len(),
+            moving = moving.len(),
+            version,
+            "slots filled"
+        );
+        if self
+            .wait(
+                |port| port.applied.load(Ordering::Acquire) >= version,
+                APPLY_MAX,
+            )
+            .await
+        {
+            Ok(())
+        } else {
+            Err(Error::Workers(APPLY_MAX))
+        }
+    }
+
+    /// Waits until nothing of `slots` is in flight. A hung backend does not keep them: after half
+    /// of the hold, so that parked requests still have the other half, the rest is cut off.
+    async fn drain(&self, slots: &[u16], version: u64) -> Result<(), Error> {
+        let limit = self.settings().ha_hold.duration() / 2;
+        let is_drained = |port: &Port| port.drained.load(Ordering::Acquire) >= version;
+        if self.wait(is_drained, limit).await {
+            return Ok(());
+        }
+        tracing::warn!(
+            slots = slots.len(),
+            ?limit,
+            "requests in flight cut off by a fill"
+        );
+        let version = {
+            let mut book = self.book();
+            book.hold(slots, Hold::Cut);
+            self.publish(&mut book)
+        };
+        let is_cut = |port: &Port| port.drained.load(Ordering::Acquire) >= version;
+        if self.wait(is_cut, APPLY_MAX).await {
+            Ok(())
+        } else {
+            Err(Error::Workers(APPLY_MAX))
+        }
+    }
+
+    /// Waits until `done` holds for every worker.
+    async fn wait(&self, done: impl Fn(&Port) -> bool, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        loop {
+            if self.shared.ports.iter().all(|port| done(port)) {
+                return true;
+            }
+            if timeout_at(deadline, self.shared.acknowledged.notified())
+                .await
+                .is_err()
+            {
+                return self.shared.ports.iter().all(|port| done(port));
+            }
+        }
+    }
+
+    /// Takes a pair that sentinels told of, if its epoch is higher than the one held.
+    pub fn adopt(&self, group: u32, pair: Pair, source: &str) {
+        let mut book = self.book();
+        if book
+            .groups()
+            .get(&group)
+            .is_some_and(|held| pair.epoch <= held.epoch)
+        {
+            return;
+        }
+        let before = book.groups().get(&group).cloned();
+        if book.adopt(group, pair.clone()) {
+            let version = self.publish(&mut book);
+            drop(book);
+            let before = before.map(|pair| format!("{} at {}", pair.master, pair.epoch));
+            tracing::info!(
+                group,
+                epoch = pair.epoch.0,
+                master = pair.master,
+                before,
+                source,
+                version,
+                "topology adopted"
+            );
+        }
+    }
+
+    /// Says which groups sentinels monitor now.
+    pub fn set_monitored(&self, groups: std::collections::BTreeSet<u32>) {
+        self.book().set_monitored(groups);
+    }
+
+    /// The sentinel part of the statistics.
+    pub fn sentinels(&self) -> ProxySentinels {
+        let servers = self.watching().servers().to_vec();
+        let book = self.book();
+        let mut out = ProxySentinels {
+            switched: book.is_switched(),
+            ..Default::default()
+        };
+        for (group, pair) in book.groups() {
+            if !servers.is_empty() {
+                out.masters.insert(group.to_string(), pair.master.clone());
+            }
+            if pair.epoch.0 > 0 {
+                out.epochs.insert(group.to_string(), pair.epoch);
+            }
+        }
+        out.servers = servers;
+        out
+    }
+
+    /// Everything about this proxy.
+    pub fn overview(&self) -> ProxyOverview {
+        ProxyOverview {
+            version: build::version(),
+            compile: build::compile(),
+            config: serde_json::to_value(self.settings()).unwrap_or_default(),
+            model: self.model.clone(),
+            stats: self.stats(true),
+            slots: self.shared.table.load().wire(),
+        }
+    }
+
+    /// The statistics, with the list of commands if wanted.
+    pub fn stats(&self, commands: bool) -> codis_core::api::ProxyStats {
+        let mut stats = self.figures.stats(commands);
+        stats.online = self.is_online();
+        stats.closed = self.closed.load(Ordering::Relaxed);
+        stats.sentinels = self.sentinels();
+        stats.backend.primary_only = self.settings().backend_primary_only;
+        stats
+    }
+
+    /// Whether this proxy would serve a client now, or why not.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn readiness(&self) -> Result<(), String> {
+        if self.shutdown.is_requested() {
+            return Err("shutting down".to_owned());
+        }
+        if !self.is_online() {
+            return Err("not started by a dashboard".to_owned());
+        }
+        let table = self.shared.table.load();
+        let offline = table
+            .routes
+            .iter()
+            .filter(|route| route.master.is_none())
+            .count();
+        if offline > 0 {
+            Err(format!("{offline} slots are offline"))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The admin API of Codis, and what operators expect of a daemon today.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, put};
+use codis_core::api::{ProxyStats, Slot};
+use codis_core::model;
+use codis_runtime::http::{ApiError, JsonBody, Standard, json, ok};
+use codis_runtime::metrics::Metrics;
+use codis_runtime::telemetry::{InvalidLevel, Level};
+use serde::Serialize;
+
+use super::Control;
+use super::figures::Exposed;
+
+type Api = State<Arc<Control>>;
+type Answer = Result<Response, ApiError>;
+
+/// Bit of the statistics' flags that asks for the list of commands.
+const FLAG_COMMANDS: u32 = 1;
+/// Bit of the statistics' flags that asks for figures of the runtime.
+const FLAG_RUNTIME: u32 = 4;
+
+/// All routes.
+pub fn router(control: Arc<Control>) -> Router {
+    let metrics = Metrics::new("proxy");
+    let exposed = Box::new(Exposed(control.clone()));
+    metrics.register(|registry| registry.register_collector(exposed));
+    let asked = control.clone();
+    let mut standard = Standard::new(metrics).ready(move || asked.readiness());
+    if let Some(log) = &control.log {
+        standard = standard.log(log.clone());
+    }
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/proxy") }))
+        .route("/proxy", get(overview))
+        .route("/proxy/model", get(model))
+        .route("/proxy/stats", get(stats))
+        .route("/proxy/slots", get(slots))
+        .route("/api/proxy/model", get(model))
+        .route("/api/proxy/xping/{xauth}", get(xping))
+        .route("/api/proxy/stats/{xauth}", get(basic_stats))
+        .route("/api/proxy/stats/{xauth}/{flags}", get(flagged_stats))
+        .route("/api/proxy/slots/{xauth}", get(checked_slots))
+        .route("/api/proxy/start/{xauth}", put(start))
+        .route("/api/proxy/stats/reset/{xauth}", put(reset_stats))
+        .route("/api/proxy/forcegc/{xauth}", put(force_gc))
+        .route("/api/proxy/shutdown/{xauth}", put(shutdown))
+        .route("/api/proxy/loglevel/{xauth}/{level}", put(log_level))
+        .route("/api/proxy/fillslots/{xauth}", put(fill_slots))
+        .route("/api/proxy/sentinels/{xauth}", put(sentinels))
+        .route("/api/proxy/sentinels/{xauth}/rewatch", put(rewatch))
+        .with_state(control)
+        .merge(standard.routes())
+}
+
+/// Statistics with figures of the runtime that the original has too.
+#[derive(Serialize)]
+struct WithRuntime {
+    #[serde(flatten)]
+    stats: ProxyStats,
+    runtime: RuntimeFigures,
+}
+
+#[derive(Serialize)]
+struct RuntimeFigures {
+    num_procs: usize,
+    mem_offheap: u64,
+}
+
+async fn overview(State(control): Api) -> Response {
+    json(&control.overview())
+}
+
+async fn model(State(control): Api) -> Response {
+    json(&control.model)
+}
+
+async fn stats(State(control): Api) -> Response {
+    flagged(&control, FLAG_COMMANDS | FLAG_RUNTIME)
+}
+
+async fn slots(State(control): Api) -> Response {
+    json(&control.shared.table.load().wire())
+}
+
+async fn xping(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.check_open()?;
+    Ok(ok())
+}
+
+async fn basic_stats(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    Ok(json(&control.stats(false)))
+}
+
+async fn flagged_stats(
+    State(control): Api,
+    Path((xauth, flags)): Path<(String, String)>,
+) -> Answer {
+    control.check_xauth(&xauth)?;
+    let flags: u32 = flags.parse()?;
+    Ok(flagged(&control, flags))
+}
+
+fn flagged(control: &Control, flags: u32) -> Response {
+    let stats = control.stats(flags & FLAG_COMMANDS != 0);
+    if flags & FLAG_RUNTIME == 0 {
+        return json(&stats);
+    }
+    let runtime = RuntimeFigures {
+        num_procs: control.shared.ports.len(),
+        mem_offheap: 0,
+    };
+    json(&WithRuntime { stats, runtime })
+}
+
+async fn checked_slots(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    Ok(json(&control.shared.table.load().wire()))
+}
+
+async fn start(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.check_open()?;
+    control.start();
+    Ok(ok())
+}
+
+async fn reset_stats(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.figures.reset();
+    Ok(ok())
+}
+
+/// There is no garbage to collect.
+async fn force_gc(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    Ok(ok())
+}
+
+async fn shutdown(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.check_open()?;
+    control.close("admin API");
+    Ok(ok())
+}
+
+async fn log_level(State(control): Api, Path((xauth, level)): Path<(String, String)>) -> Answer {
+    control.check_xauth(&xauth)?;
+    let level: Level = level
+        .parse()
+        .map_err(|_: InvalidLevel| ApiError::new("invalid loglevel"))?;
+    if let Some(log) = &control.log {
+        log.set_level(level);
+    }
+    Ok(ok())
+}
+
+async fn fill_slots(
+    State(control): Api,
+    Path(xauth): Path<String>,
+    body: Result<JsonBody<Vec<Slot>>, ApiError>,
+) -> Response {
+    let filled = async {
+        control.check_xauth(&xauth)?;
+        let JsonBody(slots) = body?;
+        control.fill(slots).await?;
+        Ok::<_, ApiError>(ok())
+    };
+    filled.await.into_response()
+}
+
+async fn sentinels(
+    State(control): Api,
+    Path(xauth): Path<String>,
+    body: Result<JsonBody<model::Sentinel>, ApiError>,
+) -> Response {
+    let watched = || {
+        control.check_xauth(&xauth)?;
+        control.check_open()?;
+        let JsonBody(sentinel) = body?;
+        check_addresses(&sentinel.servers)?;
+        control.watch(sentinel.servers);
+        Ok::<_, ApiError>(ok())
+    };
+    watched().into_response()
+}
+
+fn check_addresses(servers: &[String]) -> Result<(), ApiError> {
+    for server in servers {
+        server.parse::<codis_core::addr::Addr>()?;
+    }
+    Ok(())
+}
+
+async fn rewatch(State(control): Api, Path(xauth): Path<String>) -> Result<Response, ApiError> {
+    control.check_xauth(&xauth)?;
+    control.check_open()?;
+    control.rewatch();
+    Ok(ok())
+}

@@ -1,0 +1,24 @@
+//! The data path: what happens between a client's bytes and a backend's bytes.
+//!
+//! Each worker is a thread with a runtime, a listener, sessions and backend connections of its own
+//! ([`worker`]). A session ([`session`]) scans the requests of one read and hands each to the
+//! connection ([`conn`]) that its slot's route names; a connection writes what has gathered in one
+//! go and hands each reply to the place in the session's ring ([`ring`]) that waits for it. No
+//! task, lock or allocation is spent on a single request.
+
+pub mod apply;
+pub mod commands;
+pub mod conn;
+pub mod counters;
+pub mod link;
+pub mod listen;
+pub mod local;
+pub mod mapping;
+pub mod outgoing;
+pub mod reply;
+pub mod request;
+pub mod ring;
+pub mod rule;
+pub mod session;
+pub mod split;
+pub mod worker;

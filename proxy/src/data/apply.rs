@@ -1,0 +1,198 @@
+//! How a worker changes over to another route table.
+//!
+//! What is in flight on a backend that no longer serves its slot is given up at once, by the rules
+//! of failover; nobody waits for a dead or frozen master. What was queued or parked is sent by the
+//! new routes, oldest first, before anything new is read. A backend that no slot refers to any
+//! more loses its connections.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use codis_core::command::Access;
+use codis_core::slot::SlotId;
+
+use super::conn::{Conn, LinkState, give_up};
+use super::request::Request;
+use super::rule::Sent;
+use super::worker::Worker;
+use crate::route::{BackendId, Hold, Table};
+
+/// What clients read when a change of route cut their write off.
+const REASON: &str = "the slot has a new master";
+
+impl Worker {
+    /// Routes by `next` from now on.
+    pub(super) fn apply(self: &Rc<Self>, next: Arc<Table>) {
+        let version = next.version;
+        *self.table.borrow_mut() = next.clone();
+        let mut again: Vec<Request> = self.take_parked().into();
+        let refused = std::mem::take(&mut *self.refused.borrow_mut());
+        again.extend(refused.into_iter().map(|refused| refused.request));
+        for conn in self.conns() {
+            self.change_over(&conn, &next, &mut again);
+        }
+        self.close_unreferenced(&next, &mut again);
+        again.sort_by_key(|request| request.ticket);
+        for request in again {
+            self.dispatch(request);
+        }
+        self.draining.set(Some(version));
+        self.port().applied.store(version, Ordering::Release);
+        self.check_drained();
+    }
+
+    fn change_over(&self, conn: &Conn, next: &Table, again: &mut Vec<Request>) {
+        let retired = !next
+            .routes
+            .iter()
+            .any(|route| route.master == Some(conn.backend));
+        let mut given_up = Vec::new();
+        {
+            let mut state = conn.state.borrow_mut();
+            let waited_long = state.link == LinkState::Up;
+            for mut request in state.take_queue(|request| self.is_misrouted(conn, request)) {
+                if waited_long {
+                    request.since = self.local.now();
+                }
+                again.push(request);
+            }
+            let sent = state.sent;
+            for flight in &mut state.flight {
+                let cut = |request: &Request| {
+                    request.any_slot(|slot| is_cut(next, conn.backend, slot, request.access))
+                };
+                if flight.request.as_ref().is_some_and(cut)
+                    && let Some(request) = flight.request.take()
+                {
+                    // A link that goes on will still send what it has gathered.
+                    let unsent = retired && flight.end > sent;
+                    let sent = if unsent { Sent::NotWhole } else { Sent::Whole };
+                    given_up.push((request, sent));
+                }
+            }
+        }
+        if retired && !given_up.is_empty() {
+            conn.kill(REASON);
+        }
+        for (request, sent) in given_up {
+            again.extend(give_up(self, request, sent, REASON));
+        }
+    }
+
+    fn close_unreferenced(&self, next: &Table, again: &mut Vec<Request>) {
+        let mut closed = Vec::new();
+        for (index, lanes) in self.backends.borrow_mut().iter_mut().enumerate() {
+            if !next.referenced.get(index).copied().unwrap_or(false) {
+                closed.extend(std::mem::take(lanes).into_iter().flatten());
+            }
+        }
+        for conn in closed {
+            conn.close();
+            let (queue, flights) = {
+                let mut state = conn.state.borrow_mut();
+                (
+                    state.take_queue(|_| true),
+                    std::mem::take(&mut state.flight),
+                )
+            };
+            again.extend(queue);
+            let sent = conn.state.borrow().sent;
+            for flight in flights {
+                let whole = if flight.end > sent {
+                    Sent::NotWhole
+                } else {
+                    Sent::Whole
+                };
+                if let Some(request) = flight.request {
+                    again.extend(give_up(self, request, whole, REASON));
+                }
+            }
+        }
+    }
+
+    /// Whether a request does not belong into the queue of `conn`.
+    pub(super) fn is_misrouted(&self, conn: &Conn, request: &Request) -> bool {
+        let table = self.table.borrow();
+        request.any_slot(|slot| {
+            table.route(slot).hold != Hold::Open
+                || !serves(&table, conn.backend, slot, request.access)
+        })
+    }
+
+    /// Whether `conn` leads to the master of all slots of a request, and they are open.
+    pub(super) fn is_owner(&self, conn: &Conn, request: &Request) -> bool {
+        let table = self.table.borrow();
+        !request.any_slot(|slot| {
+            let route = table.route(slot);
+            route.hold != Hold::Open || route.master != Some(conn.backend)
+        })
+    }
+
+    /// Acknowledges the table once the slots that it holds have nothing in flight here.
+    pub(super) fn check_drained(&self) {
+        let Some(version) = self.draining.get() else {
+            return;
+        };
+        let table = self.table.borrow().clone();
+        let is_held =
+            |request: &Request| request.any_slot(|slot| table.route(slot).hold != Hold::Open);
+        let busy = table.any_held()
+            && self.conns().iter().any(|conn| {
+                let state = conn.state.borrow();
+                state
+                    .flight
+                    .iter()
+                    .any(|flight| flight.request.as_ref().is_some_and(is_held))
+            });
+        if !busy {
+            self.draining.set(None);
+            self.port().drained.store(version, Ordering::Release);
+            self.shared.acknowledged.notify_one();
+        }
+    }
+
+    /// Follows the route table and the wish to stop. Ends when the process stops and the sessions
+    /// of this worker have ended.
+    pub(super) async fn follow(self: Rc<Self>, accepting: tokio::task::JoinHandle<()>) {
+        loop {
+            self.port().wake.notified().await;
+            self.local.tick();
+            let next = self.shared.table.load_full();
+            if next.version > self.table.borrow().version {
+                self.apply(next);
+            }
+            if self.is_stopping() {
+                break;
+            }
+        }
+        accepting.abort();
+        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
+        for session in sessions {
+            session.wake();
+        }
+        while !self.sessions.borrow().is_empty() {
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+}
+
+/// How often a stopping worker looks whether its sessions have ended.
+const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(5);
+
+fn serves(table: &Table, backend: BackendId, slot: SlotId, access: Access) -> bool {
+    let route = table.route(slot);
+    let is_replica = || {
+        route
+            .replicas
+            .iter()
+            .flatten()
+            .any(|replica| *replica == backend)
+    };
+    route.master == Some(backend) || (access == Access::Read && is_replica())
+}
+
+/// Whether what is in flight for a slot on a backend is given up.
+fn is_cut(table: &Table, backend: BackendId, slot: SlotId, access: Access) -> bool {
+    table.route(slot).hold == Hold::Cut || !serves(table, backend, slot, access)
+}

@@ -1,0 +1,321 @@
+//! What happens to one request: refused, answered here, split, or forwarded.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+use codis_core::command::{self, Access, Command, Handling, Special};
+use codis_core::resp::encode_command;
+use codis_core::slot::SlotId;
+
+use super::counters::{COMMAND_BAD, COMMAND_UNKNOWN};
+use super::reply::{self, Reply};
+use super::request::{Origin, Outcome, Request, SplitCommand};
+use super::session::Io;
+use super::split::{Kind, Split};
+use super::worker::Target;
+
+/// What a request needs beside its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    /// Length in the buffer.
+    pub len: usize,
+    /// Index of the command's counters.
+    pub command: u16,
+    /// Which servers may run it.
+    pub access: Access,
+}
+
+impl Io {
+    /// Handles the request that fills the first `len` bytes of the buffer. Gives `false`, and
+    /// takes nothing, when there is no room for it: the session is woken when there is.
+    pub(super) fn handle(&mut self, len: usize) -> bool {
+        let Some(name) = self.scanner.args().first() else {
+            self.buf.advance(len);
+            return true;
+        };
+        let Ok(command) = command::lookup(&self.buf[name.clone()]) else {
+            let head = Head {
+                len,
+                command: COMMAND_BAD as u16,
+                access: Access::Write,
+            };
+            self.answer(head, reply::BAD_COMMAND_LENGTH, Outcome::Failed);
+            return true;
+        };
+        let index = command.index().unwrap_or(COMMAND_UNKNOWN) as u16;
+        let head = Head {
+            len,
+            command: index,
+            access: command.access(),
+        };
+        if let Some(reply) = self.answer_connection_command(&command) {
+            self.answer(head, reply, Outcome::Answered);
+            return true;
+        }
+        if let Err(refusal) = command.check_allowed() {
+            self.answer(head, reply::error(&refusal.to_string()), Outcome::Failed);
+            return true;
+        }
+        match command.handling() {
+            Handling::Forward if self.authenticated => {
+                if let Some(reply) = self.answer_forwardable(&command) {
+                    self.answer(head, reply, Outcome::Answered);
+                    return true;
+                }
+                self.forward(head, command.key())
+            }
+            Handling::Split(split) if self.authenticated => self.split(head, split, &command),
+            Handling::Special(special) if self.authenticated => {
+                self.special(head, special, &command)
+            }
+            Handling::Local(local) => {
+                self.run_local(head, local);
+                true
+            }
+            Handling::Forward | Handling::Split(_) | Handling::Special(_) | Handling::Refuse => {
+                self.answer(head, reply::NO_AUTH, Outcome::Answered);
+                true
+            }
+        }
+    }
+
+    /// The bytes of argument `index`, if there is one.
+    pub(super) fn arg(&self, index: usize) -> Option<&[u8]> {
+        let place = self.scanner.args().get(index)?;
+        Some(&self.buf[place.clone()])
+    }
+
+    /// Argument `index` as text for an error.
+    pub(super) fn arg_text(&self, index: usize) -> String {
+        String::from_utf8_lossy(self.arg(index).unwrap_or_default()).into_owned()
+    }
+
+    /// Takes the request off the buffer and answers it.
+    pub(super) fn answer(&mut self, head: Head, reply: Bytes, outcome: Outcome) {
+        self.buf.advance(head.len);
+        let place = self.session.open(head.command, 0);
+        if outcome == Outcome::Failed {
+            let command = &self.worker.local.counters().commands[usize::from(head.command)];
+            command.fails.add(1);
+        }
+        self.session.complete(place, Reply::Shared(reply), outcome);
+    }
+
+    /// The request as it goes to a backend: its own bytes, or for an inline one the same
+    /// arguments as a multi-bulk.
+    pub(super) fn take_raw(&mut self, len: usize) -> Bytes {
+        if !self.scanner.is_inline() {
+            return self.buf.split_to(len).freeze();
+        }
+        let args: Vec<&[u8]> = self
+            .scanner
+            .args()
+            .iter()
+            .map(|a| &self.buf[a.clone()])
+            .collect();
+        let mut raw = Vec::with_capacity(len + 16 * args.len() + 16);
+        encode_command(&mut raw, &args);
+        self.buf.advance(len);
+        Bytes::from(raw)
+    }
+
+    fn lane(&self) -> u16 {
+        (self.session.id % u64::from(self.worker.settings().lanes())) as u16
+    }
+
+    fn forward(&mut self, head: Head, key: usize) -> bool {
+        let slot = SlotId::of_key(self.arg(key).unwrap_or_default());
+        self.forward_to(head, slot)
+    }
+
+    fn forward_to(&mut self, head: Head, slot: SlotId) -> bool {
+        let lane = self.lane();
+        let target = self.worker.target(slot, head.access, self.db, lane);
+        match target {
+            Target::To(backend) => {
+                let conn = self.worker.conn(backend, self.db, lane);
+                if conn.is_full(&self.session) {
+                    return false;
+                }
+                let raw = self.take_raw(head.len);
+                let request = self.request(head, raw, Some(slot));
+                conn.push(&self.worker, request);
+            }
+            Target::Park => {
+                if self.worker.is_parking_full(&self.session) {
+                    return false;
+                }
+                let raw = self.take_raw(head.len);
+                let request = self.request(head, raw, Some(slot));
+                self.worker.park(request);
+            }
+            Target::Offline => self.answer(head, reply::SLOT_NOT_READY, Outcome::Failed),
+        }
+        true
+    }
+
+    fn request(&self, head: Head, raw: Bytes, slot: Option<SlotId>) -> Request {
+        let place = self.session.open(head.command, head.len);
+        Request {
+            raw,
+            origin: Origin::Session(self.session.clone(), place),
+            ticket: self.worker.next_ticket(),
+            since: self.worker.local.now(),
+            slot,
+            db: self.db,
+            lane: self.lane(),
+            access: head.access,
+            attempts: 0,
+        }
+    }
+
+    fn split(&mut self, head: Head, split: command::Split, command: &Command) -> bool {
+        let kind = match split {
+            command::Split::Mget => Kind::Gather,
+            command::Split::Mset => Kind::Set,
+            command::Split::Del
+            | command::Split::Unlink
+            | command::Split::Exists
+            | command::Split::Touch => Kind::Count,
+        };
+        let words = self.scanner.args().len() - 1;
+        if words == 0 || !words.is_multiple_of(kind.stride()) {
+            let reply = reply::wrong_arguments(&command.name().to_string());
+            self.answer(head, reply, Outcome::Answered);
+            return true;
+        }
+        if words == kind.stride() {
+            return self.forward(head, 1);
+        }
+        if !self.has_room_for_all(head, kind) {
+            return false;
+        }
+        let args: Vec<Range<usize>>;
+        let raw;
+        if self.scanner.is_inline() {
+            raw = self.take_raw(head.len);
+            args = places(&raw);
+        } else {
+            args = self.scanner.args().to_vec();
+            raw = self.buf.split_to(head.len).freeze();
+        }
+        let whole = Split::new(kind, raw.clone(), &args);
+        let request = self.request(head, raw, None);
+        let Origin::Session(session, place) = request.origin.clone() else {
+            return true;
+        };
+        let command = Rc::new(SplitCommand {
+            session,
+            place,
+            split: whole.into(),
+        });
+        self.worker.dispatch(Request {
+            origin: Origin::Part(command, 0),
+            ..request
+        });
+        true
+    }
+
+    /// Whether every backend that a split command goes to has room in its queue.
+    fn has_room_for_all(&self, head: Head, kind: Kind) -> bool {
+        let lane = self.lane();
+        let mut seen: Option<Target> = None;
+        for key in self.scanner.args().iter().skip(1).step_by(kind.stride()) {
+            let slot = SlotId::of_key(&self.buf[key.clone()]);
+            let target = self.worker.target(slot, head.access, self.db, lane);
+            if seen == Some(target) {
+                continue;
+            }
+            seen = Some(target);
+            let full = match target {
+                Target::To(backend) => self
+                    .worker
+                    .conn(backend, self.db, lane)
+                    .is_full(&self.session),
+                Target::Park => self.worker.is_parking_full(&self.session),
+                Target::Offline => false,
+            };
+            if full {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn special(&mut self, head: Head, special: Special, command: &Command) -> bool {
+        let words = self.scanner.args().len() - 1;
+        match special {
+            Special::Ping if words == 0 => self.answer(head, reply::PONG, Outcome::Answered),
+            Special::Info if words == 0 => {
+                let slot = (self.worker.next_ticket() % codis_core::slot::SLOTS as u64) as u16;
+                return self.forward_to(head, SlotId::new(slot).unwrap_or_default());
+            }
+            Special::SlotsInfo if words != 1 => {
+                let reply = reply::wrong_arguments(&command.name().to_string());
+                self.answer(head, reply, Outcome::Answered);
+            }
+            Special::Ping | Special::Info | Special::SlotsInfo => self.send_to_address(head),
+            Special::SlotsScan => return self.slots_scan(head),
+        }
+        true
+    }
+
+    /// Forwards a request to the backend that argument 1 names, without that argument.
+    fn send_to_address(&mut self, head: Head) {
+        let address = self.arg_text(1);
+        let found = self.worker.table.borrow().find(&address);
+        let Some(backend) = found else {
+            return self.answer(head, reply::no_backend(&address), Outcome::Answered);
+        };
+        let kept = self
+            .scanner
+            .args()
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| *n != 1);
+        let args: Vec<&[u8]> = kept.map(|(_, arg)| &self.buf[arg.clone()]).collect();
+        let mut raw = Vec::new();
+        encode_command(&mut raw, &args);
+        self.buf.advance(head.len);
+        let request = self.request(head, Bytes::from(raw), None);
+        let conn = self.worker.conn(backend, self.db, self.lane());
+        conn.push(&self.worker, request);
+    }
+
+    fn slots_scan(&mut self, head: Head) -> bool {
+        if self.scanner.args().len() < 3 {
+            let reply = reply::wrong_arguments("SLOTSSCAN");
+            self.answer(head, reply, Outcome::Answered);
+            return true;
+        }
+        match self.slot_arg(1) {
+            Ok(slot) => self.forward_to(head, slot),
+            Err(reply) => {
+                self.answer(head, reply, Outcome::Answered);
+                true
+            }
+        }
+    }
+
+    /// Argument `index` as a slot, or the error for the client.
+    pub(super) fn slot_arg(&self, index: usize) -> Result<SlotId, Bytes> {
+        let text = self.arg_text(index);
+        let failed = |why: &str| reply::error(&format!("ERR parse slotnum '{text}' failed, {why}"));
+        let number: i64 = text.parse().map_err(|_| failed("invalid syntax"))?;
+        u16::try_from(number)
+            .ok()
+            .and_then(SlotId::new)
+            .ok_or_else(|| failed("out of range"))
+    }
+}
+
+/// Where the arguments are in a request that this proxy encoded itself.
+fn places(raw: &[u8]) -> Vec<Range<usize>> {
+    let limits = codis_core::resp::Limits::default();
+    let mut scanner = codis_core::resp::RequestScanner::new(limits);
+    match scanner.scan(raw) {
+        Ok(Some(_)) => scanner.args().to_vec(),
+        Ok(None) | Err(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,410 @@
+//! One connection to a backend: its queue, what is in flight on it, and its life.
+//!
+//! Requests wait in the queue until the link task ([`super::link`]) takes them into its buffer;
+//! from then on they are in flight, in the order in which replies will come. When the link is
+//! lost, the rules of [`super::rule`] say what becomes of each. While it is down the queue waits
+//! for it, or for a route that leads elsewhere, each request up to its hold.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use codis_core::backoff::Backoff;
+use codis_core::command::Access;
+
+use super::link;
+use super::reply::{self, Reply};
+use super::request::{Origin, Outcome, Request};
+use super::rule::{self, Sent, Verdict};
+use super::session::Session;
+use super::worker::Worker;
+use crate::route::BackendId;
+
+/// Bytes in the queue of one connection before sessions that feed it stop reading.
+const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Requests in the queue of one connection before sessions that feed it stop reading.
+const QUEUE_LEN_MAX: usize = 64 * 1024;
+/// The first pause between two dials, and the longest one.
+const DIAL_PAUSE_MIN: Duration = Duration::from_millis(5);
+const DIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
+/// After so many holds without a link, requests fail at once instead of waiting.
+const HOLDS_BEFORE_FAILING_FAST: u64 = 10;
+/// How often a read that was sent whole is sent again.
+const ATTEMPTS_MAX: u8 = 3;
+/// A link that lasted so long was a good one: the next dial follows at once.
+const GOOD_LINK_MIN: Duration = Duration::from_secs(1);
+
+/// Whether a connection is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum LinkState {
+    /// Never dialled, or being dialled for the first time.
+    Fresh,
+    /// Requests flow.
+    Up,
+    /// Lost or refused since that time, for that reason.
+    Down(u64, Rc<str>),
+}
+
+/// A request in flight. The request is gone once it was given up; its reply is then dropped.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub request: Option<Request>,
+    /// The number of bytes that this link has sent once this request has left.
+    pub end: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub link: LinkState,
+    pub queue: VecDeque<Request>,
+    pub queue_bytes: usize,
+    pub flight: VecDeque<Flight>,
+    /// Bytes taken into the buffer of the link, and bytes that left it.
+    pub taken: u64,
+    pub sent: u64,
+    pub waker: Option<Waker>,
+    pub woken: bool,
+    pub waiters: Vec<Rc<Session>>,
+    pub closing: bool,
+    pub kill: Option<Rc<str>>,
+    pub stale_until: u64,
+    /// When the last reply came, or the first request in flight left.
+    pub progress_at: u64,
+}
+
+/// A connection to one database of one backend.
+#[derive(Debug)]
+pub struct Conn {
+    /// The backend.
+    pub backend: BackendId,
+    /// Its address.
+    pub address: Arc<str>,
+    /// The database.
+    pub db: u16,
+    /// Which of several parallel ones.
+    pub lane: u16,
+    pub(super) state: RefCell<State>,
+}
+
+impl Conn {
+    pub(super) fn new(backend: BackendId, address: Arc<str>, db: u16, lane: u16) -> Self {
+        let state = State {
+            link: LinkState::Fresh,
+            queue: VecDeque::new(),
+            queue_bytes: 0,
+            flight: VecDeque::new(),
+            taken: 0,
+            sent: 0,
+            waker: None,
+            woken: false,
+            waiters: Vec::new(),
+            closing: false,
+            kill: None,
+            stale_until: 0,
+            progress_at: 0,
+        };
+        Self {
+            backend,
+            address,
+            db,
+            lane,
+            state: RefCell::new(state),
+        }
+    }
+
+    /// Whether a replica may be read over it.
+    pub fn is_readable(&self, now: u64) -> bool {
+        let state = self.state.borrow();
+        state.link == LinkState::Up && state.stale_until <= now
+    }
+
+    /// Whether the link is up.
+    pub fn is_up(&self) -> bool {
+        self.state.borrow().link == LinkState::Up
+    }
+
+    /// Requests that have not left.
+    pub fn queued(&self) -> usize {
+        self.state.borrow().queue.len()
+    }
+
+    /// Whether the queue is full; `session` is woken when that has changed.
+    pub fn is_full(&self, session: &Rc<Session>) -> bool {
+        let mut state = self.state.borrow_mut();
+        let full = state.queue_bytes >= QUEUE_BYTES_MAX || state.queue.len() >= QUEUE_LEN_MAX;
+        if full
+            && !state
+                .waiters
+                .iter()
+                .any(|waiter| Rc::ptr_eq(waiter, session))
+        {
+            state.waiters.push(session.clone());
+        }
+        full
+    }
+
+    /// Queues a request.
+    pub fn push(&self, worker: &Worker, request: Request) {
+        let mut state = self.state.borrow_mut();
+        if let LinkState::Down(since, reason) = &state.link {
+            let down = worker.local.now().saturating_sub(*since);
+            if down > worker.hold() * HOLDS_BEFORE_FAILING_FAST {
+                let reply = Reply::Shared(reply::backend_failure(reason));
+                drop(state);
+                return request.finish(reply, Outcome::Failed);
+            }
+        }
+        state.queue_bytes += request.raw.len();
+        state.queue.push_back(request);
+        state.wake();
+    }
+
+    /// Does not read from it for a while: it said that its data is not what it should be.
+    pub fn mark_stale(&self, until: u64) {
+        self.state.borrow_mut().stale_until = until;
+    }
+
+    /// Ends the link as lost.
+    pub fn kill(&self, reason: &str) {
+        let mut state = self.state.borrow_mut();
+        if state.link == LinkState::Up {
+            state.kill = Some(Rc::from(reason));
+            state.wake();
+        }
+    }
+
+    /// Ends the connection; nothing may be pushed any more.
+    pub fn close(&self) {
+        let mut state = self.state.borrow_mut();
+        state.closing = true;
+        state.wake();
+    }
+
+    /// Looks at the deadlines of this connection.
+    pub fn sweep(&self, worker: &Rc<Worker>) {
+        let settings = worker.settings();
+        let now = worker.local.now();
+        let mut state = self.state.borrow_mut();
+        match &state.link {
+            LinkState::Up => {
+                let quiet = now.saturating_sub(state.progress_at);
+                let receive = settings.backend_recv_timeout.duration().as_micros() as u64;
+                let ping = settings.backend_ping_period.duration().as_micros() as u64;
+                if !state.flight.is_empty() && receive > 0 && quiet > receive {
+                    state.kill = Some(Rc::from("i/o timeout"));
+                    state.wake();
+                } else if state.flight.is_empty() && ping > 0 && quiet > ping.max(1_000_000) {
+                    state.progress_at = now;
+                    state.queue.push_back(probe(worker));
+                    state.wake();
+                }
+            }
+            LinkState::Fresh | LinkState::Down(..) => {
+                let reason: Rc<str> = match &state.link {
+                    LinkState::Down(_, reason) => reason.clone(),
+                    LinkState::Fresh | LinkState::Up => Rc::from("no connection yet"),
+                };
+                let late = state.take_queue(|r| now.saturating_sub(r.since) > worker.hold());
+                drop(state);
+                for request in late {
+                    let reply = Reply::Shared(reply::backend_failure(&reason));
+                    request.finish(reply, Outcome::Failed);
+                }
+            }
+        }
+    }
+
+    /// Resolves what was in flight when the link was lost. What may be sent again goes back to
+    /// the head of the queue, or to another backend if this one is not the owner of its slots.
+    pub(super) fn lost(&self, worker: &Rc<Worker>, reason: &str) {
+        let now = worker.local.now();
+        let flights = {
+            let mut state = self.state.borrow_mut();
+            if !matches!(state.link, LinkState::Down(..)) {
+                state.link = LinkState::Down(now, Rc::from(reason));
+            }
+            std::mem::take(&mut state.flight)
+        };
+        let sent = self.state.borrow().sent;
+        let mut again = Vec::new();
+        for flight in flights {
+            let whole = if flight.end <= sent {
+                Sent::Whole
+            } else {
+                Sent::NotWhole
+            };
+            if let Some(request) = flight.request
+                && let Some(request) = give_up(worker, request, whole, reason)
+            {
+                again.push(request);
+            }
+        }
+        let mut elsewhere = Vec::new();
+        {
+            let mut state = self.state.borrow_mut();
+            elsewhere.extend(state.take_queue(|r| !worker.is_owner(self, r)));
+            for request in again.into_iter().rev() {
+                if !worker.is_owner(self, &request) {
+                    elsewhere.push(request);
+                } else {
+                    state.queue_bytes += request.raw.len();
+                    state.queue.push_front(request);
+                }
+            }
+        }
+        elsewhere.sort_by_key(|request| request.ticket);
+        for request in elsewhere {
+            worker.dispatch(request);
+        }
+    }
+}
+
+/// Applies the rule to a request whose connection cannot answer: gives it back if it is to be
+/// sent again, else tells its client.
+pub(super) fn give_up(
+    worker: &Worker,
+    mut request: Request,
+    sent: Sent,
+    reason: &str,
+) -> Option<Request> {
+    let counters = worker.local.counters();
+    if !request.is_routed() {
+        request.finish(
+            Reply::Shared(reply::backend_failure(reason)),
+            Outcome::Failed,
+        );
+        return None;
+    }
+    match rule::on_loss(request.access, sent) {
+        Verdict::Again if request.attempts < ATTEMPTS_MAX => {
+            counters.retries.add(1);
+            request.since = worker.local.now();
+            request.attempts += u8::from(sent == Sent::Whole);
+            Some(request)
+        }
+        Verdict::Again => {
+            request.finish(
+                Reply::Shared(reply::backend_failure(reason)),
+                Outcome::Failed,
+            );
+            None
+        }
+        Verdict::OutcomeUnknown => {
+            counters.unknown.add(1);
+            request.finish(
+                Reply::Shared(reply::outcome_unknown(reason)),
+                Outcome::Failed,
+            );
+            None
+        }
+    }
+}
+
+fn probe(worker: &Worker) -> Request {
+    Request {
+        raw: Bytes::from_static(b"*1\r\n$4\r\nPING\r\n"),
+        origin: Origin::Probe,
+        ticket: 0,
+        since: worker.local.now(),
+        slot: None,
+        db: 0,
+        lane: 0,
+        access: Access::Write,
+        attempts: 0,
+    }
+}
+
+impl State {
+    pub(super) fn wake(&mut self) {
+        if !self.woken {
+            self.woken = true;
+            if let Some(waker) = &self.waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    pub(super) fn register(&mut self, cx: &Context<'_>) {
+        self.woken = false;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Removes the queued requests that `take` names, in order.
+    pub(super) fn take_queue(&mut self, take: impl Fn(&Request) -> bool) -> Vec<Request> {
+        if !self.queue.iter().any(&take) {
+            return Vec::new();
+        }
+        let mut taken = Vec::new();
+        for request in std::mem::take(&mut self.queue) {
+            if take(&request) {
+                self.queue_bytes -= request.raw.len();
+                taken.push(request);
+            } else {
+                self.queue.push_back(request);
+            }
+        }
+        self.wake_waiters();
+        taken
+    }
+
+    /// Lets sessions read on when half of the queue is free.
+    pub(super) fn wake_waiters(&mut self) {
+        let roomy = self.queue_bytes < QUEUE_BYTES_MAX / 2 && self.queue.len() < QUEUE_LEN_MAX / 2;
+        if roomy && !self.waiters.is_empty() {
+            for session in self.waiters.drain(..) {
+                session.wake();
+            }
+        }
+    }
+}
+
+/// Keeps a connection alive for as long as a slot refers to its backend.
+pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
+    let seed = worker.next_ticket() ^ (u64::from(conn.backend.0) << 32);
+    let mut backoff = Backoff::new(DIAL_PAUSE_MIN, DIAL_PAUSE_MAX, seed);
+    while wanted(&conn).await {
+        let started = worker.local.now();
+        let reason = match link::open(&worker, &conn).await {
+            Ok(stream) => link::serve(&worker, &conn, stream).await,
+            Err(reason) => reason,
+        };
+        worker.local.tick();
+        if !conn.state.borrow().closing {
+            tracing::info!(backend = %conn.address, db = conn.db, reason, "backend link lost");
+        }
+        conn.lost(&worker, &reason);
+        if conn.state.borrow().closing {
+            break;
+        }
+        if worker.local.now() - started > GOOD_LINK_MIN.as_micros() as u64 {
+            backoff.reset();
+        } else {
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+}
+
+/// Waits until the connection is needed: a request waits, or the link has been lost and is to be
+/// found again. Gives `false` when it is closed.
+async fn wanted(conn: &Conn) -> bool {
+    std::future::poll_fn(|cx| {
+        let mut state = conn.state.borrow_mut();
+        state.register(cx);
+        if state.closing {
+            return Poll::Ready(false);
+        }
+        let is_down = matches!(state.link, LinkState::Down(..));
+        if is_down || !state.queue.is_empty() {
+            return Poll::Ready(true);
+        }
+        Poll::Pending
+    })
+    .await
+}

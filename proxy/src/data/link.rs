@@ -1,0 +1,298 @@
+//! The socket of a connection to a backend: dial, write what is queued, read replies.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use codis_core::resp::{Limits, ReplyScanner, encode_command};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::conn::{Conn, Flight, LinkState};
+use super::listen::keepalive;
+use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
+use super::reply::Reply;
+use super::request::Outcome;
+use super::rule;
+use super::worker::Worker;
+
+/// How long a dial and its handshake may take.
+const DIAL_MAX: Duration = Duration::from_secs(5);
+/// Bytes that are gathered for one write before the socket is tried.
+const GATHER_BYTES_MAX: usize = 128 * 1024;
+/// Reads in one wake-up.
+const READS_PER_WAKE: usize = 4;
+/// Elements of an array in a reply: more than a request may have, since an answer may be larger
+/// than any question, and closing the connection would punish the requests behind it.
+const REPLY_ARRAY_LEN_MAX: usize = u32::MAX as usize;
+
+/// Dials, authenticates and selects the database.
+pub(super) async fn open(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
+    let opened = tokio::time::timeout(DIAL_MAX, dial(worker, conn)).await;
+    match opened {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(reason)) => Err(reason),
+        Err(_) => Err(format!("dial {}: i/o timeout", conn.address)),
+    }
+}
+
+async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
+    let settings = worker.settings();
+    let address: &str = &conn.address;
+    let say = |error: io::Error| format!("dial {address}: {error}");
+    let mut stream = TcpStream::connect(address).await.map_err(say)?;
+    stream.set_nodelay(true).map_err(say)?;
+    keepalive(&stream, settings.backend_keepalive_period.duration()).map_err(say)?;
+    let mut hello = Vec::new();
+    let mut expected = 0;
+    if !settings.product_auth.is_empty() {
+        encode_command(&mut hello, &["AUTH", &settings.product_auth]);
+        expected += 1;
+    }
+    if conn.db != 0 {
+        encode_command(&mut hello, &["SELECT", &conn.db.to_string()]);
+        expected += 1;
+    }
+    stream.write_all(&hello).await.map_err(say)?;
+    let mut buf = BytesMut::new();
+    let mut scanner = ReplyScanner::new(Limits::default());
+    while expected > 0 {
+        match scanner
+            .scan(&buf)
+            .map_err(|error| format!("dial {address}: {error}"))?
+        {
+            Some(len) => {
+                let reply = buf.split_to(len);
+                if reply.first() != Some(&b'+') {
+                    let text = String::from_utf8_lossy(&reply);
+                    return Err(format!("dial {address}: {}", text.trim()));
+                }
+                scanner.reset();
+                expected -= 1;
+            }
+            None => {
+                if stream.read_buf(&mut buf).await.map_err(say)? == 0 {
+                    return Err(format!("dial {address}: EOF"));
+                }
+            }
+        }
+    }
+    Ok(stream)
+}
+
+/// Serves the connection until the link is lost, and says why.
+pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStream) -> String {
+    {
+        let mut state = conn.state.borrow_mut();
+        state.link = LinkState::Up;
+        state.kill = None;
+        state.taken = 0;
+        state.sent = 0;
+        state.progress_at = worker.local.now();
+    }
+    tracing::debug!(backend = %conn.address, db = conn.db, "backend link up");
+    let limits = Limits {
+        array_len_max: REPLY_ARRAY_LEN_MAX,
+        ..Limits::default()
+    };
+    let mut link = Link {
+        worker,
+        conn,
+        stream,
+        buf: BytesMut::new(),
+        scanner: ReplyScanner::new(limits),
+        out: Outgoing::default(),
+        read_bytes: READ_BYTES_MIN.min(worker.settings().backend_recv_bufsize.as_usize().max(4096)),
+    };
+    poll_fn(|cx| link.poll(cx)).await
+}
+
+/// A fresh read buffer; it grows up to `backend_recv_bufsize`.
+const READ_BYTES_MIN: usize = 32 * 1024;
+
+struct Link<'a> {
+    worker: &'a Rc<Worker>,
+    conn: &'a Rc<Conn>,
+    stream: TcpStream,
+    buf: BytesMut,
+    scanner: ReplyScanner,
+    out: Outgoing,
+    read_bytes: usize,
+}
+
+impl Link<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
+        self.worker.local.tick();
+        {
+            let mut state = self.conn.state.borrow_mut();
+            state.register(cx);
+            if let Some(reason) = state.kill.take() {
+                return Poll::Ready(reason.to_string());
+            }
+            if state.closing {
+                return Poll::Ready("closed".to_owned());
+            }
+        }
+        match self.turn(cx) {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(error.to_string()),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let mut reads = READS_PER_WAKE;
+        let mut replied = false;
+        loop {
+            let wrote = self.write(cx)?;
+            let mut progress = wrote;
+            if reads == 0 {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if self.read(cx)? {
+                reads -= 1;
+                progress = true;
+                replied = true;
+            }
+            if !progress {
+                break;
+            }
+        }
+        if replied {
+            self.worker.check_drained();
+        }
+        Ok(())
+    }
+
+    /// Takes requests from the queue into the buffer.
+    fn gather(&mut self) {
+        let max = self.worker.settings().backend_max_pipeline.max(1);
+        let mut state = self.conn.state.borrow_mut();
+        let state = &mut *state;
+        while self.out.len() < GATHER_BYTES_MAX && state.flight.len() < max {
+            let Some(request) = state.queue.pop_front() else {
+                break;
+            };
+            let len = request.raw.len();
+            state.queue_bytes = state.queue_bytes.saturating_sub(len);
+            if request.is_moot() {
+                continue;
+            }
+            if state.flight.is_empty() {
+                state.progress_at = self.worker.local.now();
+            }
+            self.out.push(&request.raw);
+            state.taken += len as u64;
+            state.flight.push_back(Flight {
+                request: Some(request),
+                end: state.taken,
+            });
+        }
+        if !state.waiters.is_empty() {
+            state.wake_waiters();
+        }
+    }
+
+    /// Gives whether anything was written.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let mut wrote = false;
+        loop {
+            self.gather();
+            if self.out.is_empty() {
+                return Ok(wrote);
+            }
+            match self.out.poll_write(Pin::new(&mut self.stream), cx)? {
+                Poll::Pending => return Ok(wrote),
+                Poll::Ready(n) => {
+                    wrote = true;
+                    self.conn.state.borrow_mut().sent += n as u64;
+                }
+            }
+        }
+    }
+
+    /// Gives whether anything was read.
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let spare = self.buf.capacity() - self.buf.len();
+        if spare < self.read_bytes / 4 {
+            self.buf.reserve(self.read_bytes);
+        }
+        let spare = self.buf.capacity() - self.buf.len();
+        let polled = {
+            let read = self.stream.read_buf(&mut self.buf);
+            pin!(read).poll(cx)
+        };
+        let Poll::Ready(read) = polled else {
+            return Ok(false);
+        };
+        match read? {
+            0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")),
+            n if n == spare => {
+                let max = self
+                    .worker
+                    .settings()
+                    .backend_recv_bufsize
+                    .as_usize()
+                    .max(self.read_bytes);
+                self.read_bytes = (self.read_bytes * 2).min(max);
+            }
+            _ => {}
+        }
+        self.conn.state.borrow_mut().progress_at = self.worker.local.now();
+        self.replies()?;
+        Ok(true)
+    }
+
+    /// Hands out every complete reply in the buffer.
+    fn replies(&mut self) -> io::Result<()> {
+        let mut at = 0;
+        loop {
+            let scanned = self.scanner.scan(&self.buf[at..]);
+            let Some(len) = scanned.map_err(io::Error::other)? else {
+                break;
+            };
+            self.scanner.reset();
+            let flight = self.conn.state.borrow_mut().flight.pop_front();
+            let Some(flight) = flight else {
+                return Err(io::Error::other("a reply without a request"));
+            };
+            if let Some(request) = flight.request {
+                let reply = if len < SHARE_BYTES_MIN {
+                    Reply::Slice(&self.buf[at..at + len])
+                } else {
+                    self.buf.advance(at);
+                    at = 0;
+                    let shared = self.buf.split_to(len).freeze();
+                    answer(self.worker, self.conn, request, Reply::Shared(shared));
+                    continue;
+                };
+                answer(self.worker, self.conn, request, reply);
+            }
+            at += len;
+        }
+        self.buf.advance(at);
+        Ok(())
+    }
+}
+
+/// Delivers a reply, unless it says that the server did not run the request because of its role:
+/// then the request is tried again elsewhere or later.
+fn answer(worker: &Rc<Worker>, conn: &Conn, request: super::request::Request, reply: Reply<'_>) {
+    let bytes = reply.bytes();
+    if bytes.first() == Some(&b'-') && request.is_routed() && rule::is_not_executed(bytes) {
+        let pause = worker.settings().backend_ping_period.duration().as_micros() as u64;
+        conn.mark_stale(worker.local.now() + pause.max(1_000_000));
+        worker.refuse(request, reply);
+        return;
+    }
+    if worker.has_refused()
+        && let Some(session) = request.session()
+    {
+        worker.keep_order(session, request.ticket);
+    }
+    request.finish(reply, Outcome::Answered);
+}

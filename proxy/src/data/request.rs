@@ -1,0 +1,112 @@
+//! A request on its way through a worker.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use codis_core::command::Access;
+use codis_core::slot::SlotId;
+
+use super::reply::Reply;
+use super::session::Session;
+use super::split::Split;
+
+/// A command that was split, and the place in its session that waits for the merged reply.
+#[derive(Debug)]
+pub struct SplitCommand {
+    /// Whose it is.
+    pub session: Rc<Session>,
+    /// The place in the session's ring.
+    pub place: u64,
+    /// Keys, parts and replies.
+    pub split: RefCell<Split>,
+}
+
+/// Who waits for the reply.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A session, at a place of its ring.
+    Session(Rc<Session>, u64),
+    /// A part of a split command.
+    Part(Rc<SplitCommand>, usize),
+    /// Nobody: a connection looks whether its server is alive.
+    Probe,
+}
+
+/// What a reply means beside its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A backend answered, or the proxy did by right.
+    Answered,
+    /// The proxy could not get an answer.
+    Failed,
+}
+
+/// A request that waits for a reply.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is sent, a whole multi-bulk request.
+    pub raw: Bytes,
+    /// Who waits.
+    pub origin: Origin,
+    /// Orders the requests of a worker; what is sent again keeps its number.
+    pub ticket: u64,
+    /// Since when it may be held, in microseconds of the worker's clock.
+    pub since: u64,
+    /// The slot that routes it. `None` for parts, which have the slots of their keys, and for
+    /// requests that go to one backend by address.
+    pub slot: Option<SlotId>,
+    /// The database of its session.
+    pub db: u16,
+    /// Which of several parallel connections its session uses.
+    pub lane: u16,
+    /// Which servers may run it.
+    pub access: Access,
+    /// How often it was sent whole without an answer.
+    pub attempts: u8,
+}
+
+impl Request {
+    /// Delivers the reply.
+    pub fn finish(self, reply: Reply<'_>, outcome: Outcome) {
+        match self.origin {
+            Origin::Session(session, place) => session.complete(place, reply, outcome),
+            Origin::Part(command, part) => {
+                let merged = command.split.borrow_mut().answer(part, reply.into_bytes());
+                if let Some(merged) = merged {
+                    let reply = Reply::Shared(merged);
+                    command.session.complete(command.place, reply, outcome);
+                }
+            }
+            Origin::Probe => {}
+        }
+    }
+
+    /// Whether `test` holds for a slot of this request.
+    pub fn any_slot(&self, mut test: impl FnMut(SlotId) -> bool) -> bool {
+        match (&self.origin, self.slot) {
+            (Origin::Part(command, part), _) => command.split.borrow().slots(*part).any(test),
+            (Origin::Session(..) | Origin::Probe, Some(slot)) => test(slot),
+            (Origin::Session(..) | Origin::Probe, None) => false,
+        }
+    }
+
+    /// Whether a slot routes it, so that another backend could answer as well.
+    pub fn is_routed(&self) -> bool {
+        self.slot.is_some() || matches!(self.origin, Origin::Part(..))
+    }
+
+    /// The session that waits.
+    pub fn session(&self) -> Option<&Rc<Session>> {
+        match &self.origin {
+            Origin::Session(session, _) => Some(session),
+            Origin::Part(command, _) => Some(&command.session),
+            Origin::Probe => None,
+        }
+    }
+
+    /// Whether nobody waits any more and nothing would change: it need not be sent.
+    pub fn is_moot(&self) -> bool {
+        self.access != Access::Write && self.session().is_some_and(|session| session.is_closed())
+    }
+}

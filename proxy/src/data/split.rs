@@ -1,0 +1,317 @@
+//! Splits a command with many keys over several backends and merges the replies.
+//!
+//! The keys are grouped by where they go, not one by one, so `MGET` of a thousand keys on three
+//! backends becomes three commands. Groups are numbered parts; when the route of a part changes
+//! before it was sent, the part itself is grouped again. The merged reply is in key order, and the
+//! error text of a backend reaches the client as the backend wrote it.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use codis_core::resp::{Limits, ReplyScanner, encode_command};
+use codis_core::slot::SlotId;
+
+use super::reply;
+
+/// How the replies of the parts become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `MGET`: arrays, interleaved in key order.
+    Gather,
+    /// `MSET`: the last `+OK`.
+    Set,
+    /// `DEL`, `EXISTS`, `UNLINK`, `TOUCH`: integers, summed.
+    Count,
+}
+
+impl Kind {
+    /// Arguments for one key.
+    pub const fn stride(self) -> usize {
+        match self {
+            Kind::Gather | Kind::Count => 1,
+            Kind::Set => 2,
+        }
+    }
+}
+
+/// A group of keys of one split command that travels as one request.
+#[derive(Debug)]
+struct Part {
+    keys: Vec<u32>,
+    reply: Option<Bytes>,
+}
+
+/// A command that was split.
+#[derive(Debug)]
+pub struct Split {
+    kind: Kind,
+    raw: Bytes,
+    args: Box<[Range<u32>]>,
+    parts: Vec<Part>,
+    open: usize,
+}
+
+impl Split {
+    /// A command in its raw form, with the places of its arguments, name included. All keys are in
+    /// part 0. Requests are limited to sizes that 32 bits hold, by [`crate::data::session`].
+    pub fn new(kind: Kind, raw: Bytes, args: &[Range<usize>]) -> Self {
+        let args: Box<[Range<u32>]> = args
+            .iter()
+            .map(|arg| arg.start as u32..arg.end as u32)
+            .collect();
+        let keys = (args.len().saturating_sub(1) / kind.stride()) as u32;
+        let part = Part {
+            keys: (0..keys).collect(),
+            reply: None,
+        };
+        Self {
+            kind,
+            raw,
+            args,
+            parts: vec![part],
+            open: 1,
+        }
+    }
+
+    fn arg(&self, index: usize) -> &[u8] {
+        let place = &self.args[index];
+        &self.raw[place.start as usize..place.end as usize]
+    }
+
+    /// The slot of key number `key`.
+    pub fn slot(&self, key: u32) -> SlotId {
+        SlotId::of_key(self.arg(1 + key as usize * self.kind.stride()))
+    }
+
+    /// The slots of a part's keys, with repetitions.
+    pub fn slots(&self, part: usize) -> impl Iterator<Item = SlotId> + '_ {
+        self.parts[part].keys.iter().map(|&key| self.slot(key))
+    }
+
+    /// Groups the keys of a part by what `target` says of their slots, in order of first
+    /// appearance. The first group stays in the part; each other becomes a new part.
+    pub fn regroup<T: PartialEq>(
+        &mut self,
+        part: usize,
+        mut target: impl FnMut(SlotId) -> T,
+    ) -> Vec<(usize, T)> {
+        let keys = std::mem::take(&mut self.parts[part].keys);
+        let mut groups: Vec<(T, Vec<u32>)> = Vec::new();
+        for key in keys {
+            let to = target(self.slot(key));
+            match groups.iter_mut().find(|(known, _)| *known == to) {
+                Some((_, members)) => members.push(key),
+                None => groups.push((to, vec![key])),
+            }
+        }
+        let mut out = Vec::with_capacity(groups.len());
+        for (n, (to, keys)) in groups.into_iter().enumerate() {
+            if n == 0 {
+                self.parts[part].keys = keys;
+                out.push((part, to));
+            } else {
+                self.parts.push(Part { keys, reply: None });
+                self.open += 1;
+                out.push((self.parts.len() - 1, to));
+            }
+        }
+        out
+    }
+
+    /// The request of a part. The whole command, untouched, when the part has all keys.
+    pub fn encode(&self, part: usize) -> Bytes {
+        let keys = &self.parts[part].keys;
+        let stride = self.kind.stride();
+        if self.parts.len() == 1 && self.raw.first() == Some(&b'*') {
+            return self.raw.clone();
+        }
+        let mut args: Vec<&[u8]> = Vec::with_capacity(1 + keys.len() * stride);
+        args.push(self.arg(0));
+        for &key in keys {
+            let first = 1 + key as usize * stride;
+            args.extend((first..first + stride).map(|index| self.arg(index)));
+        }
+        let bytes: usize = args.iter().map(|arg| arg.len() + 16).sum();
+        let mut out = Vec::with_capacity(bytes + 16);
+        encode_command(&mut out, &args);
+        Bytes::from(out)
+    }
+
+    /// Takes the reply of a part; gives the merged one when it was the last that lacked.
+    pub fn answer(&mut self, part: usize, reply: Bytes) -> Option<Bytes> {
+        let slot = &mut self.parts[part].reply;
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(reply);
+        self.open -= 1;
+        (self.open == 0).then(|| self.merge())
+    }
+
+    fn merge(&self) -> Bytes {
+        if let Some(error) = self.first_error() {
+            return error;
+        }
+        if let [only] = &self.parts[..] {
+            return only.reply.clone().unwrap_or_default();
+        }
+        let merged = match self.kind {
+            Kind::Gather => self.gather(),
+            Kind::Set => self.parts.last().and_then(|part| part.reply.clone()),
+            Kind::Count => self.count(),
+        };
+        merged.unwrap_or_else(|| {
+            let name = String::from_utf8_lossy(self.arg(0)).to_ascii_lowercase();
+            reply::error(&format!(
+                "ERR handle response, bad {name} resp: unexpected shape"
+            ))
+        })
+    }
+
+    /// The error of the part with the lowest key.
+    fn first_error(&self) -> Option<Bytes> {
+        self.parts
+            .iter()
+            .filter(|part| {
+                part.reply
+                    .as_ref()
+                    .is_some_and(|r| r.first() == Some(&b'-'))
+            })
+            .min_by_key(|part| part.keys.first().copied())
+            .and_then(|part| part.reply.clone())
+    }
+
+    fn count(&self) -> Option<Bytes> {
+        let mut sum = 0u64;
+        for part in &self.parts {
+            let digits = part
+                .reply
+                .as_ref()?
+                .strip_prefix(b":")?
+                .strip_suffix(b"\r\n")?;
+            sum += std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?;
+        }
+        Some(reply::integer(sum))
+    }
+
+    fn gather(&self) -> Option<Bytes> {
+        let total: usize = self.parts.iter().map(|part| part.keys.len()).sum();
+        let mut elements: Vec<&[u8]> = vec![&[]; total];
+        let mut bytes = 16;
+        for part in &self.parts {
+            let raw = part.reply.as_ref()?;
+            let mut rest = array_body(raw, part.keys.len())?;
+            bytes += rest.len();
+            for &key in &part.keys {
+                let mut scanner = ReplyScanner::new(Limits::default());
+                let len = scanner.scan(rest).ok()??;
+                let (element, tail) = rest.split_at(len);
+                *elements.get_mut(key as usize)? = element;
+                rest = tail;
+            }
+        }
+        let mut out = Vec::with_capacity(bytes);
+        codis_core::resp::write_array(&mut out, total);
+        for element in elements {
+            out.extend_from_slice(element);
+        }
+        Some(Bytes::from(out))
+    }
+}
+
+/// What follows the header of an array reply of `len` elements.
+fn array_body(raw: &[u8], len: usize) -> Option<&[u8]> {
+    let rest = raw.strip_prefix(b"*")?;
+    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    let count: usize = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    (count == len).then(|| &rest[end + 2..])
+}
+
+#[cfg(test)]
+mod tests {
+    use codis_core::resp::RequestScanner;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split(kind: Kind, args: &[&str]) -> Split {
+        let mut raw = Vec::new();
+        encode_command(&mut raw, args);
+        let mut scanner = RequestScanner::new(Limits::default());
+        assert_eq!(scanner.scan(&raw), Ok(Some(raw.len())));
+        Split::new(kind, Bytes::from(raw), scanner.args())
+    }
+
+    /// Answers a part of MGET like a server on which each key holds its own name.
+    fn echo(request: &[u8]) -> Bytes {
+        let mut scanner = RequestScanner::new(Limits::default());
+        scanner.scan(request).unwrap().unwrap();
+        let keys: Vec<&[u8]> = scanner.args()[1..]
+            .iter()
+            .map(|a| &request[a.clone()])
+            .collect();
+        let mut out = Vec::new();
+        encode_command(&mut out, &keys);
+        Bytes::from(out)
+    }
+
+    proptest! {
+        /// However keys fall on backends and parts are grouped again, MGET answers in key order.
+        #[test]
+        fn gathered_replies_are_in_key_order(
+            keys in prop::collection::vec("[a-z]{1,6}", 1..40),
+            first in 1u16..5,
+            second in 1u16..5,
+        ) {
+            let mut args = vec!["MGET"];
+            args.extend(keys.iter().map(String::as_str));
+            let mut split = split(Kind::Gather, &args);
+            let parts = split.regroup(0, |slot| slot.get() % first);
+            let (again, _) = parts[parts.len() - 1];
+            split.regroup(again, |slot| slot.get() % second);
+            let mut merged = None;
+            for part in (0..split.parts.len()).rev() {
+                prop_assert!(merged.is_none());
+                let reply = echo(&split.encode(part));
+                merged = split.answer(part, reply);
+            }
+            let mut expected = Vec::new();
+            encode_command(&mut expected, &keys);
+            prop_assert_eq!(merged.unwrap(), Bytes::from(expected));
+        }
+    }
+
+    #[test]
+    fn counts_are_summed_and_errors_win() {
+        let mut del = split(Kind::Count, &["DEL", "a", "b", "c"]);
+        let parts = del.regroup(0, SlotId::get);
+        assert_eq!(parts.len(), 3);
+        assert_eq!(&del.encode(1)[..], b"*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n");
+        assert!(del.answer(2, Bytes::from_static(b":1\r\n")).is_none());
+        assert!(del.answer(0, Bytes::from_static(b":41\r\n")).is_none());
+        assert_eq!(
+            del.answer(1, Bytes::from_static(b":0\r\n")).unwrap(),
+            ":42\r\n"
+        );
+
+        let mut set = split(Kind::Set, &["MSET", "a", "1", "b", "2"]);
+        set.regroup(0, SlotId::get);
+        assert_eq!(
+            &set.encode(1)[..],
+            b"*3\r\n$4\r\nMSET\r\n$1\r\nb\r\n$1\r\n2\r\n"
+        );
+        assert!(set.answer(0, Bytes::from_static(b"-OOM no\r\n")).is_none());
+        assert_eq!(set.answer(1, reply::OK).unwrap(), "-OOM no\r\n");
+    }
+
+    #[test]
+    fn a_reply_of_another_shape_is_an_error() {
+        let mut get = split(Kind::Gather, &["MGET", "a", "b"]);
+        get.regroup(0, SlotId::get);
+        get.answer(0, Bytes::from_static(b"*1\r\n$-1\r\n"));
+        let merged = get
+            .answer(1, Bytes::from_static(b"*2\r\n$-1\r\n$-1\r\n"))
+            .unwrap();
+        assert!(merged.starts_with(b"-ERR handle response, bad mget resp"));
+    }
+}

@@ -1,0 +1,488 @@
+//! One thread of the data path: what its sessions and connections share.
+//!
+//! Nothing in here is locked, because nothing leaves the thread. From the rest of the process come
+//! the route table and the wish to stop, over [`Shared`]; to it go counters and two numbers: the
+//! version of the table that this worker routes by, and the version whose held slots have nothing
+//! in flight here any more.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use codis_core::command::Access;
+use codis_core::slot::SlotId;
+use tokio::sync::Notify;
+
+use super::conn::{self, Conn};
+use super::counters::Counters;
+use super::reply::{self, Reply};
+use super::request::{Origin, Outcome, Request, SplitCommand};
+use super::session::Session;
+use crate::route::{BackendId, Hold, Table};
+use crate::settings::Settings;
+
+/// How often deadlines are looked at.
+const SWEEP_PERIOD: Duration = Duration::from_millis(50);
+/// How long a request that a server refused by role waits before it is tried again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes of requests that one worker parks for held slots.
+const PARKED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Requests that one worker holds because a server refused them by role.
+const REFUSED_MAX: usize = 65_536;
+
+/// What the control side and the workers share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Settings of the process.
+    pub settings: Arc<Settings>,
+    /// The routes in force.
+    pub table: ArcSwap<Table>,
+    /// Whether clients are served.
+    pub online: AtomicBool,
+    /// Whether the process ends.
+    pub stopping: AtomicBool,
+    /// Open sessions.
+    pub alive: AtomicUsize,
+    /// Wakes the control side when a worker has applied or drained a table, or closed a session.
+    pub acknowledged: Notify,
+    /// One for each worker.
+    pub ports: Box<[Arc<Port>]>,
+}
+
+/// Where the control side meets one worker.
+#[derive(Debug, Default)]
+pub struct Port {
+    /// The worker looks at [`Shared`] again.
+    pub wake: Notify,
+    /// The version of the table that it routes by.
+    pub applied: AtomicU64,
+    /// The version whose held slots have nothing in flight any more.
+    pub drained: AtomicU64,
+    /// What it counts.
+    pub counters: Counters,
+}
+
+impl Shared {
+    /// State for `workers` threads, offline.
+    pub fn new(settings: Arc<Settings>, workers: usize) -> Self {
+        Self {
+            settings,
+            table: ArcSwap::from_pointee(Table::offline()),
+            online: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            alive: AtomicUsize::new(0),
+            acknowledged: Notify::new(),
+            ports: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+        }
+    }
+
+    /// Makes every worker look.
+    pub fn wake_workers(&self) {
+        for port in &self.ports {
+            port.wake.notify_one();
+        }
+    }
+}
+
+/// Clock and counters of one worker: all that a session needs of it.
+#[derive(Debug)]
+pub struct Local {
+    /// Settings of the process.
+    pub settings: Arc<Settings>,
+    port: Arc<Port>,
+    origin: Instant,
+    now: Cell<u64>,
+}
+
+impl Local {
+    /// Reads the clock; once for each wake-up of a task.
+    pub fn tick(&self) {
+        self.now.set(self.origin.elapsed().as_micros() as u64);
+    }
+
+    /// Microseconds since the worker started, as of the last [`Local::tick`].
+    pub fn now(&self) -> u64 {
+        self.now.get()
+    }
+
+    /// What the worker counts.
+    pub fn counters(&self) -> &Counters {
+        &self.port.counters
+    }
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To a backend.
+    To(BackendId),
+    /// Nowhere yet: its slot is held.
+    Park,
+    /// Nowhere: its slot has no backend.
+    Offline,
+}
+
+/// A request that a server refused by role, with the refusal.
+#[derive(Debug)]
+pub struct Refused {
+    pub(super) request: Request,
+    pub(super) reply: Bytes,
+    retry_at: u64,
+}
+
+/// Connections to one backend, by database and lane.
+type Lanes = Vec<Option<Rc<Conn>>>;
+
+/// One worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// Clock and counters.
+    pub local: Rc<Local>,
+    /// What it shares with the process.
+    pub shared: Arc<Shared>,
+    /// Open sessions by id.
+    pub sessions: RefCell<HashMap<u64, Rc<Session>>>,
+    pub(super) table: RefCell<Arc<Table>>,
+    pub(super) backends: RefCell<Vec<Lanes>>,
+    pub(super) parked: RefCell<VecDeque<Request>>,
+    pub(super) refused: RefCell<Vec<Refused>>,
+    pub(super) draining: Cell<Option<u64>>,
+    parked_bytes: Cell<usize>,
+    parked_waiters: RefCell<Vec<Rc<Session>>>,
+    tickets: Cell<u64>,
+    sessions_next: Cell<u64>,
+}
+
+impl Worker {
+    /// Worker number `index`.
+    pub fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
+        let local = Local {
+            settings: shared.settings.clone(),
+            port: shared.ports[index].clone(),
+            origin: Instant::now(),
+            now: Cell::new(0),
+        };
+        Rc::new(Self {
+            local: Rc::new(local),
+            table: RefCell::new(shared.table.load_full()),
+            shared,
+            sessions: RefCell::default(),
+            backends: RefCell::default(),
+            parked: RefCell::default(),
+            refused: RefCell::default(),
+            draining: Cell::new(None),
+            parked_bytes: Cell::new(0),
+            parked_waiters: RefCell::default(),
+            tickets: Cell::new(0),
+            sessions_next: Cell::new((index as u64) << 48),
+        })
+    }
+
+    /// Settings of the process.
+    pub fn settings(&self) -> &Settings {
+        &self.local.settings
+    }
+
+    /// Whether the process ends.
+    pub fn is_stopping(&self) -> bool {
+        self.shared.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A number for a session.
+    pub fn next_session(&self) -> u64 {
+        self.sessions_next.set(self.sessions_next.get() + 1);
+        self.sessions_next.get()
+    }
+
+    /// A number for a request.
+    pub fn next_ticket(&self) -> u64 {
+        self.tickets.set(self.tickets.get() + 1);
+        self.tickets.get()
+    }
+
+    pub(super) fn port(&self) -> &Port {
+        &self.local.port
+    }
+
+    pub(super) fn hold(&self) -> u64 {
+        self.settings().ha_hold.duration().as_micros() as u64
+    }
+
+    /// Where a request for `slot` goes.
+    pub fn target(&self, slot: SlotId, access: Access, db: u16, lane: u16) -> Target {
+        let table = self.table.borrow();
+        let route = table.route(slot);
+        if route.hold != Hold::Open {
+            return Target::Park;
+        }
+        let Some(master) = route.master else {
+            return Target::Offline;
+        };
+        if access != Access::Read {
+            return Target::To(master);
+        }
+        let seed = self.tickets.get() as usize;
+        for group in &route.replicas {
+            for step in 0..group.len() {
+                let replica = group[(seed + step) % group.len()];
+                if self.is_readable(replica, db, lane) {
+                    return Target::To(replica);
+                }
+            }
+        }
+        Target::To(master)
+    }
+
+    fn is_readable(&self, replica: BackendId, db: u16, lane: u16) -> bool {
+        let known = self.existing(replica, db, lane);
+        known.is_some_and(|conn| conn.is_readable(self.local.now()))
+    }
+
+    fn place(&self, db: u16, lane: u16) -> usize {
+        usize::from(db) * usize::from(self.settings().lanes()) + usize::from(lane)
+    }
+
+    fn existing(&self, backend: BackendId, db: u16, lane: u16) -> Option<Rc<Conn>> {
+        let backends = self.backends.borrow();
+        let lanes = backends.get(backend.index())?;
+        lanes.get(self.place(db, lane))?.clone()
+    }
+
+    /// The connection to a backend, made when it is used first.
+    pub fn conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: u16) -> Rc<Conn> {
+        if let Some(conn) = self.existing(backend, db, lane) {
+            return conn;
+        }
+        let address = self.table.borrow().address(backend).clone();
+        let conn = Rc::new(Conn::new(backend, address, db, lane));
+        let place = self.place(db, lane);
+        let mut backends = self.backends.borrow_mut();
+        if backends.len() <= backend.index() {
+            backends.resize_with(backend.index() + 1, Vec::new);
+        }
+        let lanes = &mut backends[backend.index()];
+        if lanes.len() <= place {
+            lanes.resize(place + 1, None);
+        }
+        lanes[place] = Some(conn.clone());
+        tokio::task::spawn_local(conn::run(self.clone(), conn.clone()));
+        conn
+    }
+
+    pub(super) fn conns(&self) -> Vec<Rc<Conn>> {
+        self.backends
+            .borrow()
+            .iter()
+            .flatten()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    /// Sends a request to where its slots say now, whether there is room or not. A part whose
+    /// slots went different ways is grouped again.
+    pub fn dispatch(self: &Rc<Self>, request: Request) {
+        if let Origin::Part(command, part) = &request.origin {
+            let (command, part) = (command.clone(), *part);
+            return self.dispatch_part(&command, part, &request);
+        }
+        let Some(slot) = request.slot else {
+            let reply = Reply::Shared(reply::backend_failure("backend is gone"));
+            return request.finish(reply, Outcome::Failed);
+        };
+        let target = self.target(slot, request.access, request.db, request.lane);
+        self.send(request, target);
+    }
+
+    fn dispatch_part(self: &Rc<Self>, command: &Rc<SplitCommand>, part: usize, like: &Request) {
+        let (access, db, lane) = (like.access, like.db, like.lane);
+        let groups = command
+            .split
+            .borrow_mut()
+            .regroup(part, |slot| self.target(slot, access, db, lane));
+        for (part, target) in groups {
+            let raw = command.split.borrow().encode(part);
+            let origin = Origin::Part(command.clone(), part);
+            self.send(
+                Request {
+                    raw,
+                    origin,
+                    ..like.clone()
+                },
+                target,
+            );
+        }
+    }
+
+    fn send(self: &Rc<Self>, request: Request, target: Target) {
+        match target {
+            Target::To(backend) => {
+                let conn = self.conn(backend, request.db, request.lane);
+                conn.push(self, request);
+            }
+            Target::Park => self.park(request),
+            Target::Offline => {
+                request.finish(Reply::Shared(reply::SLOT_NOT_READY), Outcome::Failed)
+            }
+        }
+    }
+
+    /// Keeps a request until its slot is open.
+    pub fn park(&self, request: Request) {
+        self.parked_bytes
+            .set(self.parked_bytes.get() + request.raw.len());
+        self.parked.borrow_mut().push_back(request);
+    }
+
+    /// Whether no more may be parked; `session` is woken when that has changed.
+    pub fn is_parking_full(&self, session: &Rc<Session>) -> bool {
+        let full = self.parked_bytes.get() >= PARKED_BYTES_MAX;
+        if full {
+            self.parked_waiters.borrow_mut().push(session.clone());
+        }
+        full
+    }
+
+    pub(super) fn take_parked(&self) -> VecDeque<Request> {
+        self.parked_bytes.set(0);
+        for session in self.parked_waiters.borrow_mut().drain(..) {
+            session.wake();
+        }
+        std::mem::take(&mut *self.parked.borrow_mut())
+    }
+
+    /// Keeps a request that a server refused by role, to try it again. Once its hold is over the
+    /// refusal goes to the client.
+    pub fn refuse(&self, request: Request, reply: Reply<'_>) {
+        let now = self.local.now();
+        let full = self.refused.borrow().len() >= REFUSED_MAX;
+        if full || now.saturating_sub(request.since) >= self.hold() {
+            return request.finish(reply, Outcome::Answered);
+        }
+        let retry_at = now + REFUSED_PAUSE.as_micros() as u64;
+        let reply = reply.into_bytes();
+        self.refused.borrow_mut().push(Refused {
+            request,
+            reply,
+            retry_at,
+        });
+    }
+
+    /// Whether any request waits for a server that refused it by role.
+    pub fn has_refused(&self) -> bool {
+        !self.refused.borrow().is_empty()
+    }
+
+    /// A later request of `session` was run, so an earlier one that was refused must not run any
+    /// more: it would undo the order in which the client sent them.
+    pub fn keep_order(&self, session: &Rc<Session>, ticket: u64) {
+        let mut late = Vec::new();
+        self.refused.borrow_mut().retain_mut(|refused| {
+            let same = refused
+                .request
+                .session()
+                .is_some_and(|s| Rc::ptr_eq(s, session));
+            let overtaken = same && refused.request.ticket < ticket;
+            if overtaken {
+                late.push((refused.request.clone(), refused.reply.clone()));
+            }
+            !overtaken
+        });
+        for (request, reply) in late {
+            request.finish(Reply::Shared(reply), Outcome::Answered);
+        }
+    }
+
+    /// Looks at every deadline, again and again.
+    pub async fn sweep(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(SWEEP_PERIOD);
+        loop {
+            ticks.tick().await;
+            self.local.tick();
+            self.sweep_refused();
+            self.sweep_parked();
+            self.sweep_sessions();
+            let conns = self.conns();
+            let mut links = 0;
+            for conn in &conns {
+                conn.sweep(&self);
+                links += u64::from(conn.is_up());
+            }
+            let counters = self.local.counters();
+            counters.links.set(links);
+            let waiting = self.parked.borrow().len() + self.refused.borrow().len();
+            let queued: usize = conns
+                .iter()
+                .filter(|c| !c.is_up())
+                .map(|c| c.queued())
+                .sum();
+            counters.waiting.set((waiting + queued) as u64);
+            self.check_drained();
+        }
+    }
+
+    fn sweep_refused(self: &Rc<Self>) {
+        let now = self.local.now();
+        let refused = std::mem::take(&mut *self.refused.borrow_mut());
+        let (due, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|r| r.retry_at <= now);
+        *self.refused.borrow_mut() = rest;
+        for Refused { request, reply, .. } in due {
+            if now.saturating_sub(request.since) >= self.hold() {
+                request.finish(Reply::Shared(reply), Outcome::Answered);
+            } else {
+                self.local.counters().retries.add(1);
+                self.dispatch(request);
+            }
+        }
+    }
+
+    fn sweep_parked(&self) {
+        let deadline = self.local.now().saturating_sub(self.hold());
+        let is_late = |request: &Request| request.since < deadline;
+        if !self.parked.borrow().iter().any(is_late) {
+            return;
+        }
+        for request in self.take_parked() {
+            if is_late(&request) {
+                request.finish(Reply::Shared(reply::SLOT_LOCKED), Outcome::Failed);
+            } else {
+                self.park(request);
+            }
+        }
+    }
+
+    fn sweep_sessions(&self) {
+        let settings = self.settings();
+        let recv = settings.session_recv_timeout.duration().as_micros() as u64;
+        let send = settings.session_send_timeout.duration().as_micros() as u64;
+        let is_late = |session: &Rc<Session>| {
+            let (read, unread) = session.idle();
+            (recv > 0 && read > recv) || (send > 0 && unread.is_some_and(|unread| unread > send))
+        };
+        let late: Vec<_> = self
+            .sessions
+            .borrow()
+            .values()
+            .filter(|s| is_late(s))
+            .cloned()
+            .collect();
+        for session in late {
+            tracing::debug!(session = session.id, "session timed out");
+            session.kill();
+        }
+    }
+}
+
+impl Worker {
+    /// Serves clients of `listener` until the process stops.
+    pub async fn run(self: Rc<Self>, listener: tokio::net::TcpListener) {
+        tokio::task::spawn_local(self.clone().sweep());
+        let accepting = tokio::task::spawn_local(super::listen::accept(self.clone(), listener));
+        self.follow(accepting).await;
+    }
+}
