@@ -76,6 +76,7 @@ impl Cluster {
         let layout = Layout::six_hosts(options.net);
         let lock = preflight::check(&layout, &options.programs, &options.state)?;
         let state = std::path::absolute(&options.state)?;
+        keep_net(&state, options.net)?;
         let planner = Planner::new(
             layout.clone(),
             options.programs.clone(),
@@ -261,6 +262,19 @@ impl Cluster {
             );
         }
         Ok(())
+    }
+}
+
+/// Addresses are in the memory of servers and sentinels, so a state directory stays on its net.
+fn keep_net(state: &Path, net: Net) -> anyhow::Result<()> {
+    let (file, wanted) = (state.join("net"), net.to_string());
+    match std::fs::read_to_string(&file) {
+        Ok(kept) if kept == wanted => Ok(()),
+        Ok(kept) => anyhow::bail!(
+            "{} holds a cluster of the net {kept}: use --net {kept}, or another --state",
+            state.display()
+        ),
+        Err(_) => std::fs::write(&file, wanted).context("write the net of the state directory"),
     }
 }
 
