@@ -144,6 +144,7 @@ impl Core {
         if let Some(link) = self.links.get_mut(&id) {
             assert!(link.addr == *addr, "a sentinel has one address");
             link.users.insert(user);
+            link.pace = link.pace.stricter(pace);
         }
         self.touch(Key::Link(id));
         id

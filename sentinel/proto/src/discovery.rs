@@ -8,7 +8,7 @@ use crate::hello::Hello;
 use crate::ids::SentinelId;
 use crate::instance::Heard;
 use crate::machine::Machine;
-use crate::master::Master;
+use crate::master::{INSTANCES_MAX, Master};
 use crate::schedule::{Key, MasterId, Who};
 
 impl Machine {
@@ -50,6 +50,7 @@ impl Machine {
                 master.tell(&mut self.core, "+sentinel-address-switch", payload);
                 self.move_peer(id, peer, addr);
             }
+            None if master.peers.len() >= INSTANCES_MAX => return,
             None => {
                 let holds = |(other, it): (&SentinelId, &crate::instance::Peer)| {
                     (it.node.addr == *addr).then(|| other.clone())

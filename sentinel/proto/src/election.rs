@@ -24,8 +24,11 @@ const CANDIDACY_DELAY_MS: u64 = 50;
 /// The random time that the votes of a first attempt may take, in milliseconds. Each attempt lost in
 /// a row allows half as much again, for slow disks and long lines.
 const VOTES_MS: (u64, u64) = (300, 500);
-/// The random pause after an attempt that nobody won, in milliseconds.
-const RETRY_MS: (u64, u64) = (50, 450);
+/// The random pause after an attempt that nobody won, in milliseconds: a first split is most often
+/// bad luck, later ones a sign that votes take longer than the pauses differ.
+const RETRY_MS_MIN: u64 = 10;
+const RETRY_MS_STEP: u64 = 100;
+const RETRY_MS_MAX: u64 = 450;
 /// No attempt takes longer, nor longer than failover-timeout.
 const ELECTION_MAX: Duration = Duration::from_secs(10);
 /// Attempts lost in a row that still count.
@@ -141,7 +144,8 @@ impl Master {
         let pause = if to_another {
             PASSIVE_AFTER_VOTE
         } else {
-            core.random_ms(RETRY_MS.0, RETRY_MS.1)
+            let most = RETRY_MS_STEP * u64::from(self.lost);
+            core.random_ms(RETRY_MS_MIN, most.min(RETRY_MS_MAX))
         };
         self.passive_until = core.now + pause;
         core.touch(Key::Master(self.id));

@@ -78,6 +78,15 @@ impl Pace {
         }
     }
 
+    /// The more demanding of two.
+    pub(crate) fn stricter(self, other: Self) -> Self {
+        if other.patience < self.patience {
+            other
+        } else {
+            self
+        }
+    }
+
     fn connect_timeout(self) -> Duration {
         (self.patience / 2).clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT_MAX)
     }
@@ -213,6 +222,13 @@ impl Link {
             since: now,
             heard: now,
         };
+        if self
+            .conn(channel)
+            .is_none_or(|it| it.state != State::Connecting)
+        {
+            // The report of a connection that was given up meanwhile.
+            return;
+        }
         match channel {
             Channel::Command => {
                 self.command.state = up;
@@ -231,6 +247,9 @@ impl Link {
 
     /// A connection is gone, and with it everything in flight on it.
     pub(crate) fn lost(&mut self, awake: Time, channel: Channel) {
+        if self.conn(channel).is_none_or(|it| it.state == State::Idle) {
+            return;
+        }
         match channel {
             Channel::Command => {
                 self.command.state = State::Idle;

@@ -26,6 +26,8 @@ pub(crate) struct Vote {
     pub(crate) epoch: Epoch,
     /// The snapshot that makes it durable.
     pub(crate) durable_with: PersistId,
+    /// When it was given, in this run.
+    pub(crate) given: Option<Time>,
 }
 
 /// One monitored master. Its address is the current one: it changes at the promotion.
@@ -82,6 +84,7 @@ impl Master {
                 leader: None,
                 epoch: Epoch::ZERO,
                 durable_with: PersistId(0),
+                given: None,
             },
             replicas: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -156,7 +159,8 @@ impl Master {
 
     /// Adds a replica that is not known yet; true when it was added.
     pub(crate) fn add_replica(&mut self, core: &mut Core, addr: &Addr) -> bool {
-        if self.replicas.contains_key(addr) || self.addr() == addr || addr.port() == 0 {
+        let known = self.replicas.contains_key(addr) || self.addr() == addr;
+        if known || addr.port() == 0 || self.replicas.len() >= INSTANCES_MAX {
             return false;
         }
         let who = Who::Replica(addr.clone());
@@ -307,6 +311,8 @@ impl Master {
     }
 }
 
+/// Replicas, and sentinels, that are kept of one master.
+pub(crate) const INSTANCES_MAX: usize = 1024;
 /// Time between two hellos on a link.
 pub(crate) const PUBLISH_PERIOD: Duration = Duration::from_secs(2);
 /// Time until a hello that could not be sent, or was refused, is tried again.

@@ -34,6 +34,8 @@ impl Master {
         match who {
             Who::Master if self.server.role == Role::Replica => INFO_PERIOD_ASTRAY,
             Who::Master if self.server.node.s_down.is_some() => INFO_PERIOD_ASTRAY,
+            // Replicas are found through it.
+            Who::Master if self.replicas.is_empty() => INFO_PERIOD_ASTRAY,
             Who::Master => INFO_PERIOD,
             Who::Replica(addr) => self
                 .replicas
@@ -213,8 +215,9 @@ impl Master {
             return;
         }
         let stage = self.failover().map(|failover| &failover.stage);
-        if let Some(Stage::WaitPromotion { to, .. }) = stage
+        if let Some(Stage::WaitPromotion { to, until, .. }) = stage
             && to == addr
+            && core.now < *until
         {
             return self.promoted(core, addr);
         }

@@ -24,6 +24,10 @@ use crate::schedule::Key;
 /// twice the failover-timeout as with the original.
 pub(crate) const PASSIVE_AFTER_VOTE: Duration = Duration::from_secs(4);
 
+/// How long a voter gives no vote to anybody else: a leader of ours needs a tenth of it to promote.
+/// Little more, because voters of a split must be free again for the next attempt.
+const BOUND_AFTER_VOTE: Duration = Duration::from_millis(500);
+
 impl Core {
     /// Adopts a higher epoch seen elsewhere, in the context of a master.
     pub(crate) fn see_epoch(&mut self, master: &Master, epoch: Epoch) {
@@ -82,7 +86,7 @@ impl Master {
         if wanted && core.disk.refuses() {
             return core.answer(request, None);
         }
-        if wanted && !self.is_leading() {
+        if wanted && !self.is_leading() && !self.is_bound(core, &candidate) {
             self.vote_for(core, candidate, epoch);
             self.step_aside(core, epoch);
         }
@@ -92,6 +96,21 @@ impl Master {
             leader_epoch: self.vote.epoch,
         };
         core.answer_with(request, &self.vote, opinion);
+    }
+
+    /// Whether our last vote went to somebody else so lately that it may be promoting a replica
+    /// now. A candidate that did not hear of it would promote another.
+    fn is_bound(&self, core: &Core, candidate: &SentinelId) -> bool {
+        let another = self
+            .vote
+            .leader
+            .as_ref()
+            .is_some_and(|id| id != candidate && !core.is_me(id));
+        let lately = self
+            .vote
+            .given
+            .is_some_and(|at| core.age(at) < BOUND_AFTER_VOTE);
+        another && lately && self.config_epoch < self.vote.epoch
     }
 
     /// Gives our vote of `epoch`.
@@ -106,6 +125,7 @@ impl Master {
             leader: Some(leader),
             epoch,
             durable_with: core.disk.want(),
+            given: Some(core.now),
         };
         self.tell(core, "+vote-for-leader", payload);
         core.touch(Key::Master(self.id));

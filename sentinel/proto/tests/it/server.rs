@@ -1,0 +1,94 @@
+//! A data server that obeys: enough of Redis for a sentinel.
+
+use std::sync::Arc;
+
+use codis_core::addr::Addr;
+use codis_sentinel_proto::effect::Command;
+use codis_sentinel_proto::info::Info;
+use codis_sentinel_proto::{PingReply, Reply};
+
+pub struct Server {
+    pub alive: bool,
+    pub frozen: bool,
+    /// It obeys no order to become master.
+    pub stubborn: bool,
+    pub run_id: String,
+    pub master: Option<Addr>,
+    pub link_up: bool,
+    pub offset: u64,
+    pub priority: u32,
+    pub replicas: Vec<Addr>,
+}
+
+impl Server {
+    pub fn new(n: u8, master: Option<Addr>) -> Self {
+        Self {
+            alive: true,
+            frozen: false,
+            stubborn: false,
+            run_id: format!("run{n}"),
+            link_up: master.is_some(),
+            master,
+            offset: 1000,
+            priority: 100,
+            replicas: Vec::new(),
+        }
+    }
+
+    pub fn pong(command: &Command) -> Reply {
+        match command {
+            Command::Ping => Reply::Ping(PingReply::Pong),
+            Command::Info => Reply::Info(None),
+            Command::Publish(_) => Reply::Published(true),
+            Command::IsMasterDown { .. } => Reply::MasterDown(None),
+            Command::Reconfigure { .. } => Reply::Reconfigured(Ok(())),
+            Command::ScriptKill => Reply::ScriptKilled,
+        }
+    }
+
+    pub fn execute(&mut self, command: &Command) -> Reply {
+        match command {
+            Command::Info => return Reply::Info(Some(Arc::new(Info::parse(&self.info())))),
+            Command::Reconfigure { follow: None } if self.stubborn => {}
+            Command::Reconfigure { follow } if *follow != self.master => {
+                self.master.clone_from(follow);
+                self.link_up = false;
+            }
+            Command::Ping
+            | Command::Publish(_)
+            | Command::IsMasterDown { .. }
+            | Command::Reconfigure { .. }
+            | Command::ScriptKill => {}
+        }
+        Self::pong(command)
+    }
+
+    fn info(&self) -> String {
+        let common = format!(
+            "run_id:{}\r\nslave_priority:{}\r\n",
+            self.run_id, self.priority
+        );
+        let offset = self.offset;
+        match &self.master {
+            None => {
+                let line = |(n, addr): (usize, &Addr)| {
+                    format!(
+                        "slave{n}:ip={},port={},state=online\r\n",
+                        addr.host(),
+                        addr.port()
+                    )
+                };
+                let list: String = self.replicas.iter().enumerate().map(line).collect();
+                format!("{common}role:master\r\n{list}master_repl_offset:{offset}\r\n")
+            }
+            Some(master) => {
+                let status = if self.link_up { "up" } else { "down" };
+                let (host, port) = (master.host(), master.port());
+                format!(
+                    "{common}role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\n\
+                     master_link_status:{status}\r\nslave_repl_offset:{offset}\r\n"
+                )
+            }
+        }
+    }
+}

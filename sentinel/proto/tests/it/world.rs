@@ -1,0 +1,583 @@
+//! A small perfect network: sentinels, servers that obey, and one clock for all.
+//!
+//! Every message takes `LATENCY`; every snapshot takes `FSYNC`. The world checks after each step
+//! what must always hold, so every test checks it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::epoch::Epoch;
+use codis_core::time::Time;
+use codis_core::topology::Topology;
+use codis_sentinel_proto::effect::Command;
+use codis_sentinel_proto::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
+use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
+use codis_sentinel_proto::settings::{MasterSettings, Settings};
+use codis_sentinel_proto::{Channel, DisconnectReason, Effect, Input, Machine, Opinion, Reply};
+
+use crate::server::Server;
+
+pub const LATENCY: Duration = Duration::from_micros(300);
+pub const FSYNC: Duration = Duration::from_millis(2);
+/// The monitored name.
+pub const NAME: &str = "demo-1";
+
+pub fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// The address of server `n`.
+pub fn server(n: u8) -> Addr {
+    Addr::new(format!("10.0.0.{n}"), 6379)
+}
+
+/// The address of sentinel `n`.
+pub fn sentinel(n: usize) -> Addr {
+    Addr::new(format!("10.0.1.{n}"), 26379)
+}
+
+pub fn sentinel_id(n: usize) -> SentinelId {
+    SentinelId::new(format!("{n:040}"))
+}
+
+type Socket = (usize, LinkId, Channel);
+
+/// Something on its way.
+enum Arrival {
+    Input(usize, u64, Input),
+    /// An input of one connection: dropped when that connection is not the present one.
+    OnSocket(Socket, u64, Input),
+    Command(Socket, u64, CommandId, Command),
+    Persisted(usize, u64, PersistId, Box<Snapshot>),
+    Sync(Addr),
+}
+
+pub struct Sentinel {
+    pub machine: Machine,
+    pub running: bool,
+    pub disk_works: bool,
+    /// Snapshots are taken in but not finished.
+    pub disk_hangs: bool,
+    hung: Vec<(PersistId, Box<Snapshot>)>,
+    life: u64,
+    pub durable: Snapshot,
+    epoch_seen: Epoch,
+}
+
+pub struct World {
+    pub now: Time,
+    pub sentinels: Vec<Sentinel>,
+    pub servers: BTreeMap<Addr, Server>,
+    /// What sentinels said: when, who, what.
+    pub events: Vec<(Time, usize, String)>,
+    pub topologies: Vec<(Time, usize, Topology)>,
+    pub scripts: Vec<(usize, bool, Addr, Addr)>,
+    /// Votes told to others: (voter, epoch) to leader.
+    pub votes: BTreeMap<(usize, Epoch), SentinelId>,
+    /// Pairs that cannot talk, by address.
+    pub cut: BTreeSet<(Addr, Addr)>,
+    sockets: BTreeMap<Socket, (u64, Addr)>,
+    asked: BTreeMap<(usize, RequestId), (Socket, u64, CommandId)>,
+    queue: BTreeMap<(Time, u64), Arrival>,
+    counter: u64,
+}
+
+impl World {
+    /// `sentinels` sentinels that watch server 1 with replicas 2.. of `servers`.
+    pub fn new(sentinels: usize, servers: u8, seed: u64) -> Self {
+        Self::with(sentinels, servers, seed, |_| {})
+    }
+
+    pub fn with(
+        sentinels: usize,
+        servers: u8,
+        seed: u64,
+        adjust: impl Fn(&mut MasterSettings),
+    ) -> Self {
+        let mut world = Self {
+            now: Time::from_millis(1000),
+            sentinels: Vec::new(),
+            servers: BTreeMap::new(),
+            events: Vec::new(),
+            topologies: Vec::new(),
+            scripts: Vec::new(),
+            votes: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            sockets: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            queue: BTreeMap::new(),
+            counter: 0,
+        };
+        for n in 1..=servers {
+            let master = (n > 1).then(|| server(1));
+            world.servers.insert(server(n), Server::new(n, master));
+        }
+        let mut settings = MasterSettings {
+            down_after: ms(1000),
+            failover_timeout: ms(10_000),
+            client_reconfig_script: Some("/bin/reconfig".into()),
+            ..MasterSettings::default()
+        };
+        adjust(&mut settings);
+        for n in 0..sentinels {
+            let mut snapshot = Snapshot::fresh(sentinel_id(n));
+            snapshot.masters.insert(
+                NAME.into(),
+                PersistedMaster {
+                    addr: server(1),
+                    quorum: (sentinels / 2 + 1) as u32,
+                    settings: settings.clone(),
+                    config_epoch: Epoch::ZERO,
+                    leader_epoch: Epoch::ZERO,
+                    replicas: Vec::new(),
+                    sentinels: Vec::new(),
+                },
+            );
+            world.boot(n, snapshot, seed);
+        }
+        world
+    }
+
+    fn boot(&mut self, n: usize, snapshot: Snapshot, seed: u64) {
+        let settings = Settings {
+            myid: sentinel_id(n),
+            announce_port: 26379,
+            announce_ip: None,
+            seed: seed.wrapping_mul(31).wrapping_add(n as u64),
+        };
+        let machine = Machine::new(self.now, settings, snapshot.clone());
+        let life = self.sentinels.get(n).map_or(0, |old| old.life + 1);
+        let sentinel = Sentinel {
+            machine,
+            running: true,
+            disk_works: true,
+            disk_hangs: false,
+            hung: Vec::new(),
+            life,
+            durable: snapshot,
+            epoch_seen: Epoch::ZERO,
+        };
+        if n == self.sentinels.len() {
+            self.sentinels.push(sentinel);
+        } else {
+            self.sentinels[n] = sentinel;
+        }
+        self.drain(n);
+    }
+
+    /// kill -9 of a sentinel; its files stay.
+    pub fn crash(&mut self, n: usize) {
+        self.sentinels[n].running = false;
+        self.close_where(|socket, to| socket.0 == n || *to == sentinel(n));
+    }
+
+    pub fn restart(&mut self, n: usize, seed: u64) {
+        let snapshot = self.sentinels[n].durable.clone();
+        self.boot(n, snapshot, seed);
+    }
+
+    /// kill -9 of a server.
+    pub fn kill(&mut self, n: u8) {
+        self.servers.get_mut(&server(n)).unwrap().alive = false;
+        self.close_where(|_, to| *to == server(n));
+    }
+
+    /// A killed server starts again, as a master with what it had.
+    pub fn revive(&mut self, n: u8) {
+        let found = self.servers.get_mut(&server(n)).unwrap();
+        *found = Server::new(n, None);
+        found.run_id = format!("again{n}");
+    }
+
+    fn close_where(&mut self, which: impl Fn(&Socket, &Addr) -> bool) {
+        let hit = |(socket, (_, to)): &(&Socket, &(u64, Addr))| which(socket, to);
+        let closed: Vec<Socket> = self.sockets.iter().filter(hit).map(|(s, _)| *s).collect();
+        for socket in closed {
+            self.close(socket, DisconnectReason::Closed);
+        }
+    }
+
+    /// The far end is gone: the near end hears of it.
+    fn close(&mut self, socket: Socket, reason: DisconnectReason) {
+        let Some((generation, _)) = self.sockets.get(&socket).cloned() else {
+            return;
+        };
+        let (n, link, channel) = socket;
+        let input = Input::Disconnected {
+            link,
+            channel,
+            reason,
+        };
+        let _ = n;
+        self.arrive(LATENCY, Arrival::OnSocket(socket, generation, input));
+    }
+
+    fn arrive(&mut self, after: Duration, arrival: Arrival) {
+        self.counter += 1;
+        self.queue.insert((self.now + after, self.counter), arrival);
+    }
+
+    fn reachable(&self, n: usize, to: &Addr) -> bool {
+        let pair = (sentinel(n), to.clone());
+        let back = (to.clone(), sentinel(n));
+        !self.cut.contains(&pair) && !self.cut.contains(&back)
+    }
+
+    /// Runs until `condition`, or panics after `limit`.
+    pub fn until(&mut self, limit: Duration, what: &str, condition: impl Fn(&Self) -> bool) {
+        let end = self.now + limit;
+        while !condition(self) {
+            let log = || self.log();
+            assert!(self.now < end, "not within {limit:?}: {what}\n{}", log());
+            self.step(end);
+        }
+    }
+
+    pub fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            self.step(end);
+        }
+    }
+
+    fn step(&mut self, end: Time) {
+        let timers = self
+            .sentinels
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it.running);
+        let timer = timers
+            .filter_map(|(n, it)| Some((it.machine.poll_timeout()?, n)))
+            .min();
+        let arrival = self.queue.keys().next().copied();
+        let next = [timer.map(|(at, _)| at), arrival.map(|(at, _)| at)];
+        let next = next.into_iter().flatten().min().unwrap_or(end);
+        if next > end {
+            self.now = end;
+            return;
+        }
+        self.now = self.now.max(next);
+        match (arrival, timer) {
+            (Some(key), timer) if timer.is_none_or(|(at, _)| key.0 <= at) => {
+                let arrival = self.queue.remove(&key).unwrap();
+                self.land(arrival);
+            }
+            (_, Some((_, n))) => {
+                let now = self.now;
+                let machine = &mut self.sentinels[n].machine;
+                machine.handle_timeout(now);
+                let after = machine.poll_timeout();
+                assert!(after.is_none_or(|at| at > now), "a deadline stays due");
+                self.drain(n);
+            }
+            (_, None) => self.now = end,
+        }
+    }
+
+    fn feed(&mut self, n: usize, input: Input) {
+        if self.sentinels[n].running {
+            self.sentinels[n].machine.handle_input(self.now, input);
+            self.drain(n);
+        }
+    }
+
+    fn land(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Input(n, life, input) => {
+                if self.sentinels[n].life == life {
+                    self.feed(n, input);
+                }
+            }
+            Arrival::OnSocket(socket, generation, input) => {
+                if self.sockets.get(&socket).map(|it| it.0) != Some(generation) {
+                    return;
+                }
+                if matches!(input, Input::Disconnected { .. }) {
+                    self.sockets.remove(&socket);
+                }
+                self.feed(socket.0, input);
+            }
+            Arrival::Command(socket, generation, id, command) => {
+                let Some((present, to)) = self.sockets.get(&socket).cloned() else {
+                    return;
+                };
+                if present == generation && self.reachable(socket.0, &to) {
+                    self.execute(socket, generation, &to, id, command);
+                }
+            }
+            Arrival::Persisted(n, life, id, snapshot) => {
+                if self.sentinels[n].life != life {
+                    return;
+                }
+                let ok = self.sentinels[n].disk_works;
+                if self.sentinels[n].disk_hangs {
+                    return self.sentinels[n].hung.push((id, snapshot));
+                }
+                if ok {
+                    self.sentinels[n].durable = *snapshot;
+                }
+                self.feed(n, Input::Persisted { id, ok });
+            }
+            Arrival::Sync(addr) => {
+                if let Some(server) = self.servers.get_mut(&addr) {
+                    server.link_up = server.master.is_some();
+                }
+            }
+        }
+    }
+
+    /// The disk goes on after it hung.
+    pub fn unhang(&mut self, n: usize) {
+        self.sentinels[n].disk_hangs = false;
+        for (id, snapshot) in std::mem::take(&mut self.sentinels[n].hung) {
+            let life = self.sentinels[n].life;
+            self.arrive(FSYNC, Arrival::Persisted(n, life, id, snapshot));
+        }
+    }
+
+    fn reply(&mut self, socket: Socket, generation: u64, command: CommandId, reply: Reply) {
+        let input = Input::Reply {
+            link: socket.1,
+            command,
+            reply,
+        };
+        self.arrive(LATENCY, Arrival::OnSocket(socket, generation, input));
+    }
+
+    fn execute(
+        &mut self,
+        socket: Socket,
+        generation: u64,
+        to: &Addr,
+        id: CommandId,
+        command: Command,
+    ) {
+        if let Command::IsMasterDown {
+            master,
+            epoch,
+            candidate,
+        } = command
+        {
+            self.counter += 1;
+            let request = RequestId(self.counter);
+            let n = self.sentinel_at(to);
+            self.asked.insert((n, request), (socket, generation, id));
+            let input = Input::Asked {
+                request,
+                master,
+                epoch,
+                candidate,
+            };
+            return self.feed(n, input);
+        }
+        if let Command::Publish(hello) = &command {
+            if self.servers.contains_key(to) {
+                let subscribed = |(s, (_, at)): (&Socket, &(u64, Addr))| {
+                    (s.2 == Channel::PubSub && at == to).then_some(*s)
+                };
+                let to: Vec<Socket> = self.sockets.iter().filter_map(subscribed).collect();
+                for subscriber in to {
+                    let generation = self.sockets[&subscriber].0;
+                    let input = Input::Hello(hello.clone());
+                    self.arrive(LATENCY, Arrival::OnSocket(subscriber, generation, input));
+                    let link = subscriber.1;
+                    let input = Input::PubSubActivity { link };
+                    self.arrive(LATENCY, Arrival::OnSocket(subscriber, generation, input));
+                }
+            } else {
+                let n = self.sentinel_at(to);
+                self.feed(n, Input::Hello(hello.clone()));
+            }
+        }
+        let Some(server) = self.servers.get_mut(to) else {
+            let reply = Server::pong(&command);
+            return self.reply(socket, generation, id, reply);
+        };
+        if server.frozen {
+            return;
+        }
+        let reconfigures = matches!(command, Command::Reconfigure { .. });
+        let reply = server.execute(&command);
+        if reconfigures {
+            self.arrive(ms(20), Arrival::Sync(to.clone()));
+            self.close_where(|other, at| at == to && *other != socket);
+        }
+        self.refresh_replicas();
+        self.reply(socket, generation, id, reply);
+    }
+
+    /// Masters list the replicas that follow them.
+    fn refresh_replicas(&mut self) {
+        let follows: Vec<(Addr, Addr)> = self
+            .servers
+            .iter()
+            .filter_map(|(addr, it)| Some((it.master.clone()?, addr.clone())))
+            .collect();
+        for (addr, server) in &mut self.servers {
+            let mine = follows.iter().filter(|(master, _)| master == addr);
+            server.replicas = mine.map(|(_, replica)| replica.clone()).collect();
+        }
+    }
+
+    fn sentinel_at(&self, addr: &Addr) -> usize {
+        let found = (0..self.sentinels.len()).find(|n| sentinel(*n) == *addr);
+        found.expect("only sentinels and servers are addressed")
+    }
+
+    pub fn drain(&mut self, n: usize) {
+        while let Some(effect) = self.sentinels[n].machine.poll_effect() {
+            self.obey(n, effect);
+        }
+        let seen = self.config_epoch(n);
+        assert!(seen >= self.sentinels[n].epoch_seen, "a config epoch fell");
+        self.sentinels[n].epoch_seen = seen;
+    }
+
+    fn obey(&mut self, n: usize, effect: Effect) {
+        match effect {
+            Effect::Connect {
+                link,
+                channel,
+                addr,
+                ..
+            } => self.connect((n, link, channel), addr),
+            Effect::Disconnect { link, channel } => {
+                self.sockets.remove(&(n, link, channel));
+            }
+            Effect::Send { link, id, command } => {
+                let socket = (n, link, Channel::Command);
+                if let Some((generation, _)) = self.sockets.get(&socket).cloned() {
+                    self.arrive(LATENCY, Arrival::Command(socket, generation, id, command));
+                }
+            }
+            Effect::Persist { id, snapshot } => {
+                let life = self.sentinels[n].life;
+                self.arrive(FSYNC, Arrival::Persisted(n, life, id, snapshot));
+            }
+            Effect::Answer { request, opinion } => self.answer(n, request, opinion),
+            Effect::Event(event) => {
+                let text = format!("{} {}", event.name, event.payload);
+                self.events.push((self.now, n, text));
+            }
+            Effect::Topology(topology) => self.topologies.push((self.now, n, *topology)),
+            Effect::ReconfigScript(it) => self.scripts.push((n, it.leader, it.from, it.to)),
+        }
+    }
+
+    fn connect(&mut self, socket: Socket, addr: Addr) {
+        self.counter += 1;
+        let generation = self.counter;
+        let (n, link, channel) = socket;
+        let up = match self.servers.get(&addr) {
+            Some(server) => server.alive,
+            None => self
+                .sentinels
+                .get(self.sentinel_at(&addr))
+                .is_some_and(|it| it.running),
+        };
+        let reachable = self.reachable(n, &addr);
+        self.sockets.insert(socket, (generation, addr));
+        let input = if up {
+            Input::Connected {
+                link,
+                channel,
+                local_ip: sentinel(n).host().to_owned(),
+            }
+        } else {
+            Input::Disconnected {
+                link,
+                channel,
+                reason: DisconnectReason::Refused,
+            }
+        };
+        if reachable {
+            self.arrive(2 * LATENCY, Arrival::OnSocket(socket, generation, input));
+        }
+    }
+
+    fn answer(&mut self, n: usize, request: RequestId, opinion: Option<Opinion>) {
+        if let Some(opinion) = &opinion
+            && let Some(leader) = &opinion.leader
+        {
+            let epoch = opinion.leader_epoch;
+            let durable = &self.sentinels[n].durable.masters[NAME];
+            assert!(
+                durable.leader_epoch >= epoch,
+                "told a vote that is not durable"
+            );
+            let first = self.votes.entry((n, epoch)).or_insert(leader.clone());
+            assert_eq!(first, leader, "two votes in one epoch");
+        }
+        if let Some((socket, generation, id)) = self.asked.remove(&(n, request)) {
+            self.reply(socket, generation, id, Reply::MasterDown(opinion));
+        }
+    }
+
+    /// Feeds an input that comes from nowhere in this world.
+    pub fn inject(&mut self, n: usize, input: Input) {
+        let life = self.sentinels[n].life;
+        self.arrive(Duration::ZERO, Arrival::Input(n, life, input));
+        self.run(Duration::ZERO.max(Duration::from_nanos(1)));
+    }
+
+    // --- what tests ask ---
+
+    pub fn config_epoch(&self, n: usize) -> Epoch {
+        let view = self.sentinels[n].machine.master(self.now, NAME);
+        view.map_or(Epoch::ZERO, |view| view.config_epoch)
+    }
+
+    pub fn master_at(&self, n: usize) -> Addr {
+        self.sentinels[n]
+            .machine
+            .master(self.now, NAME)
+            .unwrap()
+            .current
+    }
+
+    /// Every running sentinel names this master.
+    pub fn all_say(&self, addr: &Addr) -> bool {
+        let running = (0..self.sentinels.len()).filter(|n| self.sentinels[*n].running);
+        running.into_iter().all(|n| self.master_at(n) == *addr)
+    }
+
+    /// Everybody knows everybody.
+    pub fn settle(&mut self) {
+        let (peers, replicas) = (self.sentinels.len() - 1, self.servers.len() - 1);
+        self.until(ms(3000), "discovery", |world| {
+            world.sentinels.iter().all(|it| {
+                let view = it.machine.master(world.now, NAME).unwrap();
+                (view.other_sentinels, view.replicas) == (peers, replicas)
+            })
+        });
+        self.run(ms(2500));
+    }
+
+    pub fn first(&self, what: &str) -> Option<(Time, usize)> {
+        let found = self
+            .events
+            .iter()
+            .find(|(_, _, text)| text.starts_with(what));
+        found.map(|(at, n, _)| (*at, *n))
+    }
+
+    pub fn count(&self, what: &str) -> usize {
+        let hits = self
+            .events
+            .iter()
+            .filter(|(_, _, text)| text.starts_with(what));
+        hits.count()
+    }
+
+    /// What one sentinel said, without times.
+    pub fn said(&self, n: usize) -> Vec<&str> {
+        let own = self.events.iter().filter(|(_, by, _)| *by == n);
+        own.map(|(_, _, text)| text.as_str()).collect()
+    }
+
+    pub fn log(&self) -> String {
+        let line = |(at, n, text): &(Time, usize, String)| format!("{at:?} s{n} {text}\n");
+        self.events.iter().map(line).collect()
+    }
+}
