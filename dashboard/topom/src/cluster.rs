@@ -121,9 +121,15 @@ impl Cluster {
         }
     }
 
-    /// Takes over the locks of a cluster whose records were read anew.
-    pub fn keep_locks_of(&mut self, other: &Self) {
-        self.locked.clone_from(&other.locked);
+    /// Takes over, after the records were read anew, what the old value knows beyond them: the locks,
+    /// and epochs that somebody set back in the store.
+    pub fn keep_what_is_not_stored(&mut self, old: &Self) {
+        self.locked.clone_from(&old.locked);
+        for (group, held) in &old.topologies {
+            if held.epoch > self.epoch(*group) {
+                self.topologies.insert(*group, held.clone());
+            }
+        }
     }
 
     /// All 1024 slots by id.

@@ -1,0 +1,165 @@
+//! What all parts of an online dashboard share.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use codis_core::model::Topom;
+use codis_topom::Refusal;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::config::Settings;
+use crate::metrics::Counters;
+use crate::poll::{self, Polls};
+use crate::proxies::ProxyApi;
+use crate::push::Fleet;
+use crate::sentinels::{self, Belief};
+use crate::state::{self, State};
+use crate::store::{self, Store};
+use crate::{groups, promote, sync};
+
+/// A dashboard that holds the lock and has read its records.
+#[derive(Debug)]
+pub struct Core {
+    /// The settings.
+    pub settings: Settings,
+    /// Who it is.
+    pub model: Topom,
+    /// The owner of the records.
+    pub state: State,
+    /// The proxies' rows.
+    pub fleet: Fleet,
+    /// The proxies' API.
+    pub proxies: ProxyApi,
+    /// What the pollers saw last.
+    pub polls: Polls,
+    /// What the sentinels say.
+    pub belief: Belief,
+    /// The counters.
+    pub counters: Counters,
+    /// Wakes the task that brings sentinels in step.
+    pub sentinels_due: Notify,
+    promoting: Mutex<BTreeSet<u32>>,
+}
+
+/// Why a call did not succeed, in the words that the caller is told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(String);
+
+impl Failure {
+    /// A failure that says `cause`.
+    pub fn new(cause: impl Into<String>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal.to_string())
+    }
+}
+
+impl From<state::Error> for Failure {
+    fn from(error: state::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<crate::peer::Error> for Failure {
+    fn from(error: crate::peer::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Which proxies did not take the newest slots in time. They are told as soon as they answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// Tokens.
+    pub behind: Vec<String>,
+}
+
+impl Settled {
+    /// An error that names the first proxy that is behind.
+    pub fn ok(&self) -> Result<(), Failure> {
+        match self.behind.first() {
+            None => Ok(()),
+            Some(token) => Err(Failure::new(format!("proxy-[{token}] resync slots failed"))),
+        }
+    }
+}
+
+/// Marks a group as being promoted by this process, until dropped.
+#[derive(Debug)]
+pub struct PromotionGuard {
+    core: Arc<Core>,
+    group: u32,
+}
+
+impl Drop for PromotionGuard {
+    fn drop(&mut self) {
+        let mut promoting = self
+            .core
+            .promoting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        promoting.remove(&self.group);
+    }
+}
+
+impl Core {
+    /// Reads the records and starts all background tasks; they end with the set.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub async fn start(
+        settings: Settings,
+        model: Topom,
+        store: Store,
+        counters: Counters,
+    ) -> Result<(Arc<Self>, JoinSet<()>), store::Error> {
+        let state = State::start(store, counters.clone()).await?;
+        let proxies = ProxyApi::new(&settings.product_name, &settings.product_auth);
+        let (open, opened) = watch::channel(false);
+        let method = settings.migration_method.forward_method();
+        let views = state.subscribe();
+        let fleet = Fleet::new(proxies.clone(), method, views, opened, counters.clone());
+        let core = Arc::new(Self {
+            settings,
+            model,
+            state,
+            fleet,
+            proxies,
+            polls: Polls::default(),
+            belief: Belief::new(open),
+            counters,
+            sentinels_due: Notify::new(),
+            promoting: Mutex::new(BTreeSet::new()),
+        });
+        let mut tasks = JoinSet::new();
+        tasks.spawn(groups::keep_in_sync(core.clone()));
+        tasks.spawn(poll::watch(core.clone()));
+        tasks.spawn(promote::resume_all(core.clone()));
+        tasks.spawn(sentinels::keep_in_sync(core.clone()));
+        tasks.spawn(sentinels::listen_all(core.clone()));
+        tasks.spawn(sentinels::open_rows(core.clone()));
+        tasks.spawn(sync::run(core.clone()));
+        Ok((core, tasks))
+    }
+
+    /// Makes the caller the only one who promotes in `group`.
+    pub fn claim_promotion(self: &Arc<Self>, group: u32) -> Result<PromotionGuard, Refusal> {
+        let mut promoting = self
+            .promoting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if promoting.insert(group) {
+            Ok(PromotionGuard {
+                core: self.clone(),
+                group,
+            })
+        } else {
+            Err(Refusal::GroupPromoting(group))
+        }
+    }
+}

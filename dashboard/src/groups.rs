@@ -1,0 +1,114 @@
+//! Groups: adding a server, pushing a group's slots, and clearing the mark of a group that is in step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_runtime::host;
+use codis_topom::{Cluster, Refusal, edit};
+
+use crate::core::{Core, Failure};
+use crate::peer::Peer;
+use crate::state::Audit;
+
+/// How long a new server may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+/// Groups are looked at this often even when nothing changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Adds a server that answers.
+pub async fn add_server(
+    core: &Core,
+    audit: Audit,
+    group: u32,
+    addr: String,
+    datacenter: String,
+) -> Result<(), Failure> {
+    if !addr.parse::<Addr>().is_ok_and(|parsed| parsed.port() > 0) {
+        return Err(Refusal::BadServerAddress.into());
+    }
+    let mut peer = Peer::connect(&addr, &core.settings.product_auth, ANSWER_MAX).await?;
+    peer.info().await?;
+    let at = host::now_rfc3339();
+    let decide = move |cluster: &Cluster| edit::add_server(cluster, group, &addr, &datacenter, &at);
+    core.state.edit(audit, decide).await?;
+    core.sentinels_due.notify_one();
+    Ok(())
+}
+
+/// Sends every proxy the slots of a group again, then clears its mark.
+pub async fn resync(core: &Core, audit: Audit, group: u32) -> Result<(), Failure> {
+    let view = core.state.view();
+    view.cluster.group(group)?;
+    let slots: Vec<u16> = view.cluster.slots_of(group).map(|slot| slot.id).collect();
+    if !slots.is_empty() {
+        core.fleet.refill(None, Some(slots)).await;
+        core.fleet.settled(view.revision, None).await.ok()?;
+    }
+    core.state
+        .edit(audit, move |cluster| edit::mark_synced(cluster, group))
+        .await?;
+    Ok(())
+}
+
+/// The same for every group; the first failure ends it.
+pub async fn resync_all(core: &Core, audit: Audit) -> Result<(), Failure> {
+    let groups: Vec<u32> = core
+        .state
+        .cluster()
+        .groups()
+        .map(|group| group.id)
+        .collect();
+    for group in groups {
+        resync(core, audit.clone(), group).await?;
+    }
+    Ok(())
+}
+
+/// Clears the mark of each group whose newest form every proxy that answers holds.
+pub async fn keep_in_sync(core: Arc<Core>) {
+    let mut rows = core.fleet.changes();
+    let mut views = core.state.subscribe();
+    loop {
+        for group in in_step(&core) {
+            let audit = Audit::own(format!("group/in-sync {group}"));
+            let edited = core
+                .state
+                .edit(audit, move |cluster| edit::mark_synced(cluster, group))
+                .await;
+            if let Err(error) = edited {
+                tracing::warn!(group, %error, "group not marked as in sync");
+            }
+        }
+        tokio::select! {
+            changed = views.changed() => if changed.is_err() { return },
+            changed = rows.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+        rows.mark_unchanged();
+        views.mark_unchanged();
+    }
+}
+
+fn in_step(core: &Core) -> Vec<u32> {
+    let view = core.state.view();
+    let statuses = core.fleet.statuses();
+    let missing = view
+        .cluster
+        .proxies()
+        .any(|proxy| !statuses.contains_key(&proxy.token));
+    let live: Vec<_> = statuses
+        .values()
+        .filter(|status| status.failing.is_none())
+        .collect();
+    let all_hold = live.iter().all(|status| status.acked >= view.revision);
+    if missing || !all_hold || (live.is_empty() && !statuses.is_empty()) {
+        return Vec::new();
+    }
+    let conflicts = core.belief.conflicts();
+    let marked = view.cluster.groups().filter(|group| group.out_of_sync);
+    marked
+        .map(|group| group.id)
+        .filter(|id| !conflicts.contains(id) && !view.cluster.drifted(*id))
+        .collect()
+}

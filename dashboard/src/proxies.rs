@@ -1,0 +1,191 @@
+//! Proxies: their admin API, and bringing one online.
+
+use std::time::Duration;
+
+use codis_core::api::{ProxyStats, Slot};
+use codis_core::model::{Proxy, Sentinel};
+use codis_core::xauth;
+use codis_runtime::http::{Client, ClientError};
+use codis_topom::edit;
+
+use crate::core::{Core, Failure};
+use crate::peer::CONNECT_MAX;
+use crate::state::Audit;
+
+/// How long a call to a proxy may take.
+const CALL_MAX: Duration = Duration::from_secs(3);
+/// How long reading its statistics may take.
+const STATS_MAX: Duration = Duration::from_secs(1);
+
+/// The admin API of proxies.
+#[derive(Clone, Debug)]
+pub struct ProxyApi {
+    client: Client,
+    product_name: String,
+    product_auth: String,
+}
+
+impl ProxyApi {
+    /// The API with the secrets of a product.
+    pub fn new(product_name: &str, product_auth: &str) -> Self {
+        Self {
+            client: Client::new(CONNECT_MAX, CALL_MAX),
+            product_name: product_name.to_owned(),
+            product_auth: product_auth.to_owned(),
+        }
+    }
+
+    /// Who the proxy at `addr` is.
+    pub async fn model(&self, addr: &str) -> Result<Proxy, ClientError> {
+        self.client.get(addr, "/api/proxy/model").await
+    }
+
+    /// Whether the proxy takes our secret.
+    pub async fn xping(&self, addr: &str, token: &str) -> Result<(), ClientError> {
+        let xauth = self.xauth(token);
+        self.client
+            .get::<String>(addr, &format!("/api/proxy/xping/{xauth}"))
+            .await
+            .map(drop)
+    }
+
+    /// Its figures, without the expensive ones.
+    pub async fn stats(&self, proxy: &Proxy) -> Result<ProxyStats, ClientError> {
+        let path = format!("/api/proxy/stats/{}/0", self.xauth(&proxy.token));
+        self.client
+            .with_total_timeout(STATS_MAX)
+            .get(&proxy.admin_addr, &path)
+            .await
+    }
+
+    /// The slots that it holds.
+    pub async fn slots(&self, proxy: &Proxy) -> Result<Vec<Slot>, ClientError> {
+        let path = format!("/api/proxy/slots/{}", self.xauth(&proxy.token));
+        self.client.get(&proxy.admin_addr, &path).await
+    }
+
+    /// Gives it slots.
+    pub async fn fill(&self, proxy: &Proxy, slots: &[Slot]) -> Result<(), ClientError> {
+        let path = format!("/api/proxy/fillslots/{}", self.xauth(&proxy.token));
+        self.client
+            .put_json::<_, String>(&proxy.admin_addr, &path, slots)
+            .await
+            .map(drop)
+    }
+
+    /// Lets it take clients.
+    pub async fn start(&self, proxy: &Proxy) -> Result<(), ClientError> {
+        self.put(proxy, "start").await
+    }
+
+    /// Ends it.
+    pub async fn shutdown(&self, proxy: &Proxy) -> Result<(), ClientError> {
+        self.put(proxy, "shutdown").await
+    }
+
+    /// Tells it which sentinels to watch.
+    pub async fn sentinels(&self, proxy: &Proxy, sentinel: &Sentinel) -> Result<(), ClientError> {
+        let path = format!("/api/proxy/sentinels/{}", self.xauth(&proxy.token));
+        self.client
+            .put_json::<_, String>(&proxy.admin_addr, &path, sentinel)
+            .await
+            .map(drop)
+    }
+
+    async fn put(&self, proxy: &Proxy, call: &str) -> Result<(), ClientError> {
+        let path = format!("/api/proxy/{call}/{}", self.xauth(&proxy.token));
+        self.client
+            .put::<String>(&proxy.admin_addr, &path)
+            .await
+            .map(drop)
+    }
+
+    fn xauth(&self, token: &str) -> String {
+        xauth::proxy(&self.product_name, &self.product_auth, token)
+    }
+}
+
+/// Registers a proxy that is not known yet, and starts it.
+pub async fn create(core: &Core, audit: Audit, addr: &str) -> Result<(), Failure> {
+    let proxy = fetch(core, addr, true).await?;
+    let token = proxy.token.clone();
+    core.state
+        .edit(audit, move |cluster| edit::create_proxy(cluster, proxy))
+        .await?;
+    reinit(core, &token).await
+}
+
+/// Registers a proxy or refreshes its record, and starts it.
+pub async fn online(core: &Core, audit: Audit, addr: &str) -> Result<(), Failure> {
+    let proxy = fetch(core, addr, false).await?;
+    let token = proxy.token.clone();
+    core.state
+        .edit(audit, move |cluster| edit::online_proxy(cluster, proxy))
+        .await?;
+    reinit(core, &token).await
+}
+
+/// Sends a proxy all slots, starts it, and tells it the sentinels.
+pub async fn reinit(core: &Core, token: &str) -> Result<(), Failure> {
+    let view = core.state.view();
+    let proxy = view.cluster.proxy(token)?.clone();
+    core.fleet.update(&view.cluster);
+    core.fleet.refill(Some(token), None).await;
+    if !core
+        .fleet
+        .settled(view.revision, Some(token))
+        .await
+        .behind
+        .is_empty()
+    {
+        return Err(Failure::new(format!("proxy-[{token}] fillslots failed")));
+    }
+    let failed = |step: &str, cause: ClientError| {
+        tracing::warn!(proxy = token, step, %cause, "proxy not initialized");
+        Failure::new(format!("proxy-[{token}] {step} failed"))
+    };
+    core.proxies
+        .start(&proxy)
+        .await
+        .map_err(|cause| failed("start", cause))?;
+    let sentinel = core.state.cluster().sentinel().clone();
+    let told = core.proxies.sentinels(&proxy, &sentinel).await;
+    told.map_err(|cause| failed("set sentinels", cause))
+}
+
+/// Ends a proxy and forgets it.
+pub async fn remove(core: &Core, audit: Audit, token: &str, force: bool) -> Result<(), Failure> {
+    let proxy = core.state.cluster().proxy(token)?.clone();
+    if let Err(cause) = core.proxies.shutdown(&proxy).await {
+        tracing::warn!(proxy = token, %cause, force, "proxy not shut down");
+        if !force {
+            return Err(Failure::new(format!("proxy-[{token}] shutdown failed")));
+        }
+    }
+    let token = token.to_owned();
+    core.state
+        .edit(audit, move |cluster| edit::remove_proxy(cluster, &token))
+        .await?;
+    Ok(())
+}
+
+/// Asks a proxy who it is, and whether it takes our secret.
+async fn fetch(core: &Core, addr: &str, explain: bool) -> Result<Proxy, Failure> {
+    let failed = |what: &str, cause: ClientError| {
+        tracing::warn!(addr, what, %cause, "proxy not reached");
+        let tail = if explain {
+            format!(", {cause}")
+        } else {
+            String::new()
+        };
+        Failure::new(format!("proxy@{addr} {what} failed{tail}"))
+    };
+    let proxy = core
+        .proxies
+        .model(addr)
+        .await
+        .map_err(|cause| failed("fetch model", cause))?;
+    let ping = core.proxies.xping(addr, &proxy.token).await;
+    ping.map_err(|cause| failed("check xauth", cause))?;
+    Ok(proxy)
+}

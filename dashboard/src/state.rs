@@ -1,0 +1,283 @@
+//! The one owner of the records.
+//!
+//! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster; the
+//! task runs it, stores what comes out record by record, applies it, publishes the next snapshot, and
+//! answers. So decisions never race and writes keep their order, and a reader needs no lock: it
+//! looks at the newest snapshot. Only the store is waited for, and a store that fails makes the task read
+//! everything anew before the next decision, for it cannot know what was written.
+
+mod audit;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codis_topom::edit::Edit;
+use codis_topom::{Change, Cluster, Refusal};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::metrics::Counters;
+use crate::store::{self, Store};
+
+/// Decisions that wait for the task; further callers wait to queue.
+const QUEUE_MAX: usize = 256;
+/// How long one write or one reading of all records may take.
+const STORE_MAX: Duration = Duration::from_secs(30);
+
+/// A snapshot: the cluster after so many changes.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Grows with each change.
+    pub revision: u64,
+    /// The records.
+    pub cluster: Arc<Cluster>,
+}
+
+/// Who asks for a change, and what it is, for the audit log.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// A peer's address, or the name of a part of the dashboard.
+    pub who: String,
+    /// The call.
+    pub what: String,
+}
+
+impl Audit {
+    /// A change by a part of the dashboard itself.
+    pub fn own(what: impl Into<String>) -> Self {
+        Self {
+            who: "dashboard".to_owned(),
+            what: what.into(),
+        }
+    }
+}
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A rule forbids it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The store did not take it.
+    #[error("{0}")]
+    Store(String),
+    /// The dashboard stops.
+    #[error("use of closed topom")]
+    Closed,
+}
+
+type Decision = Box<dyn FnOnce(&Cluster) -> Edit + Send>;
+
+enum Message {
+    Edit {
+        audit: Audit,
+        decide: Decision,
+        reply: oneshot::Sender<Result<View, Error>>,
+    },
+    Reload {
+        reply: oneshot::Sender<Result<View, Error>>,
+    },
+    Close,
+}
+
+/// The way to the owner. Clones lead to the same one.
+#[derive(Clone, Debug)]
+pub struct State {
+    messages: mpsc::Sender<Message>,
+    view: watch::Receiver<View>,
+}
+
+impl State {
+    /// Reads all records and starts the owner.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub async fn start(store: Store, counters: Counters) -> Result<Self, store::Error> {
+        let cluster = Cluster::load(load(&store).await?);
+        let view = View {
+            revision: 1,
+            cluster: Arc::new(cluster),
+        };
+        let (publish, seen) = watch::channel(view.clone());
+        let (messages, queue) = mpsc::channel(QUEUE_MAX);
+        let owner = Owner {
+            store,
+            counters,
+            view,
+            publish,
+            dirty: false,
+        };
+        tokio::spawn(owner.run(queue));
+        Ok(Self {
+            messages,
+            view: seen,
+        })
+    }
+
+    /// The newest snapshot.
+    pub fn view(&self) -> View {
+        self.view.borrow().clone()
+    }
+
+    /// The newest records.
+    pub fn cluster(&self) -> Arc<Cluster> {
+        self.view.borrow().cluster.clone()
+    }
+
+    /// Tells of each new snapshot.
+    pub fn subscribe(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// Makes a change; gives the snapshot that has it. A decision for no change is fine.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn edit(
+        &self,
+        audit: Audit,
+        decide: impl FnOnce(&Cluster) -> Edit + Send + 'static,
+    ) -> Result<View, Error> {
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Edit {
+            audit,
+            decide: Box::new(decide),
+            reply,
+        };
+        self.messages
+            .send(message)
+            .await
+            .map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// Reads all records anew.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn reload(&self) -> Result<View, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.messages
+            .send(Message::Reload { reply })
+            .await
+            .map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+impl State {
+    /// Ends the owner once it has done what was asked before; later changes are refused.
+    pub async fn close(&self) {
+        // It fails only when the owner has ended already.
+        let _ = self.messages.send(Message::Close).await;
+        self.messages.closed().await;
+    }
+}
+
+struct Owner {
+    store: Store,
+    counters: Counters,
+    view: View,
+    publish: watch::Sender<View>,
+    dirty: bool,
+}
+
+impl Owner {
+    async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+        while let Some(message) = queue.recv().await {
+            match message {
+                Message::Edit {
+                    audit,
+                    decide,
+                    reply,
+                } => {
+                    let outcome = self.edit(audit, decide).await;
+                    // A caller that went away needs no answer.
+                    let _ = reply.send(outcome);
+                }
+                Message::Reload { reply } => {
+                    self.dirty = true;
+                    let outcome = self.reload_if_dirty().await;
+                    let _ = reply.send(outcome.map(|()| self.view.clone()));
+                }
+                Message::Close => return,
+            }
+        }
+    }
+
+    async fn edit(&mut self, audit: Audit, decide: Decision) -> Result<View, Error> {
+        let started = Instant::now();
+        self.reload_if_dirty().await?;
+        let changes = decide(&self.view.cluster)?;
+        if changes.is_empty() {
+            return Ok(self.view.clone());
+        }
+        if let Err(error) = self.store_all(&changes).await {
+            self.dirty = true;
+            self.counters.edits_failed.inc();
+            tracing::error!(
+                who = audit.who,
+                what = audit.what,
+                cause = error.cause,
+                "{error}"
+            );
+            return Err(Error::Store(error.to_string()));
+        }
+        self.counters.edits.inc();
+        audit::log(&audit, &self.view.cluster, &changes, started.elapsed());
+        let cluster = Arc::make_mut(&mut self.view.cluster);
+        changes.iter().for_each(|change| cluster.apply(change));
+        self.publish_next();
+        Ok(self.view.clone())
+    }
+
+    async fn store_all(&self, changes: &[Change]) -> Result<(), store::Error> {
+        for change in changes {
+            let known = is_known(&self.view.cluster, change);
+            let written = tokio::time::timeout(STORE_MAX, self.store.write(change, known)).await;
+            written.unwrap_or_else(|_| Err(store::timed_out(change, known)))?;
+        }
+        Ok(())
+    }
+
+    async fn reload_if_dirty(&mut self) -> Result<(), Error> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let records = load(&self.store).await.map_err(|error| {
+            tracing::error!(cause = error.cause, "{error}");
+            Error::Store(error.to_string())
+        })?;
+        let mut cluster = Cluster::load(records);
+        cluster.keep_what_is_not_stored(&self.view.cluster);
+        self.dirty = false;
+        if cluster != *self.view.cluster {
+            self.view.cluster = Arc::new(cluster);
+            self.publish_next();
+        }
+        tracing::info!(revision = self.view.revision, "records read anew");
+        Ok(())
+    }
+
+    fn publish_next(&mut self) {
+        self.view.revision += 1;
+        self.publish.send_replace(self.view.clone());
+    }
+}
+
+async fn load(store: &Store) -> Result<codis_topom::Records, store::Error> {
+    let loaded = tokio::time::timeout(STORE_MAX, store.load()).await;
+    loaded.unwrap_or_else(|_| Err(store::load_failed("records", "no answer in time")))
+}
+
+fn is_known(cluster: &Cluster, change: &Change) -> bool {
+    match change {
+        Change::PutGroup(group) => cluster.group(group.id).is_ok(),
+        Change::PutProxy(proxy) => cluster.proxy(&proxy.token).is_ok(),
+        Change::PutSlot(_)
+        | Change::DeleteGroup(_)
+        | Change::DeleteProxy(_)
+        | Change::PutSentinel(_)
+        | Change::PutTopology(_)
+        | Change::Lock { .. } => true,
+    }
+}

@@ -1,0 +1,50 @@
+//! The overview and the statistics.
+
+use std::collections::BTreeMap;
+
+use codis_core::api::{
+    GroupSection, Overview, ProxySection, SentinelSection, SlotActionSection, Stats,
+};
+use codis_runtime::build;
+
+use crate::core::Core;
+
+/// `GET /topom`.
+pub fn overview(core: &Core) -> Overview {
+    Overview {
+        version: build::version(),
+        compile: build::compile(),
+        config: core.settings.shown(),
+        model: core.model.clone(),
+        stats: stats(core),
+    }
+}
+
+/// `GET /topom/stats`, from the newest snapshot and the last answers.
+pub fn stats(core: &Core) -> Stats {
+    let cluster = core.state.cluster();
+    let mut proxies: Vec<_> = cluster.proxies().cloned().collect();
+    proxies.sort_by_key(|proxy| proxy.id);
+    let masters = core.belief.masters();
+    Stats {
+        closed: false,
+        slots: cluster.slots().to_vec(),
+        group: GroupSection {
+            models: cluster.groups().cloned().collect(),
+            stats: core.polls.servers(),
+        },
+        proxy: ProxySection {
+            models: proxies,
+            stats: core.polls.proxies(),
+        },
+        slot_action: SlotActionSection::default(),
+        sentinels: SentinelSection {
+            model: cluster.sentinel().clone(),
+            stats: core.polls.sentinels(),
+            masters: masters
+                .into_iter()
+                .map(|(group, master)| (group.to_string(), master))
+                .collect::<BTreeMap<_, _>>(),
+        },
+    }
+}
