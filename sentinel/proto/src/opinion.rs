@@ -2,6 +2,7 @@
 //!
 //! They are asked at once, and again every 50 ms until they agree or the master recovers, because
 //! each of them finds out a little earlier or later. Later questions only keep their word fresh.
+//! That a peer asks is no word of its own: it may want votes for a failover that was ordered.
 
 use std::time::Duration;
 
@@ -123,21 +124,5 @@ impl Master {
             opinion.leader_epoch = before.leader_epoch;
         }
         peer.opinion = Some((core.now, opinion));
-    }
-
-    /// A sentinel asks for our vote, so it sees the master S_DOWN itself.
-    pub(crate) fn believe_asker(&mut self, core: &mut Core, asker: &SentinelId) {
-        let Some(peer) = self.peers.get_mut(asker) else {
-            return;
-        };
-        let known = peer.opinion.take().map(|(_, opinion)| opinion);
-        let mut opinion = known.unwrap_or(Opinion {
-            down: true,
-            leader: None,
-            leader_epoch: Epoch::ZERO,
-        });
-        opinion.down = true;
-        peer.opinion = Some((core.now, opinion));
-        core.touch(Key::Master(self.id));
     }
 }

@@ -7,7 +7,7 @@ use codis_core::time::Time;
 
 use crate::core::Core;
 use crate::effect::Command;
-use crate::failover::{Course, Failover};
+use crate::failover::{Course, Failover, Stage};
 use crate::info::Role;
 use crate::instance::{Reconf, Replica};
 use crate::link::Purpose;
@@ -161,8 +161,8 @@ impl Master {
     }
 
     /// A replica says that it is a master. One that we know to be deposed is converted at once, if
-    /// the present master says that it is master and most sentinels hold no later configuration;
-    /// any other after 8 s, in which a switch that we have not heard of would have reached us.
+    /// the present master says that it is master, most sentinels hold no later configuration, and
+    /// nobody may be promoting it right now; any other after 8 s, in which a switch that we have not heard of would have reached us.
     pub(crate) fn convert_if_due(&mut self, core: &mut Core, addr: &Addr) {
         let Some(replica) = self.replicas.get(addr) else {
             return;
@@ -172,6 +172,7 @@ impl Master {
             return;
         }
         let known_deposed = self.former.contains(addr)
+            && !self.expects_switch(core)
             && self.looks_sane(core, MASTER_INFO_FRESH)
             && self.most_agree(core);
         let waited = core.age(server.role_since) > CONVERT_AFTER
@@ -180,6 +181,16 @@ impl Master {
         if known_deposed || waited {
             self.order_to_follow(core, addr, Some("+convert-to-slave"));
         }
+    }
+
+    /// Whether an election is under way that we know of, ours or one in which we voted.
+    fn expects_switch(&self, core: &Core) -> bool {
+        let ours = match &self.course {
+            Course::Idle => false,
+            Course::Candidate { .. } => true,
+            Course::Failover(failover) => failover.stage != Stage::ReconfSlaves,
+        };
+        ours || core.now < self.passive_until
     }
 
     /// Whether most sentinels said hello just now, with no epoch above ours.

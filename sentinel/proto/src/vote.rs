@@ -81,7 +81,6 @@ impl Master {
             return core.answer(request, Some(opinion));
         };
         core.see_epoch(self, epoch);
-        self.believe_asker(core, &candidate);
         let wanted = epoch > self.vote.epoch && epoch > self.config_epoch;
         if wanted && core.disk.refuses() {
             return core.answer(request, None);

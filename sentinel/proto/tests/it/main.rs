@@ -1,7 +1,10 @@
 //! A quorum of machines on a small perfect network.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod epochs;
 mod failover;
+mod links;
 mod returning;
 mod server;
 mod stalls;

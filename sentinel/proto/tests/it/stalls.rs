@@ -4,9 +4,9 @@ use crate::world::{NAME, World, ms};
 
 /// Stops sentinel 0 for `span` while the rest of the world goes on.
 fn stall(world: &mut World, span: u64) {
-    world.sentinels[0].running = false;
+    world.stall(0);
     world.run(ms(span));
-    world.sentinels[0].running = true;
+    world.unstall(0);
 }
 
 #[test]

@@ -19,31 +19,21 @@ impl Dice {
 
 const SENTINELS: usize = 3;
 const SERVERS: u8 = 3;
+const STRIKES: usize = 25;
 
 fn strike(world: &mut World, dice: &mut Dice) {
     let n = dice.roll(SERVERS.into()) as u8 + 1;
     let s = dice.roll(SENTINELS as u64) as usize;
-    let alive = world.servers[&server(n)].alive;
-    let running = world.sentinels[s].running;
-    match dice.roll(8) {
-        0 if alive => world.kill(n),
-        0 | 1 if !alive => world.revive(n),
-        1 | 2 if running => world.crash(s),
-        2 | 3 if !running => world.restart(s, dice.roll(1 << 20)),
-        3 => drop(world.cut.insert((sentinel(s), server(n)))),
-        4 => drop(
-            world
-                .cut
-                .insert((sentinel(s), sentinel((s + 1) % SENTINELS))),
-        ),
-        5 => world.cut.clear(),
-        6 => {
-            let frozen = &mut world.servers.get_mut(&server(n)).unwrap().frozen;
-            *frozen = !*frozen;
-        }
-        _ => {
-            world.sentinels[s].disk_works = !world.sentinels[s].disk_works;
-        }
+    let next = (s + 1) % SENTINELS;
+    match dice.roll(9) {
+        0 | 1 => world.kill(n),
+        2 | 3 => world.kill_master(),
+        4 => world.crash(s),
+        5 => world.stall(s),
+        6 => drop(world.cut.insert((sentinel(s), server(n)))),
+        7 => drop(world.cut.insert((sentinel(s), sentinel(next)))),
+        _ if dice.roll(2) == 0 => world.servers.get_mut(&server(n)).unwrap().frozen = true,
+        _ => world.sentinels[s].disk_works = false,
     }
 }
 
@@ -51,6 +41,7 @@ fn calm(world: &mut World, dice: &mut Dice) {
     world.cut.clear();
     for s in 0..SENTINELS {
         world.sentinels[s].disk_works = true;
+        world.unstall(s);
         if !world.sentinels[s].running {
             world.restart(s, dice.roll(1 << 20));
         }
@@ -76,14 +67,18 @@ fn agreed(world: &World) -> bool {
 
 #[test]
 fn after_every_storm_one_master_remains() {
+    let mut switches = 0;
     for seed in 0..300 {
         let mut dice = Dice(seed * 7919 + 1);
         let mut world = World::new(SENTINELS, SERVERS, seed);
         world.settle();
-        for _ in 0..25 {
+        for _ in 0..STRIKES {
             strike(&mut world, &mut dice);
-            let pause = dice.roll(1500);
+            let pause = dice.roll(1800);
             world.run(ms(pause));
+            if dice.roll(3) == 0 {
+                calm(&mut world, &mut dice);
+            }
         }
         calm(&mut world, &mut dice);
         world.until(ms(60_000), &format!("agreement (seed {seed})"), agreed);
@@ -99,5 +94,7 @@ fn after_every_storm_one_master_remains() {
                 );
             }
         }
+        switches += world.count("+promoted-slave");
     }
+    assert!(switches >= 600, "storms that move masters: {switches}");
 }

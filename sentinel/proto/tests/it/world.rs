@@ -60,6 +60,9 @@ pub struct Sentinel {
     /// Snapshots are taken in but not finished.
     pub disk_hangs: bool,
     hung: Vec<(PersistId, Box<Snapshot>)>,
+    /// The process does not run; what arrives waits.
+    stalled: bool,
+    backlog: Vec<Input>,
     life: u64,
     pub durable: Snapshot,
     epoch_seen: Epoch,
@@ -154,6 +157,8 @@ impl World {
             disk_works: true,
             disk_hangs: false,
             hung: Vec::new(),
+            stalled: false,
+            backlog: Vec::new(),
             life,
             durable: snapshot,
             epoch_seen: Epoch::ZERO,
@@ -181,6 +186,31 @@ impl World {
     pub fn kill(&mut self, n: u8) {
         self.servers.get_mut(&server(n)).unwrap().alive = false;
         self.close_where(|_, to| *to == server(n));
+    }
+
+    /// Kills the first server that thinks itself master.
+    pub fn kill_master(&mut self) {
+        let mut servers = 1..=self.servers.len() as u8;
+        let is_master = |n: &u8| {
+            let it = &self.servers[&server(*n)];
+            it.alive && it.master.is_none()
+        };
+        if let Some(n) = servers.find(is_master) {
+            self.kill(n);
+        }
+    }
+
+    /// SIGSTOP of a sentinel.
+    pub fn stall(&mut self, n: usize) {
+        self.sentinels[n].stalled = true;
+    }
+
+    /// SIGCONT: what arrived meanwhile is read at once.
+    pub fn unstall(&mut self, n: usize) {
+        self.sentinels[n].stalled = false;
+        for input in std::mem::take(&mut self.sentinels[n].backlog) {
+            self.feed(n, input);
+        }
     }
 
     /// A killed server starts again, as a master with what it had.
@@ -246,7 +276,7 @@ impl World {
             .sentinels
             .iter()
             .enumerate()
-            .filter(|(_, it)| it.running);
+            .filter(|(_, it)| it.running && !it.stalled);
         let timer = timers
             .filter_map(|(n, it)| Some((it.machine.poll_timeout()?, n)))
             .min();
@@ -276,7 +306,9 @@ impl World {
     }
 
     fn feed(&mut self, n: usize, input: Input) {
-        if self.sentinels[n].running {
+        if self.sentinels[n].stalled {
+            self.sentinels[n].backlog.push(input);
+        } else if self.sentinels[n].running {
             self.sentinels[n].machine.handle_input(self.now, input);
             self.drain(n);
         }
