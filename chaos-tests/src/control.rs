@@ -45,12 +45,6 @@ impl Control {
         self.get("/topom/stats").await
     }
 
-    /// Answers once the dashboard is online.
-    pub async fn xping(&self) -> Answer<()> {
-        let path = format!("/api/topom/xping/{}", self.xauth);
-        self.get::<serde_json::Value>(&path).await.map(drop)
-    }
-
     /// `create-group`.
     pub async fn create_group(&self, id: u32) -> Answer<()> {
         self.order("group/create", &id.to_string()).await

@@ -325,7 +325,7 @@ impl Aftermath {
         open.map(|open| {
             let open = judge::millis(*open);
             format!(
-                "The returned master took writes from whoever still asked it for {open} at most."
+                "Returned, the old master would have taken writes for {open} from who asks it directly."
             )
         })
         .into_iter()
