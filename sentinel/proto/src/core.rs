@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) current_epoch: Epoch,
     /// The highest config epoch known of each name ever monitored.
     pub(crate) floors: BTreeMap<String, Epoch>,
+    /// The epoch and the address that names had when an operator removed them.
+    pub(crate) removed: BTreeMap<String, (Epoch, Addr)>,
     pub(crate) links: BTreeMap<LinkId, Link>,
     /// The one link to each sentinel.
     pub(crate) peer_links: BTreeMap<SentinelId, LinkId>,
@@ -48,6 +50,7 @@ impl Core {
             settings,
             current_epoch,
             floors: BTreeMap::new(),
+            removed: BTreeMap::new(),
             links: BTreeMap::new(),
             peer_links: BTreeMap::new(),
             schedule: Schedule::default(),

@@ -13,8 +13,10 @@ use crate::schedule::{Key, MasterId, Who};
 use crate::settings::MasterSettings;
 
 impl Machine {
-    /// Starts to monitor a master with default settings. Its config epoch is the highest that was
-    /// ever known of the name, and it gives no vote at an epoch at or below the present one.
+    /// Starts to monitor a master with default settings. An address that the name had when it was
+    /// removed has the epoch of that time again; any other has none, for no election chose it, and
+    /// the first hello of a peer that knows better corrects it. No vote is given at an epoch at or
+    /// below the present one.
     pub fn monitor(
         &mut self,
         now: Time,
@@ -26,13 +28,14 @@ impl Machine {
         if self.names.contains_key(name) {
             return Err(OrderError::DuplicateMaster);
         }
+        let removed = self.core.removed.remove(name);
+        let known = removed.filter(|(_, was)| *was == addr);
         let id = self.add_master(name, addr, quorum, MasterSettings::default());
         let again = self.core.floors.contains_key(name);
-        let floor = self.core.floors.entry(name.to_owned()).or_default();
-        let floor = *floor;
+        self.core.floors.entry(name.to_owned()).or_default();
         if let Some(master) = self.masters.get_mut(&id) {
-            master.addr_by_operator = true;
-            master.config_epoch = floor;
+            master.addr_by_operator = known.is_none();
+            master.config_epoch = known.map_or(Epoch::ZERO, |(epoch, _)| epoch);
             if again {
                 master.vote.epoch = self.core.current_epoch;
             }
@@ -50,6 +53,8 @@ impl Machine {
         if let Some(mut master) = self.masters.remove(&id) {
             master.tell_of(&mut self.core, "-monitor", &Who::Master);
             self.core.raise_floor(name, master.config_epoch);
+            let pair = (master.config_epoch, master.addr().clone());
+            self.core.removed.insert(name.to_owned(), pair);
             master.close(&mut self.core);
         }
         self.repace();

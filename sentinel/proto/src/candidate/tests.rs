@@ -1,0 +1,149 @@
+//! Who is chosen, and why others are not.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::ids::SentinelId;
+use crate::info::Info;
+use crate::input::Channel;
+use crate::schedule::MasterId;
+use crate::settings::{MasterSettings, Settings};
+
+const NOW: Time = Time::from_millis(100_000);
+
+/// A master that is S_DOWN for a second, with replicas h1.. that tell these INFO.
+fn case(infos: &[&str]) -> (Core, Master) {
+    let settings = Settings {
+        myid: SentinelId::new("me"),
+        announce_port: 1,
+        announce_ip: None,
+        seed: 1,
+    };
+    let mut core = Core::new(NOW, settings, codis_core::epoch::Epoch::ZERO);
+    let down_after = Duration::from_secs(1);
+    let settings = MasterSettings {
+        down_after,
+        ..MasterSettings::default()
+    };
+    let addr = Addr::new("m", 1);
+    let mut master = Master::new(&mut core, MasterId(1), "demo", addr, 2, settings);
+    master.server.node.s_down = Some(NOW.before(down_after));
+    for (n, info) in infos.iter().enumerate() {
+        let addr = Addr::new(format!("h{}", n + 1), 1);
+        master.add_replica(&mut core, &addr);
+        let server = &mut master.replicas.get_mut(&addr).unwrap().server;
+        let info = Info::parse(info);
+        server.run_id.clone_from(&info.run_id);
+        server.info = Some((NOW, Arc::new(info)));
+        let link = core.links.get_mut(&server.node.link).unwrap();
+        link.sweep(NOW, Duration::ZERO, &mut core.out);
+        link.connected(NOW, Channel::Command, "ip".into());
+    }
+    (core, master)
+}
+
+#[test]
+fn the_best_replica_wins_in_the_order_of_the_rules() {
+    let table: [(&[&str], &str); 6] = [
+        (
+            &[
+                "role:slave\nslave_repl_offset:5",
+                "role:slave\nslave_repl_offset:9",
+            ],
+            "h2",
+        ),
+        (
+            &[
+                "role:slave\nslave_priority:10\nslave_repl_offset:5",
+                "role:slave\nslave_repl_offset:9",
+            ],
+            "h1",
+        ),
+        (&["role:slave\nrun_id:B", "role:slave\nrun_id:a"], "h2"),
+        (&["role:slave", "role:slave\nrun_id:a"], "h2"),
+        (
+            &[
+                "role:slave\nslave_priority:0",
+                "role:slave\nslave_priority:200",
+            ],
+            "h2",
+        ),
+        (
+            &[
+                "role:master\nmaster_repl_offset:99",
+                "role:slave\nslave_repl_offset:1",
+            ],
+            "h2",
+        ),
+    ];
+    for (infos, expected) in table {
+        let (core, mut master) = case(infos);
+        let chosen = master.choose(&core, None).unwrap();
+        assert_eq!(chosen.host(), expected, "{infos:?}");
+    }
+}
+
+#[test]
+fn every_refusal_has_its_reason() {
+    type Spoil = fn(&mut Core, &mut Master);
+    fn replica(master: &mut Master) -> &mut Replica {
+        master.replicas.get_mut(&Addr::new("h1", 1)).unwrap()
+    }
+    let table: [(Spoil, &str); 8] = [
+        (
+            |_, m| replica(m).server.node.s_down = Some(NOW),
+            "it is subjectively down",
+        ),
+        (
+            |core, m| {
+                let link = replica(m).server.node.link;
+                core.links
+                    .get_mut(&link)
+                    .unwrap()
+                    .lost(NOW, Channel::Command);
+            },
+            "it is disconnected",
+        ),
+        (
+            |core, _| core.now = NOW + Duration::from_millis(5001),
+            "it has not answered PING for 5001 ms",
+        ),
+        (
+            |_, m| replica(m).server.info = None,
+            "it has not answered INFO yet",
+        ),
+        (
+            |_, m| {
+                let info = replica(m).server.info.take().unwrap().1;
+                replica(m).server.info = Some((NOW.before(Duration::from_secs(6)), info));
+            },
+            "its INFO is 6000 ms old",
+        ),
+        (
+            |_, m| {
+                let info = "role:slave\nmaster_link_down_since_seconds:12\n";
+                replica(m).server.info = Some((NOW, Arc::new(Info::parse(info))));
+            },
+            "its link to the master has been down for 12000 ms",
+        ),
+        (
+            |_, m| {
+                m.former.insert(Addr::new("h1", 1));
+                let info = "role:master\n";
+                replica(m).server.info = Some((NOW, Arc::new(Info::parse(info))));
+            },
+            "it was master in an earlier epoch and still says so",
+        ),
+        (
+            |_, m| replica(m).failed_until = Some(NOW + Duration::from_secs(1)),
+            "it did not become master when it was told to",
+        ),
+    ];
+    for (spoil, reason) in table {
+        let (mut core, mut master) = case(&["role:slave\n"]);
+        assert!(master.choose(&core, None).is_some());
+        spoil(&mut core, &mut master);
+        assert_eq!(master.choose(&core, None), None, "{reason}");
+        assert_eq!(master.refused[0].reason, reason);
+    }
+}

@@ -1,0 +1,110 @@
+//! Connections and PING of one link, step by step.
+
+use super::*;
+
+const NO_STALL: Duration = Duration::ZERO;
+
+fn ms(millis: u64) -> Time {
+    Time::from_millis(millis)
+}
+
+fn data_link(down_after: u64) -> (Link, Outbox) {
+    let auth = Auth::Data {
+        user: None,
+        pass: None,
+    };
+    let pace = Pace::of(Duration::from_millis(down_after));
+    let link = Link::new(LinkId(1), Addr::new("h", 1), auth, pace);
+    (link, Outbox::default())
+}
+
+fn drain(out: &mut Outbox) -> Vec<String> {
+    let name = |effect: Effect| format!("{effect:?}");
+    let short = |text: String| text.split([' ', '{']).next().unwrap_or_default().to_owned();
+    std::iter::from_fn(|| out.pop())
+        .map(name)
+        .map(short)
+        .collect()
+}
+
+#[test]
+fn ping_follows_down_after_within_limits() {
+    for (down_after, period) in [(200, 50), (1000, 100), (5000, 500), (30_000, 1000)] {
+        let pace = Pace::of(Duration::from_millis(down_after));
+        assert_eq!(pace.ping_period, Duration::from_millis(period));
+    }
+}
+
+#[test]
+fn a_lost_connection_is_tried_at_once_and_then_at_the_pace_of_ping() {
+    let (mut link, mut out) = data_link(1000);
+    link.sweep(ms(1000), NO_STALL, &mut out);
+    assert_eq!(drain(&mut out), ["Connect", "Connect"]);
+    link.connected(ms(1001), Channel::Command, "ip".into());
+    link.connected(ms(1001), Channel::PubSub, String::new());
+    assert!(link.is_whole());
+    link.lost(ms(5000), Channel::Command);
+    link.sweep(ms(5000), NO_STALL, &mut out);
+    assert_eq!(drain(&mut out), ["Connect"], "at once");
+    link.lost(ms(5001), Channel::Command);
+    let (next, _) = link.sweep(ms(5001), NO_STALL, &mut out);
+    assert!(drain(&mut out).is_empty());
+    assert_eq!(next, Some(ms(5100)));
+    link.sweep(ms(5100), NO_STALL, &mut out);
+    assert_eq!(drain(&mut out), ["Connect"]);
+}
+
+#[test]
+fn a_connection_that_does_not_open_is_given_up() {
+    let (mut link, mut out) = data_link(1000);
+    link.sweep(ms(1000), NO_STALL, &mut out);
+    drain(&mut out);
+    let (_, closed) = link.sweep(ms(1500), NO_STALL, &mut out);
+    assert!(closed);
+    let expected = ["Disconnect", "Connect", "Disconnect", "Connect"];
+    assert_eq!(drain(&mut out), expected);
+    link.lost(ms(1501), Channel::Command);
+    link.connected(ms(1502), Channel::Command, "late".into());
+    assert!(!link.is_up(), "the report of an attempt that was given up");
+}
+
+#[test]
+fn one_ping_is_in_flight_and_silence_closes_an_old_connection() {
+    let (mut link, mut out) = data_link(1000);
+    link.sweep(ms(1000), NO_STALL, &mut out);
+    link.connected(ms(1000), Channel::Command, "ip".into());
+    link.sweep(ms(1000), NO_STALL, &mut out);
+    let sent: Vec<CommandId> = link.pending.keys().copied().collect();
+    link.sweep(ms(3000), NO_STALL, &mut out);
+    assert_eq!(link.pending.len(), 1, "no second one");
+    link.pending.remove(&sent[0]);
+    assert!(link.pinged(ms(3001), sent[0], PingReply::Pong));
+    let (next, _) = link.sweep(ms(3001), NO_STALL, &mut out);
+    assert!(link.ping.in_flight.is_some());
+    assert_eq!(
+        next,
+        Some(ms(3500)),
+        "the pub/sub connection is still opening"
+    );
+    drain(&mut out);
+    // Four down-afters old, and half a down-after silent.
+    let (_, closed) = link.sweep(ms(5000), NO_STALL, &mut out);
+    assert!(closed && !link.is_up() && link.pending.is_empty());
+}
+
+#[test]
+fn only_some_answers_prove_life() {
+    let (mut link, _) = data_link(1000);
+    for (reply, alive) in [
+        (PingReply::Pong, true),
+        (PingReply::Loading, true),
+        (PingReply::MasterDown, true),
+        (PingReply::Busy, false),
+        (PingReply::Other, false),
+    ] {
+        link.ping.proof = None;
+        assert_eq!(link.pinged(ms(5), CommandId(1), reply), alive);
+        assert_eq!(link.ping.proof.is_some(), alive);
+        assert!(link.ping.replied.is_some());
+    }
+}
