@@ -1,0 +1,124 @@
+//! Failover by a quorum of our own sentinels.
+
+use std::time::{Duration, Instant};
+
+use codis_core::topology::Topology;
+
+use crate::support::{Client, Kind, Quorum, Sentinel, show, wait_for};
+
+/// Three sentinels promote the replica of a killed master in little more than down-after, push the
+/// topology before they go on, and make the old master a replica when it returns.
+#[test]
+fn a_killed_master_is_replaced_and_returns_as_a_replica() {
+    let mut quorum = Quorum::start(&[Kind::Ours; 3], 2, "");
+    let mut watchers: Vec<_> = quorum.sentinels.iter().map(|s| s.client()).collect();
+    for watcher in &mut watchers {
+        watcher.subscribe("+sdown +odown +switch-master +topology +failover-end");
+    }
+    let begin = Instant::now();
+    quorum.servers[0].process.kill();
+    let (new, took) = quorum.wait_for_switch(0);
+    println!("all sentinels switched {took:?} after the kill (down-after 1 s)");
+    assert!(
+        took >= Duration::from_millis(800),
+        "not before down-after: {took:?}"
+    );
+    assert!(
+        took < Duration::from_secs(3),
+        "soon after down-after: {took:?}"
+    );
+
+    for (sentinel, watcher) in quorum.sentinels.iter().zip(&mut watchers) {
+        watch_switch(watcher, &quorum.servers[new].words(), begin);
+        assert_eq!(sentinel.master_field("config-epoch"), "1");
+    }
+    let elected = |sentinel: &&Sentinel| sentinel.log().contains("+elected-leader ");
+    wait_for("one sentinel has led the failover", || {
+        let leaders: Vec<_> = quorum.sentinels.iter().filter(elected).collect();
+        leaders.len() == 1 && leaders[0].log().contains("+failover-end ")
+    });
+
+    let back = Instant::now();
+    quorum.servers[0].restart();
+    wait_for("the old master follows the new one", || {
+        let role = show(&quorum.servers[0].client().call("ROLE"));
+        role.contains("slave") && role.contains("connected")
+    });
+    println!(
+        "the old master was a replica in sync {:?} after its start",
+        back.elapsed()
+    );
+    let roles: Vec<String> = quorum.servers.iter().map(|s| s.role()).collect();
+    assert_eq!(
+        roles.iter().filter(|r| *r == "master").count(),
+        1,
+        "{roles:?}"
+    );
+}
+
+/// Reads messages until the switch to `to` was told and the topology that says so was pushed, which
+/// must be before the failover ends.
+fn watch_switch(watcher: &mut Client, to: &str, begin: Instant) {
+    let (mut pushed, mut switched) = (false, false);
+    while !(pushed && switched) {
+        let (channel, payload) = watcher.message().unwrap();
+        println!("{:?} {channel} {:.90}", begin.elapsed(), payload);
+        match channel.as_str() {
+            "+topology" => {
+                let record: Topology = serde_json::from_str(&payload).unwrap();
+                let master = record.master.to_string().replace(':', " ");
+                assert_eq!(
+                    record.epoch.0 > 0,
+                    master == to,
+                    "the epoch moves with the master"
+                );
+                pushed |= master == to;
+            }
+            "+switch-master" => {
+                assert!(payload.ends_with(to), "{payload}");
+                switched = true;
+            }
+            other => assert_ne!(other, "+failover-end", "the topology comes first"),
+        }
+    }
+}
+
+/// A frozen master does not refuse connections; it is replaced all the same, and cannot stay master
+/// when it wakes up.
+#[test]
+fn a_frozen_master_is_replaced() {
+    let quorum = Quorum::start(&[Kind::Ours; 3], 1, "");
+    let begin = Instant::now();
+    quorum.servers[0].process.signal("STOP");
+    let (_, _) = quorum.wait_for_switch(0);
+    let took = begin.elapsed();
+    println!("all sentinels switched {took:?} after the freeze (down-after 1 s)");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+    quorum.servers[0].process.signal("CONT");
+    wait_for("the thawed master follows", || {
+        quorum.servers[0].role() == "slave"
+    });
+}
+
+/// `SENTINEL FAILOVER` goes to the replica that is named, and a bad one is refused with a reason.
+#[test]
+fn a_failover_can_be_ordered_to_a_chosen_replica() {
+    let quorum = Quorum::start(&[Kind::Ours; 3], 2, "");
+    let sentinel = &quorum.sentinels[0];
+    let refused = show(&sentinel.call("SENTINEL FAILOVER m TO 127.0.0.1 1"));
+    assert!(
+        refused.starts_with("-NOGOODSLAVE 127.0.0.1:1 cannot be promoted"),
+        "{refused}"
+    );
+    let chosen = quorum.servers[2].words();
+    let order = format!("SENTINEL FAILOVER m TO {chosen}");
+    assert_eq!(show(&sentinel.call(&order)), "+OK");
+    let (new, _) = quorum.wait_for_switch(0);
+    assert_eq!(new, 2);
+    wait_for("the others follow the chosen one", || {
+        [0, 1].iter().all(|&at| {
+            let role = show(&quorum.servers[at].client().call("ROLE"));
+            role.contains(&quorum.servers[2].port.to_string()) && role.contains("connected")
+        })
+    });
+}

@@ -1,0 +1,10 @@
+//! The sentinel as a process, with real Redis servers and stock sentinels on loopback addresses.
+
+mod config;
+mod differential;
+mod durability;
+mod failover;
+mod mixed;
+mod port;
+mod scripts;
+mod support;

@@ -1,0 +1,106 @@
+//! A blocking client that shows replies as they are.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use codis_core::resp::{Limits, Value, encode_command};
+
+use super::PATIENCE;
+
+/// One connection.
+pub struct Client {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+impl Client {
+    /// Connects, or tells that it cannot.
+    pub fn try_connect(host: &str, port: u16) -> Option<Self> {
+        let stream = TcpStream::connect((host, port)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
+        stream.set_nodelay(true).ok()?;
+        let unread = Vec::new();
+        Some(Self { stream, unread })
+    }
+
+    /// Writes bytes as they are.
+    pub fn write_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// Writes a command.
+    pub fn write(&mut self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut out = Vec::new();
+        encode_command(&mut out, &words);
+        self.write_raw(&out);
+    }
+
+    /// The next reply; `None` when the connection ends or is silent for too long.
+    pub fn read(&mut self) -> Option<Value> {
+        loop {
+            if let Some((value, len)) = Value::parse(&self.unread, &Limits::default()).unwrap() {
+                self.unread.drain(..len);
+                return Some(value);
+            }
+            let mut buffer = [0; 16 * 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
+    /// Sends a command and reads its reply.
+    pub fn call(&mut self, line: &str) -> Value {
+        self.write(line);
+        self.read().unwrap_or_else(|| panic!("no reply to {line}"))
+    }
+
+    /// Waits less for replies.
+    pub fn patience(&mut self, patience: Duration) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
+    /// Subscribes, and waits until that is confirmed.
+    pub fn subscribe(&mut self, channels: &str) {
+        self.write(&format!("SUBSCRIBE {channels}"));
+        for _ in channels.split(' ') {
+            self.read().unwrap();
+        }
+    }
+
+    /// The next message: channel and payload.
+    pub fn message(&mut self) -> Option<(String, String)> {
+        let value = self.read()?;
+        let parts = value.as_array()?;
+        let text = |index: usize| Some(parts.get(index)?.as_str()?.to_owned());
+        Some((text(1)?, text(2)?))
+    }
+}
+
+/// The text of a reply, for comparison: strings as they are, arrays in brackets.
+pub fn show(value: &Value) -> String {
+    match value {
+        Value::Simple(text) => format!("+{}", String::from_utf8_lossy(text)),
+        Value::Error(text) => format!("-{}", String::from_utf8_lossy(text)),
+        Value::Integer(number) => format!(":{number}"),
+        Value::Bulk(None) => "(nil)".into(),
+        Value::Bulk(Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Array(None) => "(nil array)".into(),
+        Value::Array(Some(values)) => {
+            let texts: Vec<String> = values.iter().map(show).collect();
+            format!("[{}]", texts.join(", "))
+        }
+    }
+}
+
+/// A field of a flat array of names and values.
+pub fn field(map: &Value, name: &str) -> Option<String> {
+    let parts = map.as_array()?;
+    let pair = parts
+        .chunks(2)
+        .find(|pair| pair[0].as_str() == Some(name))?;
+    Some(pair[1].as_str()?.to_owned())
+}

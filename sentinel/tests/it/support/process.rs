@@ -1,0 +1,278 @@
+//! Processes that are killed with the test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use codis_core::resp::Value;
+use tempfile::TempDir;
+
+use super::client::{field, show};
+use super::{Client, free_port, own_host, wait_for};
+
+/// A process.
+pub struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a program; its output goes to a file.
+    pub fn start(program: &Path, args: &[&str], output: &Path) -> Self {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(output)
+            .unwrap();
+        let child = Command::new(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", program.display()));
+        Self { child }
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Any signal, by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let done = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(done.unwrap().success());
+    }
+
+    /// SIGTERM, and the exit status.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// The exit status, once there is one.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_for("a process ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail when it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A Redis server.
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub process: Process,
+    dir: TempDir,
+}
+
+impl Server {
+    /// Starts an empty one.
+    pub fn start() -> Self {
+        let host = own_host();
+        let port = free_port(&host);
+        let dir = tempfile::tempdir().unwrap();
+        let process = Self::spawn(&host, port, dir.path());
+        let server = Self {
+            host,
+            port,
+            process,
+            dir,
+        };
+        server.wait_until_up();
+        server
+    }
+
+    /// Starts a replica of another.
+    pub fn replica_of(master: &Self) -> Self {
+        let replica = Self::start();
+        let order = format!("REPLICAOF {} {}", master.host, master.port);
+        assert_eq!(show(&replica.client().call(&order)), "+OK");
+        wait_for("a replica is in sync", || {
+            show(&replica.client().call("ROLE")).contains("connected")
+        });
+        replica
+    }
+
+    /// Starts it again after it was killed.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.host, self.port, self.dir.path());
+        self.wait_until_up();
+    }
+
+    /// A connection.
+    pub fn client(&self) -> Client {
+        Client::try_connect(&self.host, self.port).unwrap()
+    }
+
+    /// `master` or `slave`.
+    pub fn role(&self) -> String {
+        let role = self.client().call("ROLE");
+        role.as_array().unwrap()[0].as_str().unwrap().to_owned()
+    }
+
+    /// `host port`, as in events.
+    pub fn words(&self) -> String {
+        format!("{} {}", self.host, self.port)
+    }
+
+    fn spawn(host: &str, port: u16, dir: &Path) -> Process {
+        // A config file, so that CONFIG REWRITE works as in production.
+        let config = dir.join("redis.conf");
+        if !config.exists() {
+            let dir = dir.display();
+            let text = format!(
+                "bind {host}\nport {port}\nprotected-mode no\nsave \"\"\ndir {dir}\n\
+                 replica-announce-ip {host}\nrepl-diskless-sync-delay 0\n"
+            );
+            std::fs::write(&config, text).unwrap();
+        }
+        let path = config.to_str().unwrap();
+        Process::start(Path::new("redis-server"), &[path], &dir.join("log"))
+    }
+
+    fn wait_until_up(&self) {
+        wait_for("a server answers", || {
+            Client::try_connect(&self.host, self.port)
+                .is_some_and(|mut client| show(&client.call("PING")) == "+PONG")
+        });
+    }
+}
+
+/// A sentinel, ours or a stock one.
+pub struct Sentinel {
+    pub host: String,
+    pub port: u16,
+    pub process: Process,
+    pub dir: TempDir,
+    program: PathBuf,
+    args: Vec<String>,
+}
+
+impl Sentinel {
+    /// Starts one of ours with these lines in its config file.
+    pub fn ours(lines: &str) -> Self {
+        Self::with(Self::our_program(), lines, &[])
+    }
+
+    /// Starts one of ours with `--state-dir`.
+    pub fn ours_with_state_dir(lines: &str) -> Self {
+        Self::with(Self::our_program(), lines, &["--state-dir"])
+    }
+
+    /// Starts a stock one.
+    pub fn stock(lines: &str) -> Self {
+        Self::with(PathBuf::from("redis-sentinel"), lines, &[])
+    }
+
+    /// Our program.
+    pub fn our_program() -> PathBuf {
+        PathBuf::from(env!("CARGO_BIN_EXE_codis-sentinel"))
+    }
+
+    fn with(program: PathBuf, lines: &str, options: &[&str]) -> Self {
+        let host = own_host();
+        let port = free_port(&host);
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "bind {host}\nport {port}\ndir {}\nsentinel announce-ip {host}\n{lines}",
+            dir.path().display()
+        );
+        let config = dir.path().join("sentinel.conf");
+        std::fs::write(&config, text).unwrap();
+        let mut args = vec![config.to_str().unwrap().to_owned()];
+        if options.contains(&"--state-dir") {
+            let state = dir.path().join("state");
+            args.extend(["--state-dir".to_owned(), state.to_str().unwrap().to_owned()]);
+        }
+        let process = Self::spawn(&program, &args, dir.path());
+        let sentinel = Self {
+            host,
+            port,
+            process,
+            dir,
+            program,
+            args,
+        };
+        sentinel.wait_until_up();
+        sentinel
+    }
+
+    /// Starts it again after it ended.
+    pub fn restart(&mut self) {
+        self.process = Self::spawn(&self.program, &self.args, self.dir.path());
+        self.wait_until_up();
+    }
+
+    /// Lets another program take over the same config file.
+    pub fn restart_as(&mut self, program: PathBuf) {
+        self.program = program;
+        self.restart();
+    }
+
+    /// A connection.
+    pub fn client(&self) -> Client {
+        Client::try_connect(&self.host, self.port)
+            .unwrap_or_else(|| panic!("no connection; log:\n{}", self.log()))
+    }
+
+    /// Sends one command.
+    pub fn call(&self, line: &str) -> Value {
+        self.client().call(line)
+    }
+
+    /// A field of `SENTINEL MASTER m`.
+    pub fn master_field(&self, name: &str) -> String {
+        field(&self.call("SENTINEL MASTER m"), name).unwrap_or_default()
+    }
+
+    /// `host port` of the master `m`.
+    pub fn master(&self) -> String {
+        let addr = self.call("SENTINEL GET-MASTER-ADDR-BY-NAME m");
+        let parts: Vec<String> = addr
+            .as_array()
+            .unwrap_or_default()
+            .iter()
+            .map(show)
+            .collect();
+        parts.join(" ")
+    }
+
+    /// The text of its config file.
+    pub fn config(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("sentinel.conf")).unwrap()
+    }
+
+    /// The text of its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    fn spawn(program: &Path, args: &[String], dir: &Path) -> Process {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        Process::start(program, &args, &dir.join("log"))
+    }
+
+    fn wait_until_up(&self) {
+        wait_for("a sentinel answers", || {
+            let client = Client::try_connect(&self.host, self.port);
+            client.is_some_and(|mut client| {
+                let reply = show(&client.call("PING"));
+                reply == "+PONG" || reply.starts_with("-NOAUTH")
+            })
+        });
+    }
+}
