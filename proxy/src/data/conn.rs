@@ -70,6 +70,8 @@ pub(super) struct State {
     pub woken: bool,
     pub waiters: Vec<Rc<Session>>,
     pub closing: bool,
+    /// Somebody would use it once it is up.
+    pub wanted: bool,
     pub kill: Option<Rc<str>>,
     pub stale_until: u64,
     /// When the last reply came, or the first request in flight left.
@@ -103,6 +105,7 @@ impl Conn {
             woken: false,
             waiters: Vec::new(),
             closing: false,
+            wanted: false,
             kill: None,
             stale_until: 0,
             progress_at: 0,
@@ -166,6 +169,15 @@ impl Conn {
     /// Does not read from it for a while: it said that its data is not what it should be.
     pub fn mark_stale(&self, until: u64) {
         self.state.borrow_mut().stale_until = until;
+    }
+
+    /// Dials, although no request waits for it yet.
+    pub fn want(&self) {
+        let mut state = self.state.borrow_mut();
+        if state.link == LinkState::Fresh && !state.wanted {
+            state.wanted = true;
+            state.wake();
+        }
     }
 
     /// Ends the link as lost.
@@ -401,7 +413,7 @@ async fn wanted(conn: &Conn) -> bool {
             return Poll::Ready(false);
         }
         let is_down = matches!(state.link, LinkState::Down(..));
-        if is_down || !state.queue.is_empty() {
+        if is_down || state.wanted || !state.queue.is_empty() {
             return Poll::Ready(true);
         }
         Poll::Pending

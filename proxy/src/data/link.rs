@@ -289,10 +289,8 @@ fn answer(worker: &Rc<Worker>, conn: &Conn, request: super::request::Request, re
         worker.refuse(request, reply);
         return;
     }
-    if worker.has_refused()
-        && let Some(session) = request.session()
-    {
-        worker.keep_order(session, request.ticket);
+    if worker.has_refused() {
+        worker.keep_order(&request);
     }
     request.finish(reply, Outcome::Answered);
 }

@@ -214,7 +214,7 @@ impl Worker {
     }
 
     /// Where a request for `slot` goes.
-    pub fn target(&self, slot: SlotId, access: Access, db: u16, lane: u16) -> Target {
+    pub fn target(self: &Rc<Self>, slot: SlotId, access: Access, db: u16, lane: u16) -> Target {
         let table = self.table.borrow();
         let route = table.route(slot);
         if route.hold != Hold::Open {
@@ -238,9 +238,14 @@ impl Worker {
         Target::To(master)
     }
 
-    fn is_readable(&self, replica: BackendId, db: u16, lane: u16) -> bool {
-        let known = self.existing(replica, db, lane);
-        known.is_some_and(|conn| conn.is_readable(self.local.now()))
+    /// Whether a replica may be read now. One that was not used yet is dialled meanwhile.
+    fn is_readable(self: &Rc<Self>, replica: BackendId, db: u16, lane: u16) -> bool {
+        let conn = self.conn(replica, db, lane);
+        let readable = conn.is_readable(self.local.now());
+        if !readable {
+            conn.want();
+        }
+        readable
     }
 
     fn place(&self, db: u16, lane: u16) -> usize {
@@ -378,20 +383,25 @@ impl Worker {
         !self.refused.borrow().is_empty()
     }
 
-    /// A later request of `session` was run, so an earlier one that was refused must not run any
-    /// more: it would undo the order in which the client sent them.
-    pub fn keep_order(&self, session: &Rc<Session>, ticket: u64) {
+    /// A later request of the same session for the same slot was run, so an earlier one that was
+    /// refused must not run any more: it would undo the order in which the client sent them.
+    pub fn keep_order(&self, run: &Request) {
+        let overtaken = |refused: &Request| {
+            let same_session = match (refused.session(), run.session()) {
+                (Some(a), Some(b)) => Rc::ptr_eq(a, b),
+                (None, _) | (_, None) => false,
+            };
+            same_session
+                && refused.ticket < run.ticket
+                && refused.any_slot(|slot| run.any_slot(|other| other == slot))
+        };
         let mut late = Vec::new();
-        self.refused.borrow_mut().retain_mut(|refused| {
-            let same = refused
-                .request
-                .session()
-                .is_some_and(|s| Rc::ptr_eq(s, session));
-            let overtaken = same && refused.request.ticket < ticket;
-            if overtaken {
+        self.refused.borrow_mut().retain(|refused| {
+            let is_late = overtaken(&refused.request);
+            if is_late {
                 late.push((refused.request.clone(), refused.reply.clone()));
             }
-            !overtaken
+            !is_late
         });
         for (request, reply) in late {
             request.finish(Reply::Shared(reply), Outcome::Answered);

@@ -1,0 +1,217 @@
+//! What clients see when a master dies, freezes or is demoted.
+
+use std::time::{Duration, Instant};
+
+use codis_core::units::TimeSpan;
+
+use super::harness::{Client, Fixture, Server, Text, key_on, settings, slot, spread, wait_for};
+
+/// Moves group 1 to `server` at an epoch, as a dashboard that followed an election would.
+fn switch(fixture: &Fixture, server: &Server, epoch: u64) {
+    let slots = fixture.slot_table();
+    let moved: Vec<_> = slots
+        .iter()
+        .filter(|s| s.backend_addr_group_id == 1)
+        .map(|s| slot(s.id, 1, &server.addr(), epoch))
+        .collect();
+    fixture.fill(&moved).unwrap();
+}
+
+const UNKNOWN: &str =
+    "-ERR handle response, backend conn failure, outcome of the write is unknown: ";
+
+#[test]
+fn what_was_not_sent_waits_for_the_new_master() {
+    let (mut old, new, other) = (Server::start(&[]), Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&old, &other]);
+    let key = key_on(0, 2, 0);
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SET", &key, "1"]), "OK");
+    old.kill();
+    let mut waiting: Vec<Client> = (0..20).map(|_| fixture.client()).collect();
+    for (i, waiting) in waiting.iter_mut().enumerate() {
+        waiting.send(&["SET", &key_on(0, 2, i), "new"]);
+        waiting.send(&["GET", &key_on(0, 2, i)]);
+    }
+    assert!(
+        waiting[0].is_silent_for(Duration::from_millis(300)),
+        "held, not failed"
+    );
+    let elsewhere = key_on(1, 2, 0);
+    assert_eq!(
+        client.text(&["SET", &elsewhere, "x"]),
+        "OK",
+        "other groups go on"
+    );
+    switch(&fixture, &new, 1);
+    for waiting in &mut waiting {
+        assert_eq!(waiting.read().text(), "OK");
+        assert_eq!(waiting.read().text(), "new");
+    }
+    assert_eq!(new.run(&["DBSIZE"]).text(), "20");
+}
+
+#[test]
+fn a_write_in_flight_is_unknown_and_a_read_in_flight_is_asked_again() {
+    let (mut old, new) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&old]);
+    new.run(&["SET", "k", "from the new one"]);
+    let (mut writer, mut reader) = (fixture.client(), fixture.client());
+    assert_eq!(writer.text(&["SET", "k", "v"]), "OK");
+    assert_eq!(reader.text(&["GET", "k"]), "v");
+    old.signal("-STOP");
+    writer.send(&["INCR", "n"]);
+    reader.send(&["GET", "k"]);
+    assert!(reader.is_silent_for(Duration::from_millis(200)));
+    old.kill();
+    let told = writer.read().text();
+    assert!(told.starts_with(UNKNOWN), "{told}");
+    switch(&fixture, &new, 1);
+    assert_eq!(reader.read().text(), "from the new one");
+    assert_eq!(
+        new.run(&["GET", "n"]).text(),
+        "(nil)",
+        "the write was not repeated"
+    );
+}
+
+#[test]
+fn a_frozen_master_is_left_at_once() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&old]);
+    new.run(&["SET", "k", "new"]);
+    let (mut writer, mut reader) = (fixture.client(), fixture.client());
+    assert_eq!(writer.text(&["SET", "k", "old"]), "OK");
+    assert_eq!(reader.text(&["GET", "k"]), "old");
+    old.signal("-STOP");
+    writer.send(&["SET", "k", "lost"]);
+    reader.send(&["GET", "k"]);
+    assert!(reader.is_silent_for(Duration::from_millis(200)));
+    let began = Instant::now();
+    switch(&fixture, &new, 1);
+    assert!(writer.read().text().starts_with(UNKNOWN));
+    assert_eq!(reader.read().text(), "new");
+    assert_eq!(writer.text(&["SET", "k", "after"]), "OK");
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    old.signal("-CONT");
+    wait_for("the old one wakes up", || {
+        old.run(&["GET", "k"]).text() == "lost"
+    });
+    assert_eq!(new.run(&["GET", "k"]).text(), "after");
+}
+
+#[test]
+fn the_hold_ends_with_an_error() {
+    let mut server = Server::start(&[]);
+    let mut with = settings();
+    with.ha_hold = TimeSpan::from_millis(400);
+    let fixture = Fixture::online(with, &[&server]);
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SET", "k", "v"]), "OK");
+    server.kill();
+    let began = Instant::now();
+    let told = client.text(&["SET", "k", "v"]);
+    assert!(
+        told.starts_with("-ERR handle response, backend conn failure, "),
+        "{told}"
+    );
+    assert!(!told.contains("unknown"), "{told}");
+    assert!(
+        began.elapsed() >= Duration::from_millis(380),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[test]
+fn a_restart_at_the_same_address_is_waited_for() {
+    let mut server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SET", "k", "v"]), "OK");
+    server.kill();
+    client.send(&["SET", "k", "again"]);
+    client.send(&["GET", "k"]);
+    let again = Server::start_at(server.port, &[]);
+    assert_eq!(client.read().text(), "OK");
+    assert_eq!(client.read().text(), "again");
+    drop(again);
+}
+
+#[test]
+fn a_demoted_master_that_refuses_writes_is_waited_out() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&old]);
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SET", "k", "v"]), "OK");
+    old.follow(&new);
+    client.send(&["SET", "k", "held"]);
+    client.send(&["INCR", "n"]);
+    assert!(
+        client.is_silent_for(Duration::from_millis(300)),
+        "READONLY is not passed on yet"
+    );
+    switch(&fixture, &new, 1);
+    assert_eq!(client.read().text(), "OK");
+    assert_eq!(client.read().text(), "1");
+    assert_eq!(new.run(&["GET", "k"]).text(), "held");
+}
+
+#[test]
+fn a_master_that_stays_read_only_is_told_in_the_end() {
+    let (old, new) = (Server::start(&[]), Server::start(&[]));
+    let mut with = settings();
+    with.ha_hold = TimeSpan::from_millis(400);
+    let fixture = Fixture::online(with, &[&old]);
+    old.follow(&new);
+    let told = fixture.client().text(&["SET", "k", "v"]);
+    assert!(told.starts_with("-READONLY"), "{told}");
+}
+
+#[test]
+fn a_lower_epoch_is_ignored_and_a_body_without_one_is_taken() {
+    let (a, b) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&a]);
+    switch(&fixture, &b, 5);
+    fixture.fill(&spread(&[&a], 4)).unwrap();
+    let table = fixture.slot_table();
+    assert!(
+        table
+            .iter()
+            .all(|s| s.backend_addr == b.addr() && s.backend_addr_epoch.0 == 5)
+    );
+    assert_eq!(fixture.stats().sentinels.epochs["1"].0, 5);
+    fixture.fill(&spread(&[&a], 0)).unwrap();
+    assert!(
+        fixture
+            .slot_table()
+            .iter()
+            .all(|s| s.backend_addr == a.addr()),
+        "no sentinels"
+    );
+}
+
+#[test]
+fn a_split_command_waits_for_the_group_that_fails_over() {
+    let (mut old, new, other) = (Server::start(&[]), Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&old, &other]);
+    let mut client = fixture.client();
+    let (a, b) = (key_on(0, 2, 0), key_on(1, 2, 0));
+    assert_eq!(client.text(&["MSET", &a, "1", &b, "2"]), "OK");
+    old.kill();
+    wait_for("the proxy sees it", || fixture.stats().sessions.alive > 0);
+    client.send(&["MGET", &a, &b, &a]);
+    assert!(client.is_silent_for(Duration::from_millis(200)));
+    new.run(&["SET", &a, "new"]);
+    switch(&fixture, &new, 1);
+    assert_eq!(client.read().text(), "new 2 new");
+}

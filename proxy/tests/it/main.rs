@@ -1,0 +1,13 @@
+//! The proxy against real Redis servers.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod admin;
+mod failover;
+mod harness;
+mod loads;
+mod process;
+mod routing;
+mod sentinels;
+mod session;
+mod slots;

@@ -1,0 +1,139 @@
+//! Filling slots: the barrier, locks, and what is refused.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use codis_core::slot::SlotId;
+
+use super::harness::{Client, Fixture, Server, Text, settings, slot, spread, wait_for};
+
+/// Sends a request to a stopped server and waits until it is in flight there.
+fn send_in_flight(fixture: &Fixture, client: &mut Client, args: &[&str]) {
+    let before = fixture.stats().ops.total;
+    client.send(args);
+    wait_for("the request is decoded", || {
+        fixture.stats().ops.total > before
+    });
+}
+
+#[test]
+fn a_move_waits_for_what_is_in_flight() {
+    let (a, b) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&a]);
+    let id = SlotId::of_key(b"k").get();
+    let mut client = fixture.client();
+    client.text(&["SET", "k", "v"]);
+    a.signal("-STOP");
+    send_in_flight(&fixture, &mut client, &["APPEND", "k", "1"]);
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            fixture.fill(&[slot(id, 2, &b.addr(), 0)]).unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        assert!(client.is_silent_for(Duration::from_millis(200)));
+        assert!(!done.load(Ordering::Relaxed), "the fill waits");
+        a.signal("-CONT");
+        assert_eq!(
+            client.read().text(),
+            "2",
+            "the request in flight ended at the old owner"
+        );
+    });
+    assert_eq!(
+        client.text(&["APPEND", "k", "x"]),
+        "1",
+        "the next one is at the new owner"
+    );
+}
+
+#[test]
+fn a_hung_backend_does_not_keep_a_fill() {
+    let (a, b) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&a]);
+    let id = SlotId::of_key(b"k").get();
+    let mut client = fixture.client();
+    client.text(&["SET", "k", "v"]);
+    a.signal("-STOP");
+    send_in_flight(&fixture, &mut client, &["SET", "k", "hangs"]);
+    let began = Instant::now();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            fixture.fill(&[slot(id, 2, &b.addr(), 0)]).unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        while !done.load(Ordering::Relaxed) {
+            let asked = Instant::now();
+            fixture.stats();
+            assert!(
+                asked.elapsed() < Duration::from_millis(100),
+                "{:?}",
+                asked.elapsed()
+            );
+        }
+    });
+    assert!(
+        began.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(
+        client
+            .read()
+            .text()
+            .contains("outcome of the write is unknown")
+    );
+    a.signal("-CONT");
+}
+
+#[test]
+fn a_locked_slot_holds_its_requests_and_no_others() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let id = SlotId::of_key(b"k").get();
+    let mut locked = slot(id, 1, &server.addr(), 0);
+    locked.locked = true;
+    fixture.fill(&[locked]).unwrap();
+    let mut held = fixture.client();
+    held.send(&["SET", "k", "held"]);
+    assert!(held.is_silent_for(Duration::from_millis(200)));
+    assert_eq!(fixture.client().text(&["SET", "other", "v"]), "OK");
+    assert_eq!(server.run(&["EXISTS", "k"]).text(), "0");
+    fixture.fill(&[slot(id, 1, &server.addr(), 0)]).unwrap();
+    assert_eq!(held.read().text(), "OK");
+}
+
+#[test]
+fn a_lock_that_stays_fails_requests_after_the_hold() {
+    let server = Server::start(&[]);
+    let mut with = settings();
+    with.ha_hold = codis_core::units::TimeSpan::from_millis(300);
+    let fixture = Fixture::online(with, &[&server]);
+    let mut locked = spread(&[&server], 0);
+    for slot in &mut locked {
+        slot.locked = true;
+    }
+    fixture.fill(&locked).unwrap();
+    let told = fixture.client().text(&["SET", "k", "v"]);
+    assert_eq!(told, "-ERR handle request, slot is locked for too long");
+}
+
+#[test]
+fn what_cannot_be_routed_is_refused_and_nothing_is_applied() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let mut migrating = slot(3, 2, "127.0.0.1:1", 0);
+    migrating.migrate_from = server.addr();
+    let refused = fixture
+        .fill(&[slot(2, 2, "127.0.0.1:1", 0), migrating])
+        .unwrap_err();
+    assert!(refused.contains("slot 3 is migrating"), "{refused}");
+    let refused = fixture.fill(&[slot(1024, 1, "a:1", 0)]).unwrap_err();
+    assert!(refused.contains("use of invalid slot id"), "{refused}");
+    let refused = fixture
+        .put_body("fillslots", &serde_json::json!({"id": 1}))
+        .unwrap_err();
+    assert!(refused.contains("invalid JSON body"), "{refused}");
+    assert_eq!(fixture.slot_table()[2].backend_addr, server.addr());
+}
