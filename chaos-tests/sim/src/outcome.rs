@@ -16,6 +16,8 @@ pub struct Stats {
     pub crashes: u64,
     /// Faults that struck.
     pub faults: u64,
+    /// Orders that made a sentinel forget servers and peers.
+    pub forgotten: u64,
     /// Packets sent.
     pub messages: u64,
     /// Messages lost, doubled or reordered.
@@ -52,6 +54,7 @@ impl Stats {
         self.elections += other.elections;
         self.crashes += other.crashes;
         self.faults += other.faults;
+        self.forgotten += other.forgotten;
         self.messages += other.messages;
         self.mangled += other.mangled;
         self.lines += other.lines;

@@ -41,6 +41,9 @@ pub struct Safety {
     votes: BTreeMap<(usize, Term), usize>,
     leaders: BTreeMap<Term, usize>,
     addresses: BTreeMap<Term, Addr>,
+    /// What an operator made a sentinel monitor, and the epoch that it first gave to it: no
+    /// election chose that address, and no peer believes it.
+    by_operator: BTreeMap<(usize, usize), (Addr, Option<Epoch>)>,
     promotions: BTreeMap<Term, (usize, Addr)>,
     attempts: u64,
     watched: Vec<Watched>,
@@ -58,7 +61,16 @@ struct Watched {
     forced: BTreeSet<usize>,
     down: BTreeMap<usize, String>,
     questions: BTreeMap<CommandId, (Host, Addr)>,
-    opinions: BTreeMap<(Host, Addr), (Moment, bool)>,
+    /// The last word of each peer about each address, and the question that it answers.
+    opinions: BTreeMap<(Host, Addr), Heard>,
+}
+
+/// A peer's word about a master.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    at: Moment,
+    down: bool,
+    question: CommandId,
 }
 
 impl Safety {
@@ -84,6 +96,7 @@ impl Safety {
             votes: BTreeMap::new(),
             leaders: BTreeMap::new(),
             addresses: BTreeMap::new(),
+            by_operator: BTreeMap::new(),
             promotions: BTreeMap::new(),
             attempts: 0,
             watched: (0..plan.sentinels).map(|_| Watched::default()).collect(),
@@ -142,6 +155,16 @@ impl Safety {
         self.watched[who].forced.insert(group);
     }
 
+    /// An operator makes a sentinel monitor an address. One that the sentinel did not hold before has
+    /// no epoch: nothing else may lower it.
+    pub fn on_monitor(&mut self, who: usize, group: usize, addr: &Addr) {
+        let held = self.watched[who].config_epochs.get(&group).copied();
+        if held.is_some_and(|epoch| self.addresses.get(&(group, epoch)) != Some(addr)) {
+            self.watched[who].config_epochs.remove(&group);
+        }
+        self.by_operator.insert((who, group), (addr.clone(), None));
+    }
+
     /// The machine has handled something, and its effects are carried out.
     pub fn after_step(&mut self, at: Moment, who: usize, machine: &Machine) {
         let (held, now) = (self.watched[who].current_epoch, machine.current_epoch());
@@ -166,8 +189,14 @@ impl Safety {
     pub fn on_reply(&mut self, who: usize, command: CommandId, reply: &Reply, at: Moment) {
         if let Reply::MasterDown(Some(opinion)) = reply {
             let watched = &mut self.watched[who];
-            if let Some((peer, master)) = watched.questions.get(&command).cloned() {
-                watched.opinions.insert((peer, master), (at, opinion.down));
+            let Some(key) = watched.questions.get(&command).cloned() else {
+                return;
+            };
+            let before = watched.opinions.get(&key);
+            // An answer that was overtaken by the answer to a later question is void.
+            if before.is_none_or(|heard| heard.question < command) {
+                let (down, question) = (opinion.down, command);
+                watched.opinions.insert(key, Heard { at, down, question });
             }
         }
     }
@@ -179,9 +208,14 @@ impl Safety {
         if group.is_none_or(|group| self.watched[peer].forced.contains(group)) {
             return;
         }
-        self.watched[who]
-            .opinions
-            .insert((peer, master.clone()), (at, true));
+        let opinions = &mut self.watched[who].opinions;
+        let heard = opinions.entry((peer, master.clone()));
+        let heard = heard.or_insert(Heard {
+            at,
+            down: true,
+            question: CommandId(0),
+        });
+        (heard.at, heard.down) = (at, true);
     }
 
     /// A sentinel answers a peer.
@@ -222,10 +256,14 @@ impl Safety {
 
     fn require_durable(&mut self, at: Moment, who: usize, term: Term, confirmed: &Snapshot) {
         let name = &self.names[term.0];
-        let durable = confirmed
-            .masters
-            .get(name)
-            .map(|master| master.leader_epoch);
+        let durable = match confirmed.masters.get(name) {
+            Some(master) => Some(master.leader_epoch),
+            // Removed meanwhile: when it is monitored again no vote starts at or below this.
+            None => confirmed
+                .epoch_floors
+                .get(name)
+                .map(|_| confirmed.current_epoch),
+        };
         if durable.is_none_or(|epoch| epoch < term.1) {
             let text = format!(
                 "s{}: vote of epoch {} for {name}, the disk has {durable:?}",
@@ -270,13 +308,14 @@ impl Safety {
         let Some(group) = self.group_named(name) else {
             return;
         };
-        let known = self
-            .addresses
-            .entry((group, epoch))
-            .or_insert_with(|| addr.clone());
-        if known != addr {
-            let text = format!("s{}: {name} epoch {epoch} is {addr}, was {known}", who + 1);
-            return self.broken(at, Rule::OneAddress, text);
+        // Epoch zero was decided by nobody.
+        if epoch > Epoch::ZERO && !self.is_by_operator(who, group, epoch, addr) {
+            let known = self.addresses.entry((group, epoch));
+            let known = known.or_insert_with(|| addr.clone());
+            if known != addr {
+                let text = format!("s{}: {name} epoch {epoch} is {addr}, was {known}", who + 1);
+                return self.broken(at, Rule::OneAddress, text);
+            }
         }
         let held = self.watched[who].config_epochs.entry(group).or_default();
         if epoch < *held {
@@ -284,6 +323,17 @@ impl Safety {
             return self.broken(at, Rule::EpochFell, text);
         }
         *held = epoch;
+    }
+
+    fn is_by_operator(&mut self, who: usize, group: usize, epoch: Epoch, addr: &Addr) -> bool {
+        let Some((given, at)) = self.by_operator.get_mut(&(who, group)) else {
+            return false;
+        };
+        let holds = given == addr && *at.get_or_insert(epoch) == epoch;
+        if !holds {
+            self.by_operator.remove(&(who, group));
+        }
+        holds
     }
 
     /// A sentinel orders a server to follow another, or nobody.
@@ -375,12 +425,9 @@ impl Safety {
         if watched.forced.contains(&group) {
             return;
         }
-        let agree = watched
-            .opinions
-            .iter()
-            .filter(|((_, master), (heard, down))| {
-                *down && at.since(*heard) <= OPINION_KEPT && master.to_string() == addr
-            });
+        let agree = watched.opinions.iter().filter(|((_, master), heard)| {
+            heard.down && at.since(heard.at) <= OPINION_KEPT && master.to_string() == addr
+        });
         let votes =
             agree.count() + usize::from(watched.down.get(&group).is_some_and(|d| d == addr));
         if !watched.down.contains_key(&group) || votes < self.quorums[group] {

@@ -134,7 +134,7 @@ enum Undo {
     Monitor {
         who: usize,
         group: usize,
-        addr: Addr,
+        addr: Option<Addr>,
     },
 }
 

@@ -1,10 +1,16 @@
 //! An operator at work on one sentinel.
+//!
+//! A sentinel that is reset, or removed and told again, forgets servers and peers on order. What
+//! nobody knows any more, nobody can find: once the faults are over the operator looks, as a person
+//! (or the dashboard) would, and puts that right.
 
 use std::time::Duration;
 
 use codis_core::addr::Addr;
+use codis_sentinel_proto::Machine;
 
 use super::{Happening, Undo, World, log};
+use crate::node::Life;
 
 impl World {
     /// An operator works on a sentinel that runs and is reachable.
@@ -35,6 +41,7 @@ impl World {
         let local = self.sentinels[who].clock.local(self.now);
         let name = self.plan.groups[group].name.clone();
         log!(self, "s{} SENTINEL RESET {name}", who + 1);
+        self.stats.forgotten += 1;
         if let Some(machine) = &mut self.sentinels[who].machine {
             machine.reset(local, &[name]);
         }
@@ -55,29 +62,40 @@ impl World {
         };
         let removed = machine.remove(local, &name);
         log!(self, "s{} SENTINEL REMOVE {name}: {removed:?}", who + 1);
-        let undo = Undo::Monitor {
-            who,
-            group,
-            addr: held.master,
-        };
+        self.stats.forgotten += 1;
+        // Half of the operators look up the master when they add it again, the others do not.
+        let addr = self.fault_rng.chance(500).then_some(held.master);
+        let undo = Undo::Monitor { who, group, addr };
         self.queue.push(self.now + gap, Happening::Undo(undo));
         self.after_step(who);
     }
 
-    /// The operator repeats it until the sentinel has it on disk.
-    pub(super) fn monitor(&mut self, who: usize, group: usize, addr: Addr) {
+    /// The operator adds a monitor, for `addr` or for what the others call master, and repeats it
+    /// until the sentinel has it on disk.
+    pub(super) fn monitor(&mut self, who: usize, group: usize, addr: Option<Addr>) {
         let shape = self.plan.groups[group].clone();
         let settings = super::start::settings(&self.plan);
         let confirmed = self.sentinels[who].disk.confirmed.masters.get(&shape.name);
         let is_durable = confirmed.is_some_and(|master| master.settings == settings);
         let local = self.sentinels[who].clock.local(self.now);
+        let looked_up = self.believed_master(group).or_else(|| {
+            let of_group = |member: &super::Member| member.node.group == group;
+            self.nodes.iter().position(of_group)
+        });
+        let looked_up = looked_up.map(|node| self.nodes[node].node.addr.clone());
+        let Some(target) = addr.clone().or(looked_up) else {
+            return;
+        };
         if self.operate(who)
             && let Some(machine) = &mut self.sentinels[who].machine
         {
             if is_durable && machine.settings_of(&shape.name).is_some() {
                 return;
             }
-            let added = machine.monitor(local, &shape.name, addr.clone(), shape.quorum);
+            let added = machine.monitor(local, &shape.name, target.clone(), shape.quorum);
+            if added.is_ok() {
+                self.safety.on_monitor(who, group, &target);
+            }
             let set = machine.set(local, &shape.name, settings, shape.quorum, &[]);
             log!(
                 self,
@@ -90,5 +108,109 @@ impl World {
         let undo = Undo::Monitor { who, group, addr };
         self.queue
             .push(self.now + Duration::from_millis(300), Happening::Undo(undo));
+    }
+
+    /// Repairs what orders made nobody know: a sentinel without peers that watches another address
+    /// than the rest, and servers that no sentinel knows.
+    pub(super) fn repair(&mut self) {
+        for group in 0..self.plan.groups.len() {
+            let Some(master) = self.agreed_master(group) else {
+                continue;
+            };
+            let name = self.plan.groups[group].name.clone();
+            for who in 0..self.sentinels.len() {
+                if self.is_astray(who, &name, &master) {
+                    let local = self.sentinels[who].clock.local(self.now);
+                    if let Some(machine) = &mut self.sentinels[who].machine {
+                        let removed = machine.remove(local, &name);
+                        log!(self, "s{} is told again about {name}: {removed:?}", who + 1);
+                    }
+                    self.after_step(who);
+                    self.monitor(who, group, Some(master.clone()));
+                }
+            }
+            self.adopt_orphans(group, &name, &master);
+            self.raise_lone_master(group, &master);
+        }
+    }
+
+    /// A master that follows another while nobody knows a replica of it leads nobody.
+    fn raise_lone_master(&mut self, group: usize, master: &Addr) {
+        let members = self.nodes.iter().map(|member| &member.node);
+        let others: Vec<Addr> = members
+            .filter(|node| node.group == group && node.addr != *master)
+            .map(|node| node.addr.clone())
+            .collect();
+        let name = &self.plan.groups[group].name;
+        let known = others.iter().any(|addr| self.is_known(name, addr));
+        if let Some(node) = self.node_at(master).filter(|_| !known) {
+            let server = &mut self.nodes[node].node;
+            let done = server.reconfigure(self.now, None, &mut self.node_rng);
+            log!(
+                self,
+                "n{} is made master by the operator: {done:?}",
+                node + 1
+            );
+        }
+    }
+
+    /// The address that more than half of all sentinels hold.
+    fn agreed_master(&self, group: usize) -> Option<Addr> {
+        let name = &self.plan.groups[group].name;
+        let node = self.believed_master(group)?;
+        let addr = self.nodes[node].node.addr.clone();
+        let holders = (0..self.sentinels.len())
+            .filter(|who| self.held(*who, name).is_some_and(|held| held == addr));
+        (holders.count() > self.sentinels.len() / 2).then_some(addr)
+    }
+
+    /// The address that a sentinel holds.
+    pub(super) fn held(&self, who: usize, name: &str) -> Option<Addr> {
+        let process = &self.sentinels[who];
+        let local = process.clock.local(self.now);
+        let topology = process.machine.as_ref()?.topology(local, name)?;
+        Some(topology.master)
+    }
+
+    fn is_astray(&self, who: usize, name: &str, master: &Addr) -> bool {
+        let local = self.sentinels[who].clock.local(self.now);
+        let alone = |machine: &Machine| {
+            machine
+                .sentinels(local, name)
+                .is_some_and(|peers| peers.is_empty())
+        };
+        let machine = self.sentinels[who].machine.as_ref();
+        machine.is_some_and(alone) && self.held(who, name).is_some_and(|held| held != *master)
+    }
+
+    fn adopt_orphans(&mut self, group: usize, name: &str, master: &Addr) {
+        for node in 0..self.nodes.len() {
+            let server = &self.nodes[node].node;
+            let foreign = server.group != group || server.addr == *master;
+            if foreign || server.life != Life::Running || self.is_known(name, &server.addr) {
+                continue;
+            }
+            let server = &mut self.nodes[node].node;
+            let done = server.reconfigure(self.now, Some(master), &mut self.node_rng);
+            log!(
+                self,
+                "n{} is given to {master} by the operator: {done:?}",
+                node + 1
+            );
+        }
+    }
+
+    fn is_known(&self, name: &str, addr: &Addr) -> bool {
+        self.sentinels.iter().any(|process| {
+            let local = process.clock.local(self.now);
+            let Some(machine) = &process.machine else {
+                return false;
+            };
+            let replicas = machine.replicas(local, name).unwrap_or_default();
+            let held = machine
+                .topology(local, name)
+                .map(|topology| topology.master);
+            held.as_ref() == Some(addr) || replicas.iter().any(|it| it.instance.addr == *addr)
+        })
     }
 }

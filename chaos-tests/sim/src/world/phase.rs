@@ -19,6 +19,9 @@ const HOLD: Duration = Duration::from_millis(1_500);
 /// A question that a healthy sentinel has not answered for so long is lost.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// When an operator repairs what orders broke, and how often.
+const REPAIR: Duration = Duration::from_secs(10);
+
 /// Where the run stands.
 #[derive(Debug)]
 pub(super) struct Phase {
@@ -27,6 +30,8 @@ pub(super) struct Phase {
     good_since: Option<Moment>,
     /// The master of each group that was lost last, until another took its place.
     lost: BTreeMap<usize, (Moment, usize)>,
+    /// When the operator looks next.
+    repair_at: Moment,
     /// Servers that stay lost in this stage.
     absent: Vec<usize>,
 }
@@ -52,6 +57,7 @@ impl Phase {
             since: Moment(0),
             good_since: None,
             lost: BTreeMap::new(),
+            repair_at: Moment(0),
             absent: Vec::new(),
         }
     }
@@ -67,6 +73,10 @@ impl World {
         if self.phase.stage == Stage::Faults {
             self.make_whole();
             self.enter(Stage::Whole);
+        }
+        if self.stats.forgotten > 0 && self.now >= self.phase.repair_at {
+            self.phase.repair_at = self.now + REPAIR;
+            self.repair();
         }
         self.look_for_lost_questions();
         match self.judge() {
@@ -95,6 +105,7 @@ impl World {
         log!(self, "stage {stage:?}");
         self.phase.stage = stage;
         self.phase.since = self.now;
+        self.phase.repair_at = self.now + REPAIR;
         self.phase.good_since = None;
     }
 
