@@ -115,6 +115,14 @@ impl Machine {
         self.settle();
     }
 
+    /// Changes what hellos announce from now on; without an address, the local one of each link.
+    pub fn announce(&mut self, now: Time, ip: Option<String>, port: u16) {
+        self.enter(now);
+        self.core.settings.announce_ip = ip;
+        self.core.settings.announce_port = port;
+        self.settle();
+    }
+
     /// Resets the named masters: forgets replicas and sentinels.
     pub fn reset(&mut self, now: Time, names: &[String]) {
         self.enter(now);
