@@ -55,10 +55,19 @@ pub(crate) enum Purpose {
     Ping,
     Info,
     Publish(MasterId),
-    /// IS-MASTER-DOWN-BY-ADDR; with the epoch for which a vote was wanted.
-    Ask(MasterId, Option<Epoch>),
+    Ask(Question),
     Reconfigure,
     ScriptKill,
+}
+
+/// What an IS-MASTER-DOWN-BY-ADDR asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Question {
+    pub(crate) master: MasterId,
+    /// Which of the master's addresses it was about.
+    pub(crate) era: u64,
+    /// The epoch for which the vote was wanted.
+    pub(crate) vote: Option<Epoch>,
 }
 
 /// How often and how patiently a link is probed: by the most demanding of its users.

@@ -233,10 +233,10 @@ impl Machine {
                 }
             }
             Reply::MasterDown(opinion) => {
-                if let Purpose::Ask(master, vote) = purpose
-                    && let Some(master) = self.masters.get_mut(&master)
+                if let Purpose::Ask(question) = purpose
+                    && let Some(master) = self.masters.get_mut(&question.master)
                 {
-                    master.answered(&mut self.core, id, command, vote, opinion);
+                    master.answered(&mut self.core, id, command, question, opinion);
                 }
             }
             Reply::Reconfigured(_) => {

@@ -39,6 +39,8 @@ pub(crate) struct Master {
     pub(crate) settings: MasterSettings,
     pub(crate) server: Server,
     pub(crate) config_epoch: Epoch,
+    /// Counts the addresses that it has had: answers about an earlier one are void.
+    pub(crate) era: u64,
     /// The address comes from `MONITOR`, not from an election or a hello.
     pub(crate) addr_by_operator: bool,
     pub(crate) vote: Vote,
@@ -79,6 +81,7 @@ impl Master {
             settings,
             server: Server::new(node, Role::Master, core.now),
             config_epoch: Epoch::ZERO,
+            era: 0,
             addr_by_operator: false,
             vote: Vote {
                 leader: None,

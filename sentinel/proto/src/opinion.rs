@@ -15,7 +15,7 @@ use crate::failover::Course;
 use crate::ids::{CommandId, LinkId, SentinelId};
 use crate::input::Opinion;
 use crate::instance::Ballot;
-use crate::link::Purpose;
+use crate::link::{Purpose, Question};
 use crate::master::Master;
 use crate::schedule::{Key, sooner};
 
@@ -73,12 +73,17 @@ impl Master {
         if !new_vote && due.is_some_and(|at| at > core.now) {
             return due;
         }
+        let question = Question {
+            master: self.id,
+            era: self.era,
+            vote,
+        };
         let command = Command::IsMasterDown {
             master: self.addr().clone(),
             epoch: vote.unwrap_or(core.current_epoch),
             candidate: vote.map(|_| core.settings.myid.clone()),
         };
-        let sent = core.send(link.id, Purpose::Ask(self.id, vote), command);
+        let sent = core.send(link.id, Purpose::Ask(question), command);
         let now = core.now;
         let peer = self.peers.get_mut(id)?;
         if sent.is_some() {
@@ -95,23 +100,23 @@ impl Master {
         core: &mut Core,
         link: LinkId,
         command: CommandId,
-        vote: Option<Epoch>,
+        question: Question,
         opinion: Option<Opinion>,
     ) {
         core.touch(Key::Master(self.id));
         let Some(peer) = self.peers.values_mut().find(|peer| peer.node.link == link) else {
             return;
         };
-        // Any other answer is about an address that is no longer the master's, or about a question
-        // that a newer one has overtaken.
-        if peer.ask_command != Some(command) {
+        if peer.ask_command == Some(command) {
+            peer.ask_command = None;
+        }
+        if question.era != self.era {
             return;
         }
-        peer.ask_command = None;
         let Some(mut opinion) = opinion else {
             return;
         };
-        if let Some(epoch) = vote {
+        if let Some(epoch) = question.vote {
             let cast = opinion.leader_epoch == epoch;
             peer.ballot = Some(Ballot {
                 epoch,

@@ -162,7 +162,8 @@ impl Master {
 
     /// A replica says that it is a master. One that we know to be deposed is converted at once, if
     /// the present master says that it is master, most sentinels hold no later configuration, and
-    /// nobody may be promoting it right now; any other after 8 s, in which a switch that we have not heard of would have reached us.
+    /// nobody may be promoting it right now; any other after 8 s, in which a switch that we have
+    /// not heard of would have reached us.
     pub(crate) fn convert_if_due(&mut self, core: &mut Core, addr: &Addr) {
         let Some(replica) = self.replicas.get(addr) else {
             return;
