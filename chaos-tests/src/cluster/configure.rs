@@ -82,7 +82,10 @@ async fn follow_masters(control: &Control, stats: &Stats, layout: &Layout) -> an
 async fn wait_following(replica: &Addr, master: &Addr) -> anyhow::Result<()> {
     let deadline = Instant::now() + SYNC_MAX;
     loop {
-        let info = query::info(replica, "replication").await?;
+        // The order closes the replica's connections, this one too.
+        let info = query::info(replica, "replication")
+            .await
+            .unwrap_or_default();
         let of = |key: &str| info.get(key).map_or("", String::as_str);
         let follows = of("master_host") == master.host()
             && of("master_port") == master.port().to_string()

@@ -193,16 +193,16 @@ impl Drop for Up {
     }
 }
 
-/// Processes whose command line names `state`, without `codis-drill` itself.
+/// Processes that work in a directory below `state`, as all members do.
 fn left_behind(state: &Path) -> Vec<String> {
-    let state = state.to_str().unwrap();
     let commands = std::fs::read_dir("/proc")
         .unwrap()
         .flatten()
         .filter_map(|entry| {
+            let dir = std::fs::read_link(entry.path().join("cwd")).ok()?;
             let command = std::fs::read(entry.path().join("cmdline")).ok()?;
             let command = String::from_utf8_lossy(&command).replace('\0', " ");
-            (command.contains(state) && !command.contains("codis-drill")).then_some(command)
+            dir.starts_with(state).then_some(command)
         });
     commands.collect()
 }
