@@ -213,14 +213,13 @@ fn proxies_that_do_not_answer_are_named_and_delay_nothing() {
     let mut world = World::new();
     let mut promotion = Promotion::start(&world.cluster, 1, "b:1").unwrap();
     let outcome = loop {
-        match promotion.poll_effect().unwrap() {
-            Effect::Done(outcome) => break outcome,
-            Effect::Push => promotion.handle(Input::Partly(vec!["t1".into()])),
-            effect => {
-                let input = world.carry_out(&effect);
-                promotion.handle(input);
-            }
+        let effect = promotion.poll_effect().unwrap();
+        if let Effect::Done(outcome) = effect {
+            break outcome;
         }
+        let done = world.carry_out(&effect);
+        let behind = Input::Partly(vec!["t1".into()]);
+        promotion.handle(if effect == Effect::Push { behind } else { done });
     };
     assert_eq!(
         outcome.unwrap_err().to_string(),

@@ -1,0 +1,304 @@
+//! A test bed: processes on free loopback ports, and a small HTTP client.
+
+mod http;
+mod process;
+
+pub use http::{Answer, call};
+pub use process::{Process, free_port, neighbour};
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use codis_core::model::Group;
+use codis_core::{json, xauth};
+use tempfile::TempDir;
+
+/// The product of all tests.
+pub const PRODUCT: &str = "demo";
+/// How long a condition may take to come true.
+const WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// A directory for everything that a test starts.
+pub struct Bed {
+    dir: TempDir,
+}
+
+impl Bed {
+    pub fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A directory or file of its own below the bed.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// A record as it is on disk.
+    pub fn record(&self, path: &str) -> Option<String> {
+        let file = self
+            .path("store")
+            .join("data")
+            .join(path.trim_start_matches('/'));
+        std::fs::read_to_string(file).ok()
+    }
+
+    /// A dashboard on the bed's store, online.
+    pub async fn dashboard(&self) -> Dashboard {
+        let dashboard = self.dashboard_offline("127.0.0.1", free_port(), &[]);
+        dashboard.online().await;
+        dashboard
+    }
+
+    /// A dashboard that may have to wait for its lock.
+    pub fn dashboard_offline(&self, ip: &str, port: u16, flags: &[&str]) -> Dashboard {
+        let config = self.path(&format!("dashboard-{port}.toml"));
+        let text = format!(
+            "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\nproduct_name = \"{PRODUCT}\"\n\
+             admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
+             sentinel_failover_timeout = \"10s\"\n",
+            self.path("store").display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_codis-dashboard"));
+        command.arg("-c").arg(config).args(flags);
+        let log = self.path(&format!("dashboard-{port}.log"));
+        Dashboard {
+            process: Process::start(command, &log),
+            addr: format!("{ip}:{port}"),
+            port,
+        }
+    }
+
+    /// A real Redis server, answering.
+    pub async fn redis(&self) -> Redis {
+        let port = free_port();
+        let dir = self.path(&format!("redis-{port}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let text = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nsave \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n\
+             repl-ping-replica-period 1\n",
+            dir.display()
+        );
+        std::fs::write(dir.join("redis.conf"), text).unwrap();
+        let mut command = std::process::Command::new("redis-server");
+        command.arg(dir.join("redis.conf"));
+        let redis = Redis {
+            process: Process::start(command, &dir.join("log")),
+            addr: format!("127.0.0.1:{port}"),
+        };
+        until(
+            "redis-server answers (is it installed? scripts/setup)",
+            async || redis.call(&["PING"]).await.is_ok(),
+        )
+        .await;
+        redis
+    }
+
+    /// A master with replicas that are in step.
+    pub async fn replicated(&self, replicas: usize) -> Vec<Redis> {
+        let mut servers = vec![self.redis().await];
+        for _ in 0..replicas {
+            let replica = self.redis().await;
+            let (host, port) = servers[0].addr.split_once(':').unwrap();
+            replica.call(&["REPLICAOF", host, port]).await.unwrap();
+            servers.push(replica);
+        }
+        for replica in &servers[1..] {
+            until("replica is in step", async || {
+                replica.info("master_link_status").await.as_deref() == Some("up")
+            })
+            .await;
+        }
+        servers
+    }
+
+    /// A sentinel from `binary`, `codis-sentinel` or `redis-sentinel`.
+    pub async fn sentinel(&self, binary: &Path) -> Redis {
+        let port = free_port();
+        let dir = self.path(&format!("sentinel-{port}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        let config = dir.join("sentinel.conf");
+        let text = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nprotected-mode no\n",
+            dir.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = std::process::Command::new(binary);
+        command.arg(config).current_dir(&dir);
+        let addr = format!("127.0.0.1:{port}");
+        let sentinel = Redis {
+            process: Process::start(command, &dir.join("log")),
+            addr,
+        };
+        until("sentinel answers", async || {
+            sentinel.call(&["PING"]).await.is_ok()
+        })
+        .await;
+        sentinel
+    }
+
+    /// A real proxy; gives its admin address and its client address.
+    pub async fn proxy(&self) -> (Process, String, String) {
+        let (admin, data) = (free_port(), free_port());
+        let config = self.path(&format!("proxy-{admin}.toml"));
+        let text = format!(
+            "product_name = \"{PRODUCT}\"\nadmin_addr = \"127.0.0.1:{admin}\"\nproto_type = \"tcp4\"\n\
+             proxy_addr = \"127.0.0.1:{data}\"\n"
+        );
+        std::fs::write(&config, text).unwrap();
+        let mut command = std::process::Command::new(neighbour("codis-proxy"));
+        command.arg("-c").arg(config);
+        let process = Process::start(command, &self.path(&format!("proxy-{admin}.log")));
+        let addr = format!("127.0.0.1:{admin}");
+        until("proxy answers", async || {
+            call(&addr, "GET", "/api/proxy/model", "")
+                .await
+                .is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+        (process, addr, format!("127.0.0.1:{data}"))
+    }
+}
+
+/// A dashboard process.
+pub struct Dashboard {
+    pub process: Process,
+    pub addr: String,
+    pub port: u16,
+}
+
+impl Dashboard {
+    /// Waits until it has its records.
+    pub async fn online(&self) {
+        until("dashboard is online", async || {
+            call(&self.addr, "GET", "/ready", "")
+                .await
+                .is_ok_and(|answer| answer.status == 200)
+        })
+        .await;
+    }
+
+    /// A change that must succeed; `path` without the secret, which goes behind its first two words.
+    pub async fn put(&self, path: &str) {
+        self.put_body(path, "").await;
+    }
+
+    pub async fn put_body(&self, path: &str, body: &str) {
+        let answer = self.try_put(path, body).await;
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, "\"OK\""),
+            "{path}"
+        );
+    }
+
+    /// A change that must be refused; gives the cause.
+    pub async fn refused(&self, path: &str) -> String {
+        let answer = self.try_put(path, "").await;
+        assert_eq!(answer.status, 800, "{path}: {}", answer.body);
+        answer.cause()
+    }
+
+    pub async fn try_put(&self, path: &str, body: &str) -> Answer {
+        let path = secret(path);
+        call(&self.addr, "PUT", &path, body).await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> serde_json::Value {
+        let answer = call(&self.addr, "GET", path, "").await.unwrap();
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    pub async fn stats(&self) -> codis_core::api::Stats {
+        let answer = call(&self.addr, "GET", "/topom/stats", "").await.unwrap();
+        json::decode(answer.body.as_bytes()).unwrap()
+    }
+
+    pub async fn group(&self, id: u32) -> Group {
+        let groups = self.stats().await.group.models;
+        groups.into_iter().find(|group| group.id == id).unwrap()
+    }
+
+    /// The servers of a group in order.
+    pub async fn order(&self, id: u32) -> Vec<String> {
+        self.group(id)
+            .await
+            .servers
+            .into_iter()
+            .map(|server| server.addr)
+            .collect()
+    }
+
+    /// Creates a group of these servers.
+    pub async fn fill_group(&self, id: u32, servers: &[Redis]) {
+        self.put(&format!("group/create/X/{id}")).await;
+        for server in servers {
+            self.put(&format!("group/add/X/{id}/{}", server.addr)).await;
+        }
+    }
+
+    /// Gives a range of slots to a group.
+    pub async fn assign(&self, slots: std::ops::RangeInclusive<u16>, group: u32) -> Answer {
+        let slots = slots.map(|id| serde_json::json!({ "id": id, "group_id": group }));
+        let body = serde_json::Value::Array(slots.collect()).to_string();
+        self.try_put("slots/assign/X", &body).await
+    }
+}
+
+fn secret(path: &str) -> String {
+    format!(
+        "/api/topom/{}",
+        path.replacen("/X", &format!("/{}", xauth::dashboard(PRODUCT)), 1)
+    )
+}
+
+/// A Redis server or a sentinel.
+pub struct Redis {
+    pub process: Process,
+    pub addr: String,
+}
+
+impl Redis {
+    pub async fn call(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        redis_call(&self.addr, words).await
+    }
+
+    /// One field of `INFO`.
+    pub async fn info(&self, field: &str) -> Option<String> {
+        let text: String = redis::from_redis_value(self.call(&["INFO"]).await.ok()?).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        lines
+            .find(|(name, _)| *name == field)
+            .map(|(_, value)| value.trim().to_owned())
+    }
+}
+
+/// One command on a connection of its own.
+pub async fn redis_call(addr: &str, words: &[&str]) -> redis::RedisResult<redis::Value> {
+    let client = redis::Client::open(format!("redis://{addr}"))?;
+    let config = redis::AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_response_timeout(Some(Duration::from_secs(5)));
+    let mut connection = client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await?;
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(&mut connection).await
+}
+
+/// Waits for a condition, for a bounded time.
+pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !condition().await {
+        assert!(
+            begun.elapsed() < WAIT_MAX,
+            "not within {WAIT_MAX:?}: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    begun.elapsed()
+}

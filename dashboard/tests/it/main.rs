@@ -1,0 +1,14 @@
+//! The daemon against real Redis servers, sentinels and proxies; doubles stand in only for peers that
+//! hang, lie or repeat themselves.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod adoption;
+mod api;
+mod bed;
+mod bring_up;
+mod doubles;
+mod hung;
+mod lock;
+mod promotion;
+mod stock;
