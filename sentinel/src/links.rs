@@ -14,7 +14,6 @@ use tokio::task::AbortHandle;
 
 pub mod command;
 pub mod connect;
-pub mod info;
 pub mod pubsub;
 mod wire;
 

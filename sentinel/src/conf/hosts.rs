@@ -28,6 +28,16 @@ pub fn at_start(host: &str, globals: &Globals) -> Result<String, String> {
     Ok(found.map_or_else(|| host.to_owned(), |addr| addr.ip().to_string()))
 }
 
+/// Whether a host that a peer or a server told of can be used: an address that means one host, or
+/// a name where names are resolved. Anything else would make the state file unreadable.
+pub fn is_usable(host: &str, names: bool) -> bool {
+    let in_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    match host.parse::<IpAddr>() {
+        Ok(ip) => !ip.is_unspecified(),
+        Err(_) => names && !host.is_empty() && host.bytes().all(in_name),
+    }
+}
+
 /// The address a name stands for now, looked up off the event loop; `None` when it does not
 /// resolve.
 pub async fn look_up(host: &str) -> Option<IpAddr> {
@@ -36,4 +46,18 @@ pub async fn look_up(host: &str) -> Option<IpAddr> {
     }
     let mut found = tokio::net::lookup_host((host, 0)).await.ok()?;
     found.next().map(|addr| addr.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_need_permission_and_junk_never_gets_it() {
+        assert!(is_usable("127.0.0.1", false) && is_usable("::1", false));
+        assert!(!is_usable("a.host", false) && is_usable("a.host", true));
+        for junk in ["", "a b", "0.0.0.0", "a\nb", "\u{e9}"] {
+            assert!(!is_usable(junk, true), "{junk}");
+        }
+    }
 }

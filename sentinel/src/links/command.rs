@@ -6,9 +6,10 @@ use std::sync::Arc;
 use codis_core::resp::{Value, encode_command};
 use codis_sentinel_proto::hello::CHANNEL;
 use codis_sentinel_proto::ids::{CommandId, SentinelId};
+use codis_sentinel_proto::info::Info;
 use codis_sentinel_proto::{Command, Opinion, PingReply, Reply};
 
-use super::info;
+use crate::conf::hosts;
 
 /// The words of one command.
 pub type Words = Vec<Vec<u8>>;
@@ -50,14 +51,14 @@ impl Expect {
         }
     }
 
-    /// The meaning of all its replies.
-    pub fn reply(self, values: &[Value]) -> Reply {
+    /// The meaning of all its replies. Host names in them count only if `names` are allowed.
+    pub fn reply(self, values: &[Value], names: bool) -> Reply {
         let first = values.first();
         match self {
             Self::Ping => Reply::Ping(first.map_or(PingReply::Other, ping)),
             Self::Info => {
                 let text = first.and_then(Value::as_bytes);
-                Reply::Info(text.map(|t| Arc::new(info::parse(&String::from_utf8_lossy(t)))))
+                Reply::Info(text.map(|text| Arc::new(info(text, names))))
             }
             Self::Published => Reply::Published(first.is_some_and(|v| v.as_error().is_none())),
             Self::MasterDown => Reply::MasterDown(first.and_then(opinion)),
@@ -125,6 +126,14 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
 pub fn renamed(renames: &BTreeMap<String, String>, command: &str) -> Vec<u8> {
     let name = renames.get(command).map_or(command, String::as_str);
     name.as_bytes().to_vec()
+}
+
+/// Reads INFO. A replica that gives itself a name cannot be reached where names are not resolved.
+fn info(text: &[u8], names: bool) -> Info {
+    let mut info = Info::parse(&String::from_utf8_lossy(text));
+    info.replicas
+        .retain(|addr| hosts::is_usable(addr.host(), names));
+    info
 }
 
 fn ping(value: &Value) -> PingReply {
@@ -214,15 +223,15 @@ mod tests {
                 exec(first),
             ]
         };
-        let good = Expect::Reconfigured.reply(&replies(Value::ok()));
+        let good = Expect::Reconfigured.reply(&replies(Value::ok()), false);
         assert!(matches!(good, Reply::Reconfigured(Ok(()))));
-        let bad = Expect::Reconfigured.reply(&replies(Value::error("ERR x")));
+        let bad = Expect::Reconfigured.reply(&replies(Value::error("ERR x")), false);
         assert!(matches!(bad, Reply::Reconfigured(Err(_))));
     }
 
     #[test]
     fn replies_are_told_apart() {
-        let of = |value| match Expect::Ping.reply(&[value]) {
+        let of = |value| match Expect::Ping.reply(&[value], false) {
             Reply::Ping(ping) => ping,
             other => panic!("{other:?}"),
         };
@@ -230,9 +239,16 @@ mod tests {
         assert_eq!(of(Value::error("LOADING x")), PingReply::Loading);
         assert_eq!(of(Value::error("NOAUTH x")), PingReply::Other);
         let vote = Value::array([Value::Integer(1), Value::bulk("*"), Value::Integer(4)]);
-        let Reply::MasterDown(Some(opinion)) = Expect::MasterDown.reply(&[vote]) else {
+        let Reply::MasterDown(Some(opinion)) = Expect::MasterDown.reply(&[vote], false) else {
             panic!("an opinion");
         };
         assert!(opinion.down && opinion.leader.is_none() && opinion.leader_epoch.0 == 4);
+        let text = "slave0:ip=127.0.0.1,port=1\r\nslave1:ip=some.host,port=2\r\n";
+        for (names, count) in [(false, 1), (true, 2)] {
+            let Reply::Info(Some(info)) = Expect::Info.reply(&[Value::bulk(text)], names) else {
+                panic!("an INFO");
+            };
+            assert_eq!(info.replicas.len(), count);
+        }
     }
 }

@@ -32,6 +32,8 @@ pub struct Target {
     pub renames: BTreeMap<String, String>,
     /// Our id: a hello that contains it is our own.
     pub myid: String,
+    /// Host names may be used, rather than addresses only.
+    pub names: bool,
 }
 
 /// The local address of outgoing connections.

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
+use codis_core::addr::Addr;
 use codis_core::resp::{Value, encode_command};
 use codis_sentinel_proto::hello::{CHANNEL, Hello};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -12,6 +13,7 @@ use super::command::renamed;
 use super::connect::{self, Target};
 use super::wire::{local_ip, next_value};
 use super::{News, Reporter};
+use crate::conf::hosts;
 
 pub(super) async fn run(target: Target, reporter: Reporter) {
     let reason = match connect::open(&target).await {
@@ -46,7 +48,7 @@ async fn listen(mut stream: TcpStream, target: &Target, reporter: &Reporter) -> 
         loop {
             match next_value(&mut unread) {
                 Ok(Some(value)) => {
-                    if let Some(hello) = hello(&value, &target.myid) {
+                    if let Some(hello) = hello(&value, target) {
                         reporter.send(News::Hello(hello)).await;
                     }
                 }
@@ -58,17 +60,37 @@ async fn listen(mut stream: TcpStream, target: &Target, reporter: &Reporter) -> 
 }
 
 /// The hello in a message, unless it is our own.
-fn hello(value: &Value, myid: &str) -> Option<Hello> {
+fn hello(value: &Value, target: &Target) -> Option<Hello> {
     let [kind, _, payload] = value.as_array()? else {
         return None;
     };
     if kind.as_bytes() != Some(b"message") {
         return None;
     }
-    foreign_hello(payload.as_str()?, myid)
+    foreign_hello(payload.as_str()?, &target.myid, target.names)
 }
 
-/// A hello that is not our own: one that names our id anywhere is.
-pub fn foreign_hello(payload: &str, myid: &str) -> Option<Hello> {
-    (!payload.contains(myid)).then(|| Hello::parse(payload))?
+/// A hello that is not our own (one that names our id anywhere is) and that names usable hosts.
+pub fn foreign_hello(payload: &str, myid: &str, names: bool) -> Option<Hello> {
+    if payload.contains(myid) {
+        return None;
+    }
+    let hello = Hello::parse(payload)?;
+    let usable = |addr: &Addr| addr.port() != 0 && hosts::is_usable(addr.host(), names);
+    (usable(&hello.from) && usable(&hello.master)).then_some(hello)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_hellos_and_those_without_an_address_are_dropped() {
+        let hello = |payload: &str| foreign_hello(payload, "me", false).is_some();
+        assert!(hello("127.0.0.1,26379,peer,7,m,127.0.0.2,6379,5"));
+        assert!(!hello("127.0.0.1,26379,me,7,m,127.0.0.2,6379,5"));
+        assert!(!hello(",26379,peer,7,m,127.0.0.2,6379,5"));
+        assert!(!hello("127.0.0.1,26379,peer,7,m,127.0.0.2,0,5"));
+        assert!(!hello("127.0.0.1,26379,peer,7,m,not an address,6379,5"));
+    }
 }

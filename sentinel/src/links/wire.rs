@@ -35,7 +35,10 @@ pub(super) async fn run(target: Target, mut orders: mpsc::Receiver<Outgoing>, re
         Err(reason) => return reporter.send(News::Gone(reason)).await,
     };
     let local_ip = local_ip(&stream);
-    let mut wire = Wire::default();
+    let mut wire = Wire {
+        names: target.names,
+        ..Wire::default()
+    };
     for words in target.greeting() {
         encode_command(&mut wire.unsent, &words);
         wire.unanswered.push_back(Awaited::Ignored);
@@ -72,6 +75,8 @@ struct Wire {
     unsent: BytesMut,
     unread: BytesMut,
     unanswered: VecDeque<Awaited>,
+    /// Host names may be used.
+    names: bool,
 }
 
 impl Wire {
@@ -132,7 +137,7 @@ impl Wire {
                 if values.len() < expect.count() {
                     continue;
                 }
-                let news = News::Reply(*id, expect.reply(values));
+                let news = News::Reply(*id, expect.reply(values, self.names));
                 reporter.send(news).await;
             }
             self.unanswered.pop_front();

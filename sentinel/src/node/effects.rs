@@ -121,6 +121,7 @@ impl Node {
             client_name: format!("sentinel-{short}-{suffix}"),
             renames,
             myid,
+            names: self.globals.resolve_hostnames,
         }
     }
 

@@ -58,6 +58,16 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Makes the machine announce what the settings say.
+    fn announce(&mut self) {
+        let port = match self.globals.announce_port {
+            0 => self.process.port,
+            port => port,
+        };
+        let ip = self.globals.announce_ip.clone();
+        self.machine.announce(self.now, ip, port);
+    }
+
     /// Seconds in TILT; -1 when not.
     fn tilt_seconds(&self) -> i64 {
         self.tilt_since.map_or(-1, |since| {
@@ -138,9 +148,10 @@ fn publish(context: &Context<'_>, args: &[Bytes]) -> Outcome {
     if channel != CHANNEL.as_bytes() {
         return Outcome::error("ERR Only HELLO messages are accepted by Sentinel instances.");
     }
-    let hello = std::str::from_utf8(payload)
-        .ok()
-        .and_then(|payload| foreign_hello(payload, &context.process.myid));
+    let hello = std::str::from_utf8(payload).ok().and_then(|payload| {
+        let names = context.globals.resolve_hostnames;
+        foreign_hello(payload, &context.process.myid, names)
+    });
     Outcome::Hello(hello)
 }
 

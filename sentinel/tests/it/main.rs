@@ -1,5 +1,7 @@
 //! The sentinel as a process, with real Redis servers and stock sentinels on loopback addresses.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod config;
 mod differential;
 mod durability;

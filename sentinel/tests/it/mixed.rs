@@ -14,7 +14,7 @@ fn fails_over(kinds: [Kind; 3]) {
     let master = quorum.servers[new].words();
     let other = 3 - new;
     wait_for("the other replica follows", || {
-        let role = show(&quorum.servers[other].client().call("ROLE"));
+        let role = show(&quorum.servers[other].call("ROLE"));
         role.contains(&master.replace(' ', ", :")) && role.contains("connected")
     });
     wait_for("all config epochs are equal", || {

@@ -25,7 +25,7 @@ fn noise(seed: u64, len: usize) -> Vec<u8> {
 /// Garbage on many connections neither ends the process nor keeps others waiting.
 #[test]
 fn garbage_does_no_harm() {
-    let sentinel = Sentinel::ours("sentinel monitor m 127.0.0.1 30 2\n");
+    let mut sentinel = Sentinel::ours("sentinel monitor m 127.0.0.1 30 2\n");
     for seed in 0..300 {
         let mut client = sentinel.client();
         client.patience(Duration::from_millis(20));
@@ -43,13 +43,22 @@ fn garbage_does_no_harm() {
         "SENTINEL MONITOR x 127.0.0.1 99999999999999999999 1",
         "SENTINEL SET m down-after-milliseconds 18446744073709551615",
         "PUBLISH __sentinel__:hello 1,2,3,4,5,6,7,8",
+        "PUBLISH __sentinel__:hello junk,1,\u{e9},4,m,127.0.0.1,30,8",
         "PUBLISH __sentinel__:hello ,0,,18446744073709551615,m,,0,18446744073709551615",
         "SENTINEL RESET [",
     ] {
         println!("{line}: {}", show(&sentinel.call(line)));
     }
+    assert_eq!(sentinel.master(), "127.0.0.1 30", "junk moves no master");
     assert_eq!(show(&sentinel.call("PING")), "+PONG");
     assert!(!sentinel.log().contains("panicked"), "{}", sentinel.log());
+    sentinel.process.kill();
+    sentinel.restart();
+    assert_eq!(
+        sentinel.master(),
+        "127.0.0.1 30",
+        "the state can be read back"
+    );
 }
 
 /// Inline commands, pipelines, and commands in pieces get their replies in order.

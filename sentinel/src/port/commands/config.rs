@@ -16,6 +16,7 @@ pub(super) fn run(context: &mut Context<'_>, words: &[String]) -> Outcome {
             if let Err(error) = changed {
                 return Outcome::error(error);
             }
+            context.announce();
             context.machine.flush(context.now);
             Outcome::Durable(Value::ok())
         }

@@ -31,7 +31,7 @@ pub(super) fn monitor(context: &mut Context<'_>, words: &[String]) -> Outcome {
     let Ok(port) = port.parse::<i64>() else {
         return Outcome::error("ERR Invalid port");
     };
-    let Some(quorum) = u32::try_from(quorum).ok().filter(|q| *q > 0) else {
+    let Some(quorum) = i32::try_from(quorum).ok().filter(|q| *q > 0) else {
         return Outcome::error("ERR Quorum must be 1 or greater.");
     };
     let numeric = host.parse::<IpAddr>().is_ok();
@@ -48,6 +48,7 @@ pub(super) fn monitor(context: &mut Context<'_>, words: &[String]) -> Outcome {
         };
     }
     let addr = Addr::new(host, port);
+    let quorum = quorum.unsigned_abs();
     durable(context.machine.monitor(context.now, name, addr, quorum))
 }
 

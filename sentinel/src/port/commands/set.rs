@@ -9,6 +9,7 @@ use codis_sentinel_proto::settings::MasterSettings;
 
 use super::{Context, Outcome, masters};
 use crate::conf::directives::is_executable;
+use crate::conf::server::number;
 
 const DENIED: &str = "ERR Reconfiguration of scripts path is denied for security reasons. Check \
 the deny-scripts-reconfig configuration directive in your Sentinel configuration";
@@ -82,8 +83,9 @@ impl Draft {
         let value = values.first().map_or("", String::as_str);
         let bad = || format!("ERR Invalid argument '{value}' for SENTINEL SET '{option}'");
         let text = || (!value.is_empty()).then(|| value.to_owned());
-        let positive = || value.parse::<u64>().ok().filter(|n| *n > 0).ok_or_else(bad);
-        let small = || positive().and_then(|n| u32::try_from(n).map_err(|_| bad()));
+        // The ranges are those of the config file, which must be readable afterwards.
+        let positive = || number(value, 1, i64::MAX as u64).map_err(|_| bad());
+        let small = || number(value, 1, i32::MAX as u32).map_err(|_| bad());
         let settings = &mut self.settings;
         match lower {
             "down-after-milliseconds" => settings.down_after = Duration::from_millis(positive()?),
@@ -91,7 +93,7 @@ impl Draft {
             "parallel-syncs" => settings.parallel_syncs = small()?,
             "quorum" => self.quorum = small()?,
             "master-reboot-down-after-period" => {
-                let millis = value.parse().map_err(|_| bad())?;
+                let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
                 settings.reboot_down_after = Duration::from_millis(millis);
             }
             "notification-script" => {

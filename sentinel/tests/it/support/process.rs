@@ -102,7 +102,7 @@ impl Server {
         let order = format!("REPLICAOF {} {}", master.host, master.port);
         assert_eq!(show(&replica.client().call(&order)), "+OK");
         wait_for("a replica is in sync", || {
-            show(&replica.client().call("ROLE")).contains("connected")
+            show(&replica.call("ROLE")).contains("connected")
         });
         replica
     }
@@ -118,9 +118,23 @@ impl Server {
         Client::try_connect(&self.host, self.port).unwrap()
     }
 
+    /// Sends a command that changes nothing. It is sent again when a sentinel that reconfigures
+    /// the server closes the connection of its clients.
+    pub fn call(&self, line: &str) -> Value {
+        let mut reply = None;
+        wait_for("a server replies", || {
+            reply = Client::try_connect(&self.host, self.port).and_then(|mut client| {
+                client.write(line);
+                client.read()
+            });
+            reply.is_some()
+        });
+        reply.unwrap()
+    }
+
     /// `master` or `slave`.
     pub fn role(&self) -> String {
-        let role = self.client().call("ROLE");
+        let role = self.call("ROLE");
         role.as_array().unwrap()[0].as_str().unwrap().to_owned()
     }
 
