@@ -1,6 +1,6 @@
 //! What goes to stdout: JSON in the form of Codis, and aligned status lines.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 
 use codis_core::json;
 use serde::Serialize;
@@ -8,22 +8,23 @@ use serde::Serialize;
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// Nobody reads stdout any more.
+/// Stdout cannot be written.
 pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     let mut text = json::encode(value);
     text.push(b'\n');
     print(&text)
 }
 
-/// Prints bytes.
+/// Prints bytes. A reader that has seen enough (`| head`) is no failure.
 ///
 /// # Errors
-/// Nobody reads stdout any more.
+/// Stdout cannot be written.
 pub fn print(text: &[u8]) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text)?;
-    stdout.flush()?;
-    Ok(())
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
 }
 
 /// Lines of cells, each column as wide as its widest cell, without trailing blanks.
