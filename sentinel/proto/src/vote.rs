@@ -24,9 +24,9 @@ use crate::schedule::Key;
 /// twice the failover-timeout as with the original.
 pub(crate) const PASSIVE_AFTER_VOTE: Duration = Duration::from_secs(4);
 
-/// How long a voter gives no vote to anybody else: a leader of ours needs a tenth of it to promote.
-/// Little more, because voters of a split must be free again for the next attempt.
-const BOUND_AFTER_VOTE: Duration = Duration::from_millis(500);
+/// How long a voter gives no vote to anybody else: a leader of ours promotes within it. Not more,
+/// because voters of a split must be free again for the next attempt.
+const BOUND_AFTER_VOTE: Duration = Duration::from_millis(250);
 
 impl Core {
     /// Adopts a higher epoch seen elsewhere, in the context of a master.
