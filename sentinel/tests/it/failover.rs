@@ -28,7 +28,7 @@ fn a_killed_master_is_replaced_and_returns_as_a_replica() {
         "soon after down-after: {took:?}"
     );
 
-    for (sentinel, watcher) in quorum.sentinels.iter().zip(&mut watchers) {
+    for watcher in &mut watchers {
         watch_switch(watcher, &quorum.servers[new].words(), begin);
     }
     let epochs: Vec<_> = quorum
