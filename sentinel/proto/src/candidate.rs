@@ -93,17 +93,36 @@ impl Master {
         if age > age_max {
             return Some(format!("its INFO is {} old", text(age)));
         }
-        if info.role == Role::Master && self.former.contains(&replica.server.node.addr) {
+        let former = self.former.contains(&replica.server.node.addr);
+        if info.role == Role::Master && former && !self.follows(&replica.server.node.addr) {
             return Some("it was master in an earlier epoch and still says so".into());
         }
         let down_for = s_down.map_or(Duration::ZERO, |at| core.age(at));
-        let link_max = down_for + self.settings.down_after * LINK_DOWN_AFTERS;
+        let link_max =
+            down_for.max(self.idle_for(core)) + self.settings.down_after * LINK_DOWN_AFTERS;
         let link_down = Duration::from_millis(info.master_link_down_ms.max(0).unsigned_abs());
         if link_down > link_max {
             let span = text(link_down);
             return Some(format!("its link to the master has been down for {span}"));
         }
         None
+    }
+}
+
+impl Master {
+    /// Whether the master says that it follows `addr`: then that one has all that the master has.
+    fn follows(&self, addr: &Addr) -> bool {
+        let info = self.server.info.as_ref().map(|(_, info)| info);
+        info.is_some_and(|info| info.role == Role::Replica && info.master.as_ref() == Some(addr))
+    }
+
+    /// For how long the master may have been taking no writes because it is a replica itself: no
+    /// replica has missed anything in that time.
+    fn idle_for(&self, core: &Core) -> Duration {
+        match self.server.role {
+            Role::Master => Duration::ZERO,
+            Role::Replica => core.age(self.server.role_since) + INFO_PERIOD,
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub(crate) struct Core {
     pub(crate) now: Time,
     pub(crate) settings: Settings,
     pub(crate) current_epoch: Epoch,
+    /// When this process started, and when it last saw the epoch rise.
+    pub(crate) started: Time,
+    pub(crate) epoch_rose: Time,
     /// The highest config epoch known of each name ever monitored.
     pub(crate) floors: BTreeMap<String, Epoch>,
     /// The epoch and the address that names had when an operator removed them.
@@ -49,6 +52,8 @@ impl Core {
             rng: Rng::new(settings.seed),
             settings,
             current_epoch,
+            started: now,
+            epoch_rose: now,
             floors: BTreeMap::new(),
             removed: BTreeMap::new(),
             links: BTreeMap::new(),
@@ -100,7 +105,17 @@ impl Core {
         if epoch > *floor {
             *floor = epoch;
         }
-        self.current_epoch = self.current_epoch.max(epoch);
+        self.rise(epoch);
+    }
+
+    /// Adopts an epoch; true when it is higher than any before.
+    pub(crate) fn rise(&mut self, epoch: Epoch) -> bool {
+        let higher = epoch > self.current_epoch;
+        if higher {
+            self.current_epoch = epoch;
+            self.epoch_rose = self.now;
+        }
+        higher
     }
 
     pub(crate) fn link(&self, id: LinkId) -> Option<&Link> {

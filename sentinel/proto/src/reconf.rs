@@ -21,8 +21,11 @@ const RECONF_TIMEOUT: Duration = Duration::from_secs(10);
 const ORDER_PAUSE: Duration = Duration::from_secs(1);
 /// A replica that says it is a master is left alone this long, when nothing more is known of it.
 const CONVERT_AFTER: Duration = Duration::from_secs(8);
-/// A hello counts as the present word of a sentinel for this long.
-const HELLO_FRESH: Duration = Duration::from_secs(5);
+/// A hello counts as the present word of a sentinel for this long: hellos are 2 s apart.
+const HELLO_FRESH: Duration = Duration::from_millis(2500);
+/// An election that somebody opened has made its master within this time, or never will: longer than
+/// [`crate::vote::PASSIVE_AFTER_VOTE`].
+const ELECTION_OVER: Duration = Duration::from_secs(5);
 /// INFO of the master counts as its present word for this long.
 pub(crate) const MASTER_INFO_FRESH: Duration = Duration::from_secs(1);
 
@@ -184,14 +187,18 @@ impl Master {
         }
     }
 
-    /// Whether an election is under way that we know of, ours or one in which we voted.
+    /// Whether somebody may be promoting a replica now: we elect or voted, an epoch rose lately that
+    /// did not become that of the master, or we have not listened for long enough to know.
     fn expects_switch(&self, core: &Core) -> bool {
         let ours = match &self.course {
             Course::Idle => false,
             Course::Candidate { .. } => true,
             Course::Failover(failover) => failover.stage != Stage::ReconfSlaves,
         };
-        ours || core.now < self.passive_until
+        let open =
+            core.current_epoch > self.config_epoch && core.age(core.epoch_rose) <= ELECTION_OVER;
+        let deaf = core.age(core.started) <= ELECTION_OVER;
+        ours || open || deaf || core.now < self.passive_until
     }
 
     /// Whether most sentinels said hello just now, with no epoch above ours.

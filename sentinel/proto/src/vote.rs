@@ -31,8 +31,7 @@ const BOUND_AFTER_VOTE: Duration = Duration::from_millis(250);
 impl Core {
     /// Adopts a higher epoch seen elsewhere, in the context of a master.
     pub(crate) fn see_epoch(&mut self, master: &Master, epoch: Epoch) {
-        if epoch > self.current_epoch {
-            self.current_epoch = epoch;
+        if self.rise(epoch) {
             self.disk.want();
             master.tell(self, "+new-epoch", epoch.to_string());
         }
@@ -109,7 +108,9 @@ impl Master {
             .vote
             .given
             .is_some_and(|at| core.age(at) < BOUND_AFTER_VOTE);
-        another && lately && self.config_epoch < self.vote.epoch
+        // Where every vote is needed, the one that is at work can refuse its own.
+        let needless = self.votes_needed() >= self.voters();
+        another && lately && !needless && self.config_epoch < self.vote.epoch
     }
 
     /// Gives our vote of `epoch`.

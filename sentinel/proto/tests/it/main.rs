@@ -6,6 +6,7 @@ mod epochs;
 mod failover;
 mod links;
 mod returning;
+mod scale;
 mod server;
 mod stalls;
 mod storms;
