@@ -142,7 +142,12 @@ impl Core {
         tasks.spawn(promote::resume_all(core.clone()));
         tasks.spawn(sentinels::keep_in_sync(core.clone()));
         tasks.spawn(sentinels::listen_all(core.clone()));
-        tasks.spawn(sentinels::open_rows(core.clone()));
+        let opener = core.clone();
+        // Each task of the set lasts until the stop; one that ends means that something broke.
+        tasks.spawn(async move {
+            sentinels::open_rows(opener).await;
+            std::future::pending().await
+        });
         tasks.spawn(sync::run(core.clone()));
         Ok((core, tasks))
     }

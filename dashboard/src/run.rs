@@ -109,16 +109,23 @@ async fn serve(
         started = started => Some(started),
         () = shutdown.requested() => None,
     };
+    let mut outcome = Ok(());
     if let Some((core, mut tasks)) = started {
         app.go_online(core.clone());
         tracing::info!("online");
-        shutdown.requested().await;
+        // A dashboard that lost a part of itself looks alive and does nothing: better none.
+        outcome = tokio::select! {
+            () = shutdown.requested() => Ok(()),
+            _ = tasks.join_next() => Err(anyhow::anyhow!("a background task ended")),
+            () = core.state.ended() => Err(anyhow::anyhow!("the owner of the records ended")),
+        };
         app.close();
         tasks.shutdown().await;
         Shutdown::within(CLOSE_MAX, "last changes", core.state.close()).await;
     }
     let path = lock.path().to_owned();
     let released = Shutdown::within(RELEASE_MAX, "lock", lock.release()).await;
+    outcome?;
     match released {
         Some(released) => released.with_context(|| format!("store: release lock of {path} failed")),
         None => anyhow::bail!("store: release lock of {path} failed: no answer in time"),

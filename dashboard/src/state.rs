@@ -165,6 +165,11 @@ impl State {
 }
 
 impl State {
+    /// Waits for the end of the owner. Unless it was asked to end, it failed.
+    pub async fn ended(&self) {
+        self.messages.closed().await;
+    }
+
     /// Ends the owner once it has done what was asked before; later changes are refused.
     pub async fn close(&self) {
         // It fails only when the owner has ended already.

@@ -10,6 +10,12 @@ use codis_topom::edit::{self, Edit};
 use super::call::Call;
 use super::{App, Reply};
 
+/// Slots stored in one go. The store is slow where it syncs to disk, and a failover must not wait for a
+/// thousand records.
+const PIECE_MAX: usize = 64;
+
+type Decide = fn(&Cluster, &[SlotMapping]) -> Edit;
+
 /// All routes of slots.
 pub fn routes() -> Router<App> {
     Router::new()
@@ -18,17 +24,26 @@ pub fn routes() -> Router<App> {
 }
 
 async fn assign(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Reply {
-    change(call, move |cluster| edit::assign_slots(cluster, &slots)).await
+    change(call, slots, edit::assign_slots).await
 }
 
 async fn offline(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Reply {
-    change(call, move |cluster| edit::offline_slots(cluster, &slots)).await
+    change(call, slots, edit::offline_slots).await
 }
 
-/// Stores the change, then waits for the proxies that can answer. One that cannot is named; it is
-/// told as soon as it answers.
-async fn change(call: Call, decide: impl FnOnce(&Cluster) -> Edit + Send + 'static) -> Reply {
-    let view = call.core.state.edit(call.audit(), decide).await?;
-    call.core.fleet.settled(view.revision, None).await.ok()?;
+/// Checks everything, stores it piece by piece, then waits for the proxies that can answer. One that
+/// cannot is named; it is told as soon as it answers.
+async fn change(call: Call, slots: Vec<SlotMapping>, decide: Decide) -> Reply {
+    let core = &call.core;
+    decide(&core.state.cluster(), &slots)?;
+    let mut revision = core.state.view().revision;
+    for piece in slots.chunks(PIECE_MAX) {
+        let piece = piece.to_vec();
+        let stored = core
+            .state
+            .edit(call.audit(), move |cluster| decide(cluster, &piece));
+        revision = stored.await?.revision;
+    }
+    core.fleet.settled(revision, None).await.ok()?;
     Ok(ok())
 }

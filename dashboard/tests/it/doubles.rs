@@ -27,6 +27,7 @@ pub struct ProxyDouble {
     pub addr: String,
     pub token: String,
     hangs: Arc<AtomicBool>,
+    online: Arc<AtomicBool>,
     slots: Arc<Mutex<BTreeMap<u16, Slot>>>,
 }
 
@@ -37,6 +38,7 @@ impl ProxyDouble {
             addr: listener.local_addr().unwrap().to_string(),
             token: token.to_owned(),
             hangs: Arc::default(),
+            online: Arc::default(),
             slots: Arc::default(),
         };
         tokio::spawn(http::serve(listener, double.routes(), Shutdown::new()));
@@ -48,13 +50,24 @@ impl ProxyDouble {
         self.hangs.store(hangs, Ordering::SeqCst);
     }
 
+    /// Forgets everything, as a restart does.
+    pub fn forget(&self) {
+        self.slots.lock().unwrap().clear();
+        self.online.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether a dashboard started it.
+    pub fn started(&self) -> bool {
+        self.online.load(Ordering::SeqCst)
+    }
+
     pub fn slot(&self, id: u16) -> Option<Slot> {
         self.slots.lock().unwrap().get(&id).cloned()
     }
 
     fn routes(&self) -> Router {
         let (model, looked, filled) = (self.clone(), self.clone(), self.clone());
-        let hangs = self.clone();
+        let (hangs, polled, started) = (self.clone(), self.clone(), self.clone());
         Router::new()
             .route(
                 "/api/proxy/model",
@@ -63,7 +76,7 @@ impl ProxyDouble {
             .route("/api/proxy/xping/{xauth}", get(async || ok()))
             .route(
                 "/api/proxy/stats/{xauth}/{flags}",
-                get(async || http::json(&serde_json::json!({ "online": true }))),
+                get(async move || http::json(&serde_json::json!({ "online": polled.started() }))),
             )
             .route(
                 "/api/proxy/slots/{xauth}",
@@ -90,7 +103,13 @@ impl ProxyDouble {
                     ok()
                 }),
             )
-            .route("/api/proxy/start/{xauth}", put(async || ok()))
+            .route(
+                "/api/proxy/start/{xauth}",
+                put(async move || {
+                    started.online.store(true, Ordering::SeqCst);
+                    ok()
+                }),
+            )
             .route("/api/proxy/shutdown/{xauth}", put(async || ok()))
             .route("/api/proxy/sentinels/{xauth}", put(async || ok()))
             .layer(axum::middleware::from_fn(

@@ -11,4 +11,5 @@ mod doubles;
 mod hung;
 mod lock;
 mod promotion;
+mod proxies;
 mod stock;
