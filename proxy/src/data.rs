@@ -21,4 +21,5 @@ pub mod ring;
 pub mod rule;
 pub mod session;
 pub mod split;
+pub mod sweep;
 pub mod worker;

@@ -129,6 +129,15 @@ impl Worker {
         })
     }
 
+    /// Whether any slot's requests go to this backend as its master.
+    pub(super) fn is_master(&self, backend: BackendId) -> bool {
+        self.table
+            .borrow()
+            .routes
+            .iter()
+            .any(|route| route.master == Some(backend))
+    }
+
     /// Acknowledges the table once the slots that it holds have nothing in flight here.
     pub(super) fn check_drained(&self) {
         let Some(version) = self.draining.get() else {

@@ -35,6 +35,15 @@ const DIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
 const HOLDS_BEFORE_FAILING_FAST: u64 = 10;
 /// How often a read that was sent whole is sent again.
 const ATTEMPTS_MAX: u8 = 3;
+/// With requests in flight and no reply for so long, no more is sent: the server is busy, and then
+/// sending more gains nothing, or frozen, and then what was not sent can go to the next master.
+const STALL_MIN: Duration = Duration::from_millis(100);
+/// A replica that does not answer for so long is not asked any more; its reads go elsewhere.
+const REPLICA_QUIET_MAX: Duration = Duration::from_millis(500);
+/// How long requests wait for the first dial, however short the hold is.
+const FIRST_DIAL_MAX: Duration = Duration::from_secs(1);
+/// Idle links are not probed more often than this.
+const PROBE_PERIOD_MIN: Duration = Duration::from_secs(1);
 /// A link that lasted so long was a good one: the next dial follows at once.
 const GOOD_LINK_MIN: Duration = Duration::from_secs(1);
 
@@ -74,6 +83,8 @@ pub(super) struct State {
     pub wanted: bool,
     pub kill: Option<Rc<str>>,
     pub stale_until: u64,
+    /// Nothing more is sent until a reply comes.
+    pub stalled: bool,
     /// When the last reply came, or the first request in flight left.
     pub progress_at: u64,
 }
@@ -108,6 +119,7 @@ impl Conn {
             wanted: false,
             kill: None,
             stale_until: 0,
+            stalled: false,
             progress_at: 0,
         };
         Self {
@@ -198,35 +210,53 @@ impl Conn {
 
     /// Looks at the deadlines of this connection.
     pub fn sweep(&self, worker: &Rc<Worker>) {
+        if self.is_up() {
+            self.sweep_link(worker);
+        } else {
+            self.sweep_queue(worker);
+        }
+    }
+
+    fn sweep_link(&self, worker: &Rc<Worker>) {
+        let micros = |span: Duration| span.as_micros() as u64;
         let settings = worker.settings();
+        let receive = micros(settings.backend_recv_timeout.duration());
+        let ping = micros(settings.backend_ping_period.duration());
         let now = worker.local.now();
         let mut state = self.state.borrow_mut();
-        match &state.link {
-            LinkState::Up => {
-                let quiet = now.saturating_sub(state.progress_at);
-                let receive = settings.backend_recv_timeout.duration().as_micros() as u64;
-                let ping = settings.backend_ping_period.duration().as_micros() as u64;
-                if !state.flight.is_empty() && receive > 0 && quiet > receive {
-                    state.kill = Some(Rc::from("i/o timeout"));
-                    state.wake();
-                } else if state.flight.is_empty() && ping > 0 && quiet > ping.max(1_000_000) {
-                    state.progress_at = now;
-                    state.queue.push_back(probe(worker));
-                    state.wake();
-                }
+        let quiet = now.saturating_sub(state.progress_at);
+        if state.flight.is_empty() {
+            if ping > 0 && quiet > ping.max(micros(PROBE_PERIOD_MIN)) {
+                state.progress_at = now;
+                state.queue.push_back(probe(worker));
+                state.wake();
             }
-            LinkState::Fresh | LinkState::Down(..) => {
-                let reason: Rc<str> = match &state.link {
-                    LinkState::Down(_, reason) => reason.clone(),
-                    LinkState::Fresh | LinkState::Up => Rc::from("no connection yet"),
-                };
-                let late = state.take_queue(|r| now.saturating_sub(r.since) > worker.hold());
-                drop(state);
-                for request in late {
-                    let reply = Reply::Shared(reply::backend_failure(&reason));
-                    request.finish(reply, Outcome::Failed);
-                }
+            return;
+        }
+        state.stalled = quiet > micros(STALL_MIN);
+        let is_late = receive > 0 && quiet > receive;
+        let is_mute = quiet > micros(REPLICA_QUIET_MAX) && !worker.is_master(self.backend);
+        if is_late || is_mute {
+            state.kill = Some(Rc::from("i/o timeout"));
+            state.wake();
+        }
+    }
+
+    fn sweep_queue(&self, worker: &Rc<Worker>) {
+        let now = worker.local.now();
+        let mut state = self.state.borrow_mut();
+        let (reason, limit): (Rc<str>, u64) = match &state.link {
+            LinkState::Down(_, reason) => (reason.clone(), worker.hold()),
+            LinkState::Fresh | LinkState::Up => {
+                let limit = worker.hold().max(FIRST_DIAL_MAX.as_micros() as u64);
+                (Rc::from("no connection yet"), limit)
             }
+        };
+        let late = state.take_queue(|request| now.saturating_sub(request.since) > limit);
+        drop(state);
+        for request in late {
+            let reply = Reply::Shared(reply::backend_failure(&reason));
+            request.finish(reply, Outcome::Failed);
         }
     }
 
@@ -236,9 +266,17 @@ impl Conn {
         let now = worker.local.now();
         let flights = {
             let mut state = self.state.borrow_mut();
-            if !matches!(state.link, LinkState::Down(..)) {
-                state.link = LinkState::Down(now, Rc::from(reason));
+            let since = match state.link {
+                LinkState::Down(since, _) => since,
+                LinkState::Fresh | LinkState::Up => now,
+            };
+            if state.link == LinkState::Up {
+                // Their hold starts now: until now they waited for a server that was there.
+                for request in &mut state.queue {
+                    request.since = now;
+                }
             }
+            state.link = LinkState::Down(since, Rc::from(reason));
             std::mem::take(&mut state.flight)
         };
         let sent = self.state.borrow().sent;
@@ -388,8 +426,12 @@ pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
             Err(reason) => reason,
         };
         worker.local.tick();
-        if !conn.state.borrow().closing {
-            tracing::info!(backend = %conn.address, db = conn.db, reason, "backend link lost");
+        let is_news = {
+            let state = conn.state.borrow();
+            !state.closing && !matches!(state.link, LinkState::Down(..))
+        };
+        if is_news {
+            tracing::warn!(backend = %conn.address, db = conn.db, reason, "backend link lost");
         }
         conn.lost(&worker, &reason);
         if conn.state.borrow().closing {

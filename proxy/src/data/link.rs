@@ -48,7 +48,8 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
     stream.set_nodelay(true).map_err(say)?;
     keepalive(&stream, settings.backend_keepalive_period.duration()).map_err(say)?;
     let mut hello = Vec::new();
-    let mut expected = 0;
+    // A frozen server accepts connections: only an answer shows that somebody is there.
+    let mut expected = 1;
     if !settings.product_auth.is_empty() {
         encode_command(&mut hello, &["AUTH", &settings.product_auth]);
         expected += 1;
@@ -57,6 +58,7 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
         encode_command(&mut hello, &["SELECT", &conn.db.to_string()]);
         expected += 1;
     }
+    encode_command(&mut hello, &["PING"]);
     stream.write_all(&hello).await.map_err(say)?;
     let mut buf = BytesMut::new();
     let mut scanner = ReplyScanner::new(Limits::default());
@@ -67,7 +69,9 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
         {
             Some(len) => {
                 let reply = buf.split_to(len);
-                if reply.first() != Some(&b'+') {
+                // The last reply is that of PING; a server that is loading is there.
+                let is_there = expected == 1 && rule::is_not_executed(&reply);
+                if reply.first() != Some(&b'+') && !is_there {
                     let text = String::from_utf8_lossy(&reply);
                     return Err(format!("dial {address}: {}", text.trim()));
                 }
@@ -88,13 +92,17 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
 pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStream) -> String {
     {
         let mut state = conn.state.borrow_mut();
+        let was_down = matches!(state.link, LinkState::Down(..));
+        if was_down {
+            tracing::info!(backend = %conn.address, db = conn.db, "backend link is back");
+        }
         state.link = LinkState::Up;
+        state.stalled = false;
         state.kill = None;
         state.taken = 0;
         state.sent = 0;
         state.progress_at = worker.local.now();
     }
-    tracing::debug!(backend = %conn.address, db = conn.db, "backend link up");
     let limits = Limits {
         array_len_max: REPLY_ARRAY_LEN_MAX,
         ..Limits::default()
@@ -173,7 +181,7 @@ impl Link<'_> {
         let max = self.worker.settings().backend_max_pipeline.max(1);
         let mut state = self.conn.state.borrow_mut();
         let state = &mut *state;
-        while self.out.len() < GATHER_BYTES_MAX && state.flight.len() < max {
+        while !state.stalled && self.out.len() < GATHER_BYTES_MAX && state.flight.len() < max {
             let Some(request) = state.queue.pop_front() else {
                 break;
             };
@@ -242,7 +250,11 @@ impl Link<'_> {
             }
             _ => {}
         }
-        self.conn.state.borrow_mut().progress_at = self.worker.local.now();
+        {
+            let mut state = self.conn.state.borrow_mut();
+            state.progress_at = self.worker.local.now();
+            state.stalled = false;
+        }
         self.replies()?;
         Ok(true)
     }

@@ -26,8 +26,6 @@ use super::session::Session;
 use crate::route::{BackendId, Hold, Table};
 use crate::settings::Settings;
 
-/// How often deadlines are looked at.
-const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 /// How long a request that a server refused by role waits before it is tried again.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of requests that one worker parks for held slots.
@@ -132,7 +130,7 @@ pub enum Target {
 pub struct Refused {
     pub(super) request: Request,
     pub(super) reply: Bytes,
-    retry_at: u64,
+    pub(super) retry_at: u64,
 }
 
 /// Connections to one backend, by database and lane.
@@ -405,85 +403,6 @@ impl Worker {
         });
         for (request, reply) in late {
             request.finish(Reply::Shared(reply), Outcome::Answered);
-        }
-    }
-
-    /// Looks at every deadline, again and again.
-    pub async fn sweep(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval(SWEEP_PERIOD);
-        loop {
-            ticks.tick().await;
-            self.local.tick();
-            self.sweep_refused();
-            self.sweep_parked();
-            self.sweep_sessions();
-            let conns = self.conns();
-            let mut links = 0;
-            for conn in &conns {
-                conn.sweep(&self);
-                links += u64::from(conn.is_up());
-            }
-            let counters = self.local.counters();
-            counters.links.set(links);
-            let waiting = self.parked.borrow().len() + self.refused.borrow().len();
-            let queued: usize = conns
-                .iter()
-                .filter(|c| !c.is_up())
-                .map(|c| c.queued())
-                .sum();
-            counters.waiting.set((waiting + queued) as u64);
-            self.check_drained();
-        }
-    }
-
-    fn sweep_refused(self: &Rc<Self>) {
-        let now = self.local.now();
-        let refused = std::mem::take(&mut *self.refused.borrow_mut());
-        let (due, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|r| r.retry_at <= now);
-        *self.refused.borrow_mut() = rest;
-        for Refused { request, reply, .. } in due {
-            if now.saturating_sub(request.since) >= self.hold() {
-                request.finish(Reply::Shared(reply), Outcome::Answered);
-            } else {
-                self.local.counters().retries.add(1);
-                self.dispatch(request);
-            }
-        }
-    }
-
-    fn sweep_parked(&self) {
-        let deadline = self.local.now().saturating_sub(self.hold());
-        let is_late = |request: &Request| request.since < deadline;
-        if !self.parked.borrow().iter().any(is_late) {
-            return;
-        }
-        for request in self.take_parked() {
-            if is_late(&request) {
-                request.finish(Reply::Shared(reply::SLOT_LOCKED), Outcome::Failed);
-            } else {
-                self.park(request);
-            }
-        }
-    }
-
-    fn sweep_sessions(&self) {
-        let settings = self.settings();
-        let recv = settings.session_recv_timeout.duration().as_micros() as u64;
-        let send = settings.session_send_timeout.duration().as_micros() as u64;
-        let is_late = |session: &Rc<Session>| {
-            let (read, unread) = session.idle();
-            (recv > 0 && read > recv) || (send > 0 && unread.is_some_and(|unread| unread > send))
-        };
-        let late: Vec<_> = self
-            .sessions
-            .borrow()
-            .values()
-            .filter(|s| is_late(s))
-            .cloned()
-            .collect();
-        for session in late {
-            tracing::debug!(session = session.id, "session timed out");
-            session.kill();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use codis_core::resp::encode_command;
 
-use super::harness::{Fixture, Server, Text, key_on, settings};
+use super::harness::{Fixture, Server, Text, key_on, settings, wait_for};
 
 #[test]
 fn replies_come_in_the_order_of_requests() {
@@ -147,7 +147,7 @@ fn too_many_clients_are_told_so() {
     assert_eq!(c.read().text(), "-ERR max number of clients reached");
     assert!(c.try_read().is_none());
     drop(a);
-    super::harness::wait_for("a place is free", || {
+    wait_for("a place is free", || {
         let mut next = fixture.client();
         next.send(&["PING"]);
         next.try_read().is_some_and(|reply| reply.text() == "PONG")
@@ -171,4 +171,47 @@ fn idle_sessions_end_and_failures_break_sessions_if_wanted() {
     assert_eq!(client.read().text(), "OK");
     assert!(client.read().text().contains("not allowed"));
     assert!(client.try_read().is_none());
+}
+
+/// A flood towards a backend that hangs fills bounded queues and then stops the clients; when the
+/// backend goes on, every request is answered.
+#[test]
+fn a_hung_backend_stops_the_clients_that_feed_it() {
+    const REQUESTS: usize = 1500;
+    let servers = [Server::start(&[]), Server::start(&[])];
+    let fixture = Fixture::online(settings(), &[&servers[0], &servers[1]]);
+    let (hung, fine) = (key_on(0, 2, 0), key_on(1, 2, 0));
+    let value = "v".repeat(16 * 1024);
+    servers[0].signal("-STOP");
+    let mut clients: Vec<_> = (0..6).map(|_| fixture.client()).collect();
+    std::thread::scope(|scope| {
+        for client in &clients {
+            let mut writer = client.stream.try_clone().unwrap();
+            let (hung, value) = (&hung, &value);
+            scope.spawn(move || {
+                let mut request = Vec::new();
+                encode_command(&mut request, &["SET", hung, value]);
+                for _ in 0..REQUESTS {
+                    writer.write_all(&request).unwrap();
+                }
+            });
+        }
+        let mut last = u64::MAX;
+        wait_for("the flood stands still", || {
+            let now = fixture.stats().ops.total;
+            std::thread::sleep(Duration::from_millis(200));
+            std::mem::replace(&mut last, now) == now
+        });
+        assert!(
+            last < (clients.len() * REQUESTS) as u64,
+            "it was not stopped: {last}"
+        );
+        assert_eq!(fixture.client().text(&["SET", &fine, "v"]), "OK");
+        servers[0].signal("-CONT");
+        for client in &mut clients {
+            for _ in 0..REQUESTS {
+                assert_eq!(client.read().text(), "OK");
+            }
+        }
+    });
 }

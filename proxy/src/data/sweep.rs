@@ -1,0 +1,96 @@
+//! Looking at every deadline of a worker.
+//!
+//! One pass every [`SWEEP_PERIOD`] over what waits costs less than a timer for each request, and
+//! no deadline in here needs more precision than that.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::reply::{self, Reply};
+use super::request::{Outcome, Request};
+use super::session::Session;
+use super::worker::{Refused, Worker};
+
+/// How often deadlines are looked at.
+const SWEEP_PERIOD: Duration = Duration::from_millis(50);
+
+impl Worker {
+    /// Looks at every deadline, again and again.
+    pub async fn sweep(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval(SWEEP_PERIOD);
+        loop {
+            ticks.tick().await;
+            self.local.tick();
+            self.sweep_refused();
+            self.sweep_parked();
+            self.sweep_sessions();
+            let conns = self.conns();
+            let mut links = 0;
+            for conn in &conns {
+                conn.sweep(&self);
+                links += u64::from(conn.is_up());
+            }
+            let counters = self.local.counters();
+            counters.links.set(links);
+            let waiting = self.parked.borrow().len() + self.refused.borrow().len();
+            let queued: usize = conns
+                .iter()
+                .filter(|c| !c.is_up())
+                .map(|c| c.queued())
+                .sum();
+            counters.waiting.set((waiting + queued) as u64);
+            self.check_drained();
+        }
+    }
+
+    fn sweep_refused(self: &Rc<Self>) {
+        let now = self.local.now();
+        let refused = std::mem::take(&mut *self.refused.borrow_mut());
+        let (due, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|r| r.retry_at <= now);
+        *self.refused.borrow_mut() = rest;
+        for Refused { request, reply, .. } in due {
+            if now.saturating_sub(request.since) >= self.hold() {
+                request.finish(Reply::Shared(reply), Outcome::Answered);
+            } else {
+                self.local.counters().retries.add(1);
+                self.dispatch(request);
+            }
+        }
+    }
+
+    fn sweep_parked(&self) {
+        let deadline = self.local.now().saturating_sub(self.hold());
+        let is_late = |request: &Request| request.since < deadline;
+        if !self.parked.borrow().iter().any(is_late) {
+            return;
+        }
+        for request in self.take_parked() {
+            if is_late(&request) {
+                request.finish(Reply::Shared(reply::SLOT_LOCKED), Outcome::Failed);
+            } else {
+                self.park(request);
+            }
+        }
+    }
+
+    fn sweep_sessions(&self) {
+        let settings = self.settings();
+        let recv = settings.session_recv_timeout.duration().as_micros() as u64;
+        let send = settings.session_send_timeout.duration().as_micros() as u64;
+        let is_late = |session: &Rc<Session>| {
+            let (read, unread) = session.idle();
+            (recv > 0 && read > recv) || (send > 0 && unread.is_some_and(|unread| unread > send))
+        };
+        let late: Vec<_> = self
+            .sessions
+            .borrow()
+            .values()
+            .filter(|s| is_late(s))
+            .cloned()
+            .collect();
+        for session in late {
+            tracing::debug!(session = session.id, "session timed out");
+            session.kill();
+        }
+    }
+}
