@@ -160,10 +160,9 @@ impl RequestScanner {
             self.at = buf.len();
             return Ok(false);
         };
-        if newline == 0 || buf[newline - 1] != b'\r' {
-            return Err(Fault::LineEnd.at(newline));
-        }
-        self.split_line(&buf[..newline - 1]);
+        // People and health checks type a bare LF; Redis takes it, so it is no error here either.
+        let line = &buf[..newline];
+        self.split_line(line.strip_suffix(b"\r").unwrap_or(line));
         self.at = newline + 1;
         Ok(true)
     }
