@@ -223,7 +223,7 @@ impl Slot {
             (is_sentinel && words.len() > 1).then(|| words.split_off(1))
         });
         Self {
-            text: line.trim_end().to_owned(),
+            text: line.to_owned(),
             dropped: words.is_some(),
             free: words,
         }
@@ -278,10 +278,11 @@ fn join(lines: &[&str]) -> String {
     let mut out = String::new();
     let mut blank = true;
     for line in lines {
-        if line.is_empty() && blank {
+        let empty = line.trim().is_empty();
+        if empty && blank {
             continue;
         }
-        blank = line.is_empty();
+        blank = empty;
         out.push_str(line);
         out.push('\n');
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use codis_core::topology::Topology;
 
-use crate::support::{Client, Kind, Quorum, Sentinel, show, wait_for};
+use crate::support::{Client, Kind, Quorum, Sentinel, Server, show, wait_for};
 
 /// Three sentinels promote the replica of a killed master in little more than down-after, push the
 /// topology before they go on, and make the old master a replica when it returns.
@@ -130,5 +130,24 @@ fn a_failover_can_be_ordered_to_a_chosen_replica() {
             let role = show(&quorum.servers[at].call("ROLE"));
             role.contains(&quorum.servers[2].port.to_string()) && role.contains("connected")
         })
+    });
+}
+
+/// Servers with a password and a renamed command are monitored, promoted and reconfigured.
+#[test]
+fn passwords_and_renamed_commands_are_used() {
+    let server = "requirepass secret\nmasterauth secret\nrename-command CONFIG my-config\n";
+    let lines = "sentinel auth-pass m secret\nsentinel rename-command m CONFIG my-config\n";
+    let mut quorum = Quorum::with(Server::with(server), &[Kind::Ours; 3], 2, lines);
+    quorum.servers[0].process.kill();
+    let (new, _) = quorum.wait_for_switch(0);
+    let other = 3 - new;
+    wait_for("the other replica follows", || {
+        let role = show(&quorum.servers[other].call("ROLE"));
+        role.contains(&quorum.servers[new].port.to_string()) && role.contains("connected")
+    });
+    quorum.servers[0].restart();
+    wait_for("the old master follows", || {
+        quorum.servers[0].role() == "slave"
     });
 }

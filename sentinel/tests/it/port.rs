@@ -182,3 +182,34 @@ fn shutdown_and_info_work() {
     client.write("SHUTDOWN");
     assert!(sentinel.process.wait().success());
 }
+
+/// Names are looked up where that is allowed, and what hellos announce can be changed at run time.
+#[test]
+fn names_and_announced_addresses() {
+    let master = Server::start();
+    let monitor = format!("sentinel monitor m {} 2\n", master.words());
+    let one = Sentinel::ours(&format!("sentinel resolve-hostnames yes\n{monitor}"));
+    let other = Sentinel::ours(&monitor);
+    assert_eq!(
+        show(&one.call("SENTINEL MONITOR named localhost 30 1")),
+        "+OK"
+    );
+    let found = show(&one.call("SENTINEL GET-MASTER-ADDR-BY-NAME named"));
+    assert!(
+        ["[127.0.0.1, 30]", "[::1, 30]"].contains(&found.as_str()),
+        "{found}"
+    );
+    let unknown = show(&one.call("SENTINEL MONITOR nowhere no-such-host.invalid 30 1"));
+    assert_eq!(unknown, "-ERR Can't resolve instance hostname.");
+
+    let peers = || show(&other.call("SENTINEL SENTINELS m"));
+    let shows = |port: u16| peers().contains(&format!("port, {port},"));
+    wait_for("the peer is known", || shows(one.port));
+    assert_eq!(
+        show(&one.call("SENTINEL CONFIG SET announce-port 7777")),
+        "+OK"
+    );
+    wait_for("the peer announces another port", || {
+        shows(7777) && !shows(one.port)
+    });
+}

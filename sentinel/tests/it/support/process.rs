@@ -77,20 +77,27 @@ pub struct Server {
     pub port: u16,
     pub process: Process,
     dir: TempDir,
+    lines: String,
 }
 
 impl Server {
     /// Starts an empty one.
     pub fn start() -> Self {
+        Self::with("")
+    }
+
+    /// Starts one with these lines in its config file. A password, if any, is `secret`.
+    pub fn with(lines: &str) -> Self {
         let host = own_host();
         let port = free_port(&host);
         let dir = tempfile::tempdir().unwrap();
-        let process = Self::spawn(&host, port, dir.path());
+        let process = Self::spawn(&host, port, dir.path(), lines);
         let server = Self {
             host,
             port,
             process,
             dir,
+            lines: lines.to_owned(),
         };
         server.wait_until_up();
         server
@@ -98,7 +105,7 @@ impl Server {
 
     /// Starts a replica of another.
     pub fn replica_of(master: &Self) -> Self {
-        let replica = Self::start();
+        let replica = Self::with(&master.lines);
         let order = format!("REPLICAOF {} {}", master.host, master.port);
         assert_eq!(show(&replica.client().call(&order)), "+OK");
         wait_for("a replica is in sync", || {
@@ -109,13 +116,22 @@ impl Server {
 
     /// Starts it again after it was killed.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.host, self.port, self.dir.path());
+        self.process = Self::spawn(&self.host, self.port, self.dir.path(), &self.lines);
         self.wait_until_up();
     }
 
     /// A connection.
     pub fn client(&self) -> Client {
-        Client::try_connect(&self.host, self.port).unwrap()
+        self.try_client().unwrap()
+    }
+
+    fn try_client(&self) -> Option<Client> {
+        let mut client = Client::try_connect(&self.host, self.port)?;
+        if self.lines.contains("requirepass") {
+            client.write("AUTH secret");
+            client.read()?;
+        }
+        Some(client)
     }
 
     /// Sends a command that changes nothing. It is sent again when a sentinel that reconfigures
@@ -123,7 +139,7 @@ impl Server {
     pub fn call(&self, line: &str) -> Value {
         let mut reply = None;
         wait_for("a server replies", || {
-            reply = Client::try_connect(&self.host, self.port).and_then(|mut client| {
+            reply = self.try_client().and_then(|mut client| {
                 client.write(line);
                 client.read()
             });
@@ -143,14 +159,14 @@ impl Server {
         format!("{} {}", self.host, self.port)
     }
 
-    fn spawn(host: &str, port: u16, dir: &Path) -> Process {
+    fn spawn(host: &str, port: u16, dir: &Path, lines: &str) -> Process {
         // A config file, so that CONFIG REWRITE works as in production.
         let config = dir.join("redis.conf");
         if !config.exists() {
             let dir = dir.display();
             let text = format!(
                 "bind {host}\nport {port}\nprotected-mode no\nsave \"\"\ndir {dir}\n\
-                 replica-announce-ip {host}\nrepl-diskless-sync-delay 0\n"
+                 replica-announce-ip {host}\nrepl-diskless-sync-delay 0\n{lines}"
             );
             std::fs::write(&config, text).unwrap();
         }
@@ -160,7 +176,7 @@ impl Server {
 
     fn wait_until_up(&self) {
         wait_for("a server answers", || {
-            Client::try_connect(&self.host, self.port)
+            self.try_client()
                 .is_some_and(|mut client| show(&client.call("PING")) == "+PONG")
         });
     }

@@ -20,7 +20,11 @@ pub struct Quorum {
 impl Quorum {
     /// Starts it, and waits until everybody knows everybody. The first server is the master `m`.
     pub fn start(kinds: &[Kind], replicas: usize, lines: &str) -> Self {
-        let master = Server::start();
+        Self::with(Server::start(), kinds, replicas, lines)
+    }
+
+    /// The same around a given master.
+    pub fn with(master: Server, kinds: &[Kind], replicas: usize, lines: &str) -> Self {
         let lines = format!(
             "sentinel monitor m {} 2\nsentinel down-after-milliseconds m 1000\n{lines}",
             master.words()
