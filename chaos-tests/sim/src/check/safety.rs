@@ -61,16 +61,25 @@ struct Watched {
     forced: BTreeSet<usize>,
     down: BTreeMap<usize, String>,
     questions: BTreeMap<CommandId, (Host, Addr)>,
-    /// The last word of each peer about each address, and the question that it answers.
+    /// The word of each peer about each address.
     opinions: BTreeMap<(Host, Addr), Heard>,
 }
 
 /// A peer's word about a master.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Heard {
-    at: Moment,
-    down: bool,
-    question: CommandId,
+    /// What arrived last.
+    last: Option<(Moment, bool)>,
+    /// What answered the newest question.
+    newest: Option<(CommandId, Moment, bool)>,
+}
+
+impl Heard {
+    fn says_down(&self, now: Moment) -> bool {
+        let newest = self.newest.map(|(_, at, down)| (at, down));
+        let counts = |(at, down): (Moment, bool)| down && now.since(at) <= OPINION_KEPT;
+        self.last.is_some_and(counts) || newest.is_some_and(counts)
+    }
 }
 
 impl Safety {
@@ -192,30 +201,16 @@ impl Safety {
             let Some(key) = watched.questions.get(&command).cloned() else {
                 return;
             };
-            let before = watched.opinions.get(&key);
-            // An answer that was overtaken by the answer to a later question is void.
-            if before.is_none_or(|heard| heard.question < command) {
-                let (down, question) = (opinion.down, command);
-                watched.opinions.insert(key, Heard { at, down, question });
+            let heard = watched.opinions.entry(key).or_default();
+            heard.last = Some((at, opinion.down));
+            // A network that reorders replies leaves it open which one is the peer's last word.
+            if heard
+                .newest
+                .is_none_or(|(question, _, _)| question < command)
+            {
+                heard.newest = Some((command, at, opinion.down));
             }
         }
-    }
-
-    /// A peer asks a sentinel about a master: it only does when it sees it down itself, or wants a
-    /// vote for a failover that an operator ordered.
-    pub fn on_asked(&mut self, who: usize, peer: Host, master: &Addr, at: Moment) {
-        let group = self.groups.get(master);
-        if group.is_none_or(|group| self.watched[peer].forced.contains(group)) {
-            return;
-        }
-        let opinions = &mut self.watched[who].opinions;
-        let heard = opinions.entry((peer, master.clone()));
-        let heard = heard.or_insert(Heard {
-            at,
-            down: true,
-            question: CommandId(0),
-        });
-        (heard.at, heard.down) = (at, true);
     }
 
     /// A sentinel answers a peer.
@@ -425,9 +420,10 @@ impl Safety {
         if watched.forced.contains(&group) {
             return;
         }
-        let agree = watched.opinions.iter().filter(|((_, master), heard)| {
-            heard.down && at.since(heard.at) <= OPINION_KEPT && master.to_string() == addr
-        });
+        let agree = watched
+            .opinions
+            .iter()
+            .filter(|((_, master), heard)| heard.says_down(at) && master.to_string() == addr);
         let votes =
             agree.count() + usize::from(watched.down.get(&group).is_some_and(|d| d == addr));
         if !watched.down.contains_key(&group) || votes < self.quorums[group] {

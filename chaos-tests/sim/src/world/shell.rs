@@ -157,9 +157,6 @@ impl World {
         epoch: codis_core::epoch::Epoch,
         candidate: Option<codis_sentinel_proto::ids::SentinelId>,
     ) {
-        if let Some(conn) = self.conns.get(&conn) {
-            self.safety.on_asked(who, conn.client, &master, self.now);
-        }
         let process = &mut self.sentinels[who];
         process.next_request += 1;
         let request = RequestId(process.next_request);
