@@ -114,6 +114,7 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         path: logfile.clone(),
         error,
     })?;
+    log_panics(&log);
     let _pidfile = write_pidfile(&config, &log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -127,6 +128,17 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         End::Orderly => ExitCode::SUCCESS,
         End::Simulated => ExitCode::from(u8::try_from(simulate::EXIT_STATUS).unwrap_or(1)),
     })
+}
+
+/// Puts the place and the text of a panic into the log, too: nobody reads the standard error of a
+/// process in the background.
+fn log_panics(log: &Log) {
+    let log = log.clone();
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        log.warning(&format!("PANIC: {panic}"));
+        default(panic);
+    }));
 }
 
 /// Where the runtime state goes.
@@ -219,6 +231,11 @@ async fn serve(
         tokio::spawn(server::serve(listener, Arc::clone(&shared), log.clone()));
     }
     let (writer, persisted) = Writer::start(store);
+    if config.server.supervised
+        && let Err(error) = system::notify_ready()
+    {
+        log.warning(&format!("Cannot tell systemd of the start: {error}"));
+    }
     let parts = Parts {
         origin,
         machine,

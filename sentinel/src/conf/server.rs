@@ -34,6 +34,8 @@ pub struct Server {
     pub timeout_secs: u64,
     /// `tcp-keepalive` in seconds; 0 is off.
     pub tcp_keepalive_secs: u64,
+    /// `supervised` is `systemd` or `auto`: a supervisor that listens is told of the start.
+    pub supervised: bool,
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
 }
@@ -63,6 +65,7 @@ impl Default for Server {
             maxclients: 10_000,
             timeout_secs: 0,
             tcp_keepalive_secs: 300,
+            supervised: false,
             tcp_backlog: 511,
         }
     }
@@ -137,7 +140,10 @@ impl Server {
             "timeout" => self.timeout_secs = number(value, 0, i32::MAX as u64)?,
             "tcp-keepalive" => self.tcp_keepalive_secs = number(value, 0, i32::MAX as u64)?,
             "tcp-backlog" => self.tcp_backlog = number(value, 0, i32::MAX as u32)?,
-            "supervised" => one_of(value, &["no", "auto", "systemd", "upstart"])?,
+            "supervised" => {
+                one_of(value, &["no", "auto", "systemd", "upstart"])?;
+                self.supervised = matches!(value.to_ascii_lowercase().as_str(), "auto" | "systemd");
+            }
             _ => return Err("bad directive or wrong number of arguments".into()),
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::{Kind, Process, Quorum, Sentinel, Server, show, wait_for};
+use crate::support::{Client, Kind, Process, Quorum, Sentinel, Server, show, wait_for};
 
 /// A stock sentinel takes over a file that ours has rewritten, and ours takes over what the stock
 /// one made of it, with the same id, epochs, servers and settings.
@@ -145,4 +145,67 @@ fn the_shipped_file_is_loaded() {
     let rewritten = std::fs::read_to_string(config).unwrap();
     let comments = |text: &str| text.lines().filter(|l| l.starts_with('#')).count();
     assert_eq!(comments(&rewritten), comments(&text) + 1);
+}
+
+/// As a daemon the process goes to the background, and leaves a pid file while it runs.
+#[test]
+fn a_daemon_runs_in_the_background() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, pidfile) = (dir.path().join("s.conf"), dir.path().join("pid"));
+    let host = crate::support::own_host();
+    let port = crate::support::free_port(&host);
+    let text = format!(
+        "daemonize yes\nbind {host}\nport {port}\ndir {}\nlogfile log\npidfile {}\n",
+        dir.path().display(),
+        pidfile.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let output = dir.path().join("output");
+    let args = [config.to_str().unwrap()];
+    let mut process = Process::start(&Sentinel::our_program(), &args, &output);
+    assert_eq!(process.wait().code(), Some(0));
+    let mut pid = String::new();
+    wait_for("the pid file is written", || {
+        pid = std::fs::read_to_string(&pidfile).unwrap_or_default();
+        !pid.is_empty()
+    });
+    wait_for("the daemon answers", || {
+        Client::try_connect(&host, port).is_some()
+    });
+    let mut client = Client::try_connect(&host, port).unwrap();
+    let info = show(&client.call("INFO server"));
+    assert!(info.contains(&format!("process_id:{pid}\r\n")), "{info}");
+    client.write("SHUTDOWN");
+    wait_for("the pid file is gone", || !pidfile.exists());
+}
+
+/// systemd is told when the sentinel is ready.
+#[test]
+fn a_supervisor_is_told_of_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = std::os::unix::net::UnixDatagram::bind(dir.path().join("notify")).unwrap();
+    socket
+        .set_read_timeout(Some(crate::support::PATIENCE))
+        .unwrap();
+    let host = crate::support::own_host();
+    let port = crate::support::free_port(&host);
+    let config = dir.path().join("s.conf");
+    std::fs::write(
+        &config,
+        format!("bind {host}\nport {port}\nsupervised systemd\n"),
+    )
+    .unwrap();
+    let notify = format!("NOTIFY_SOCKET={}", dir.path().join("notify").display());
+    let program = Sentinel::our_program();
+    let args = [
+        notify.as_str(),
+        program.to_str().unwrap(),
+        config.to_str().unwrap(),
+    ];
+    let output = dir.path().join("output");
+    let mut process = Process::start(Path::new("env"), &args, &output);
+    let mut message = [0; 64];
+    let count = socket.recv(&mut message).unwrap();
+    assert_eq!(&message[..count], b"READY=1\n");
+    assert!(process.stop().success());
 }
