@@ -3,36 +3,20 @@
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use time::OffsetDateTime;
+use jiff::Timestamp;
 
 /// Now in UTC with milliseconds: `2026-11-20T10:21:25.216Z`.
 pub fn now_rfc3339() -> String {
-    let now = OffsetDateTime::now_utc();
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
-        now.year(),
-        u8::from(now.month()),
-        now.day(),
-        now.hour(),
-        now.minute(),
-        now.second(),
-        now.millisecond()
-    )
+    Timestamp::now()
+        .strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+        .to_string()
 }
 
 /// Now in the form that Codis shows in statistics: `2026-11-20 10:21:25.216656057 +0000 UTC`.
 pub fn now_text() -> String {
-    let now = OffsetDateTime::now_utc();
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}.{:09} +0000 UTC",
-        now.year(),
-        u8::from(now.month()),
-        now.day(),
-        now.hour(),
-        now.minute(),
-        now.second(),
-        now.nanosecond()
-    )
+    Timestamp::now()
+        .strftime("%Y-%m-%d %H:%M:%S.%9f +0000 UTC")
+        .to_string()
 }
 
 /// The time of the first call, in the form of a record's `start_time`. Daemons call it first thing.
