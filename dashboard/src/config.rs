@@ -143,37 +143,42 @@ impl Settings {
             1..,
         );
         d.span("migration_timeout", &mut s.migration_timeout, positive..);
+        s.read_sentinels(d);
+        document.finish()?;
+        Ok(s)
+    }
+
+    /// The settings that the sentinels are given.
+    fn read_sentinels(&mut self, d: &mut Document) {
         d.span(
             "sentinel_client_timeout",
-            &mut s.sentinel_client_timeout,
-            positive..,
+            &mut self.sentinel_client_timeout,
+            TimeSpan::from_nanos(1)..,
         );
-        d.integer("sentinel_quorum", &mut s.sentinel_quorum, 1..);
+        d.integer("sentinel_quorum", &mut self.sentinel_quorum, 1..);
         d.integer(
             "sentinel_parallel_syncs",
-            &mut s.sentinel_parallel_syncs,
+            &mut self.sentinel_parallel_syncs,
             1..,
         );
         let millisecond = TimeSpan::from_millis(1);
         d.span(
             "sentinel_down_after",
-            &mut s.sentinel_down_after,
+            &mut self.sentinel_down_after,
             millisecond..,
         );
         d.span(
             "sentinel_failover_timeout",
-            &mut s.sentinel_failover_timeout,
+            &mut self.sentinel_failover_timeout,
             millisecond..,
         );
         d.text(
             "sentinel_notification_script",
-            &mut s.sentinel_notification_script,
+            &mut self.sentinel_notification_script,
             anything,
         );
-        let reconfig = &mut s.sentinel_client_reconfig_script;
+        let reconfig = &mut self.sentinel_client_reconfig_script;
         d.text("sentinel_client_reconfig_script", reconfig, anything);
-        document.finish()?;
-        Ok(s)
     }
 
     /// The settings by their name in the file, without passwords.

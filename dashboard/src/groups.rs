@@ -1,4 +1,5 @@
-//! Groups: adding a server, pushing a group's slots, and clearing the mark of a group that is in step.
+//! Groups: adding a server, pushing a group's slots, and clearing the mark of a group that is in
+//! step.
 
 use std::sync::Arc;
 use std::time::Duration;

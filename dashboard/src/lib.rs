@@ -1,13 +1,14 @@
 //! The codis-dashboard daemon: one authority for slots, groups and proxies.
 //!
-//! The problem: whoever owns the cluster's records must talk to many peers, any of which may hang, and
-//! must never let one of them stop the rest. The idea: one task owns the records ([`state`]); it decides with the
-//! pure rules of `codis_topom`, stores, and publishes a snapshot. Everybody else reads snapshots and asks for
-//! edits. Each proxy has a task that closes the gap between what it should and what it does hold
-//! ([`push`]); each Redis server, proxy and sentinel has one that watches it ([`poll`], [`sentinels`]).
+//! The problem: whoever owns the cluster's records must talk to many peers, any of which may hang,
+//! and must never let one of them stop the rest. The idea: one task owns the records ([`state`]);
+//! it decides with the pure rules of `codis_topom`, stores, and publishes a snapshot. Everybody
+//! else reads snapshots and asks for edits. Each proxy has a task that closes the gap between what
+//! it should and what it does hold ([`push`]); each Redis server, proxy and sentinel has one that
+//! watches it ([`poll`], [`sentinels`]).
 //!
-//! Invariants: no lock is held over a network call; a change is stored before anybody acts on it; the
-//! epoch of a group never falls; no API call waits longer than its stated limit for a peer.
+//! Invariants: no lock is held over a network call; a change is stored before anybody acts on it;
+//! the epoch of a group never falls; no API call waits longer than its stated limit for a peer.
 
 #![forbid(unsafe_code)]
 

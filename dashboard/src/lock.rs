@@ -1,9 +1,9 @@
 //! The lock of a product: one dashboard at a time.
 //!
-//! The original's lock is a record that outlives a crash, and a restart waits for an operator. Ours ends
-//! with the process; the record stays for those who look up the address in it. So a record that nobody
-//! locks belongs to a dashboard that crashed, which is replaced at once, or to an original
-//! dashboard, which is asked: it lives if its address answers with the record's identity.
+//! The original's lock is a record that outlives a crash, and a restart waits for an operator. Ours
+//! ends with the process; the record stays for those who look up the address in it. So a record
+//! that nobody locks belongs to a dashboard that crashed, which is replaced at once, or to an
+//! original dashboard, which is asked: it lives if its address answers with the record's identity.
 
 use std::time::Duration;
 
@@ -85,8 +85,8 @@ async fn take_over(
     Ok(lock)
 }
 
-/// The address of the dashboard that wrote the record, if it lives. The same host and port give the same
-/// token after a restart, so the start time and process id must agree too.
+/// The address of the dashboard that wrote the record, if it lives. The same host and port give the
+/// same token after a restart, so the start time and process id must agree too.
 async fn living(record: &[u8]) -> Option<String> {
     let wrote: Topom = json::decode(record).ok()?;
     let client = Client::new(ASK_MAX, ASK_MAX);

@@ -1,5 +1,5 @@
-//! Watching servers, proxies and sentinels: each has a task of its own that asks once a second, so one
-//! that hangs makes nobody else's figures old.
+//! Watching servers, proxies and sentinels: each has a task of its own that asks once a second, so
+//! one that hangs makes nobody else's figures old.
 
 mod proxies;
 pub mod sentinels;

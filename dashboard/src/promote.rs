@@ -54,8 +54,8 @@ pub async fn promote(
         .unwrap_or_else(|_| Err(Failure::new("the promotion was cut short")))
 }
 
-/// Takes up promotions that the records say are under way and nobody drives: after a restart, or after a
-/// store that refused.
+/// Takes up promotions that the records say are under way and nobody drives: after a restart, or
+/// after a store that refused.
 pub async fn resume_all(core: Arc<Core>) {
     loop {
         let cluster = core.state.cluster();

@@ -1,4 +1,5 @@
-//! Filling the proxies: one task a proxy closes the gap between the slots that it should and does hold.
+//! Filling the proxies: one task a proxy closes the gap between the slots that it should and does
+//! hold.
 
 mod row;
 

@@ -1,13 +1,14 @@
 //! A dashboard from start to stop.
 //!
-//! The port is bound first, so that a second dashboard on the same address fails at once; then the lock is
-//! taken; then the records are read. Until then, calls that need them say so.
+//! The port is bound first, so that a second dashboard on the same address fails at once; then the
+//! lock is taken; then the records are read. Until then, calls that need them say so.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use codis_core::model::Topom;
 use codis_core::xauth;
+use codis_runtime::coordinator::Lock;
 use codis_runtime::http::{self, Standard};
 use codis_runtime::metrics::Metrics;
 use codis_runtime::shutdown::Shutdown;
@@ -60,17 +61,21 @@ pub async fn run(
     let router = api::router(app.clone()).merge(standard.routes());
     let server = tokio::spawn(http::serve(listener, router, shutdown.clone()));
 
-    let online = async {
-        let lock = lock::acquire(&store, &model).await?;
-        tracing::info!(path = lock.path(), token = model.token, "lock taken");
-        anyhow::Ok(lock)
+    let store_of_product = Store::new(store.clone(), &model.product_name);
+    let parts = Parts {
+        settings,
+        model,
+        store: store_of_product,
+        counters,
     };
-    let outcome = tokio::select! {
-        lock = online => match lock {
-            Ok(lock) => serve(settings, model, Store::new(store, &app.model().product_name), counters, &app, &shutdown, lock).await,
-            Err(error) => Err(error),
-        },
-        () = shutdown.requested() => Ok(()),
+    let locked = tokio::select! {
+        locked = lock::acquire(&store, &parts.model) => locked.map(Some),
+        () = shutdown.requested() => Ok(None),
+    };
+    let outcome = match locked {
+        Ok(Some(lock)) => serve(parts, &app, &shutdown, lock).await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
     };
     shutdown.request("the dashboard ended");
     // Requests in flight have their own deadline in there.
@@ -78,16 +83,23 @@ pub async fn run(
     outcome.and(served.context("http server"))
 }
 
-/// Serves with the lock until the stop is requested, then lets go of it.
-async fn serve(
+/// What an online dashboard is made of.
+struct Parts {
     settings: Settings,
     model: Topom,
     store: Store,
     counters: Counters,
-    app: &App,
-    shutdown: &Shutdown,
-    lock: coordinator::Lock,
-) -> anyhow::Result<()> {
+}
+
+/// Serves with the lock until the stop is requested, then lets go of it.
+async fn serve(parts: Parts, app: &App, shutdown: &Shutdown, lock: Lock) -> anyhow::Result<()> {
+    tracing::info!(path = lock.path(), token = parts.model.token, "lock taken");
+    let Parts {
+        settings,
+        model,
+        store,
+        counters,
+    } = parts;
     let started = async {
         loop {
             let start = Core::start(

@@ -21,14 +21,15 @@ use codis_topom::adopt;
 use crate::core::Core;
 use crate::state::Audit;
 
-/// How long proxies are left alone at start while no majority of the sentinels has said who is master.
+/// How long proxies are left alone at start while no majority of the sentinels has said who is
+/// master.
 const HEAR_MAX: Duration = Duration::from_secs(5);
 /// How long a name may take to resolve.
 const RESOLVE_MAX: Duration = Duration::from_secs(1);
 
-/// Lets the rows send once it is known who is master: at once without sentinels, else when a majority
-/// has spoken, else after a while. A stored topology that no sentinel repeats or replaces by then is
-/// settled with the records of its group.
+/// Lets the rows send once it is known who is master: at once without sentinels, else when a
+/// majority has spoken, else after a while. A stored topology that no sentinel repeats or replaces
+/// by then is settled with the records of its group.
 pub async fn open_rows(core: Arc<Core>) {
     if core.state.cluster().has_sentinels() {
         let heard = tokio::time::timeout(HEAR_MAX, core.belief.opened()).await;

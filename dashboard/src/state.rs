@@ -1,10 +1,11 @@
 //! The one owner of the records.
 //!
-//! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster; the
-//! task runs it, stores what comes out record by record, applies it, publishes the next snapshot, and
-//! answers. So decisions never race and writes keep their order, and a reader needs no lock: it
-//! looks at the newest snapshot. Only the store is waited for, and a store that fails makes the task read
-//! everything anew before the next decision, for it cannot know what was written.
+//! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster;
+//! the task runs it, stores what comes out record by record, applies it, publishes the next
+//! snapshot, and answers. So decisions never race and writes keep their order, and a reader needs
+//! no lock: it looks at the newest snapshot. Only the store is waited for, and a store that fails
+//! makes the task read everything anew before the next decision, for it cannot know what was
+//! written.
 
 mod audit;
 

@@ -13,8 +13,8 @@ pub struct Store {
     product: String,
 }
 
-/// Why a record was not read or written. The text is the one that clients of Codis know; the cause is
-/// for the log.
+/// Why a record was not read or written. The text is the one that clients of Codis know; the cause
+/// is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct Error {

@@ -10,8 +10,8 @@ use codis_topom::edit::{self, Edit};
 use super::call::Call;
 use super::{App, Reply};
 
-/// Slots stored in one go. The store is slow where it syncs to disk, and a failover must not wait for a
-/// thousand records.
+/// Slots stored in one go. The store is slow where it syncs to disk, and a failover must not wait
+/// for a thousand records.
 const PIECE_MAX: usize = 64;
 
 type Decide = fn(&Cluster, &[SlotMapping]) -> Edit;
@@ -31,8 +31,8 @@ async fn offline(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Rep
     change(call, slots, edit::offline_slots).await
 }
 
-/// Checks everything, stores it piece by piece, then waits for the proxies that can answer. One that
-/// cannot is named; it is told as soon as it answers.
+/// Checks everything, stores it piece by piece, then waits for the proxies that can answer. One
+/// that cannot is named; it is told as soon as it answers.
 async fn change(call: Call, slots: Vec<SlotMapping>, decide: Decide) -> Reply {
     let core = &call.core;
     decide(&core.state.cluster(), &slots)?;

@@ -71,8 +71,8 @@ async fn info(core: &Core, addr: &str) -> Result<Fields, crate::peer::Error> {
         .await
 }
 
-/// Whether the candidate is alive and has been a replica of the master; with the master alive, whether
-/// the link between them is up.
+/// Whether the candidate is alive and has been a replica of the master; with the master alive,
+/// whether the link between them is up.
 async fn inspect(core: &Core, candidate: &str, master: &str) -> Result<(), Failure> {
     let (its, masters) = tokio::join!(info(core, candidate), info(core, master));
     let its = its.map_err(|error| {
@@ -157,7 +157,8 @@ async fn catch_up(core: &Core, candidate: &str, master: &str) -> Result<(), Fail
         if Instant::now() >= deadline {
             let missing = ahead.unwrap_or(0).saturating_sub(behind.unwrap_or(0));
             return Err(Failure::new(format!(
-                "server-[{candidate}] did not catch up with server-[{master}] within {} s: {missing} bytes are missing",
+                "server-[{candidate}] did not catch up with server-[{master}] within {} s: \
+                 {missing} bytes are missing",
                 CATCH_UP_MAX.as_secs()
             )));
         }

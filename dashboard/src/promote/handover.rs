@@ -86,7 +86,8 @@ async fn order(sentinel: &str, name: &str, candidate: &str) -> Result<(), String
     match ordered.await {
         Ok(_) => Ok(()),
         Err(error) if error.to_string().contains("wrong number of arguments") => Err(format!(
-            "a stock sentinel can't promote a chosen server ({error}); run SENTINEL FAILOVER {name} \
+            "a stock sentinel can't promote a chosen server ({error}); run \
+             SENTINEL FAILOVER {name} \
              there to let it choose, or use codis-sentinel"
         )),
         Err(error) => Err(error.to_string()),

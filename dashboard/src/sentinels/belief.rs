@@ -156,8 +156,8 @@ fn claim(
     }
 }
 
-/// Judges a claim and adopts it. A conflict counts only when a majority is behind it: one sentinel may
-/// be late.
+/// Judges a claim and adopts it. A conflict counts only when a majority is behind it: one sentinel
+/// may be late.
 async fn consider(core: &Arc<Core>, claim: Claim, majority: bool) {
     let group = claim.group;
     let cluster = core.state.cluster();
@@ -215,8 +215,8 @@ async fn conflict(core: &Arc<Core>, claim: Claim) {
         held,
         claimed = claim.epoch.0,
         master = claim.master,
-        "a majority of the sentinels names another master at an epoch that is not higher; it is not \
-         followed: resync the sentinels, or promote the server by hand"
+        "a majority of the sentinels names another master at an epoch that is not higher; it \
+         is not followed: resync the sentinels, or promote the server by hand"
     );
     let audit = Audit::own(format!("group/conflict {group}"));
     let marked = core

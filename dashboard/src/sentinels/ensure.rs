@@ -1,8 +1,9 @@
 //! Bringing one sentinel in step with the records.
 //!
-//! The original removes and monitors everything anew, and the sentinel forgets its replicas: a master
-//! that dies in the next seconds is not failed over. Here only what differs is touched. A sentinel that
-//! knows a higher epoch for a group than the records is left alone with it: the records will follow.
+//! The original removes and monitors everything anew, and the sentinel forgets its replicas: a
+//! master that dies in the next seconds is not failed over. Here only what differs is touched. A
+//! sentinel that knows a higher epoch for a group than the records is left alone with it: the
+//! records will follow.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -171,8 +172,8 @@ async fn set_options(peer: &mut Peer, settings: &Settings, name: &str) -> Result
     ];
     for (option, path) in scripts.into_iter().filter(|(_, path)| !path.is_empty()) {
         match peer.call::<Value>(set(name).arg(option).arg(path)).await {
-            // Redis 5 and later refuse scripts over the wire unless their own file allows it; failover
-            // works without them.
+            // Redis 5 and later refuse scripts over the wire unless their own file allows it;
+            // failover works without them.
             Err(error) if error.is_refusal() => {
                 tracing::warn!(name, option, path, %error, "sentinel does not take the script");
             }

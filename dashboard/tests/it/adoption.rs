@@ -4,88 +4,81 @@ use codis_core::epoch::Epoch;
 use codis_core::ha::GroupTopology;
 use codis_core::json;
 
-use crate::bed::{Bed, until};
+use crate::bed::{Bed, Dashboard, Redis, until};
 use crate::doubles::{ProxyDouble, SentinelDouble};
 
-fn held(bed: &Bed) -> GroupTopology {
-    json::decode(bed.record("/codis3/demo/ha/group-0001").unwrap().as_bytes()).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_highest_pair_wins_and_stale_ones_are_dropped_across_restarts() {
-    let bed = Bed::new();
-    let mut dashboard = bed.dashboard().await;
+/// A group of three, a proxy, and a sentinel whose pair (5, second server) is adopted.
+async fn at_epoch_five(bed: &Bed) -> (Dashboard, [Redis; 3], SentinelDouble, ProxyDouble) {
+    let dashboard = bed.dashboard().await;
     let servers = [bed.redis().await, bed.redis().await, bed.redis().await];
-    let addrs: Vec<&str> = servers.iter().map(|server| server.addr.as_str()).collect();
     dashboard.fill_group(1, &servers).await;
     assert_eq!(dashboard.assign(0..=9, 1).await.status, 200);
     let (sentinel, proxy) = (SentinelDouble::start().await, ProxyDouble::start("p").await);
     dashboard
         .put(&format!("proxy/create/X/{}", proxy.addr))
         .await;
-    sentinel.say(1, 5, addrs[1]);
+    sentinel.say(1, 5, &servers[1].addr);
     dashboard
         .put(&format!("sentinels/add/X/{}", sentinel.addr))
         .await;
-    until("the pair is adopted", async || {
-        dashboard.order(1).await[0] == addrs[1]
-    })
-    .await;
-    assert_eq!(dashboard.order(1).await, [addrs[1], addrs[2], addrs[0]]);
-    let topology = held(&bed);
-    assert_eq!(
-        (
-            topology.epoch,
-            topology.master.as_str(),
-            topology.source.as_str()
-        ),
-        (Epoch(5), addrs[1], "double")
-    );
-    until("the proxy holds it", async || {
+    until("the proxy holds the pair", async || {
         proxy
             .slot(9)
             .is_some_and(|slot| slot.backend_addr_epoch == Epoch(5))
     })
     .await;
+    (dashboard, servers, sentinel, proxy)
+}
 
-    // Equal and lower epochs with another master: a majority of one insists, so the group is
-    // reported, and nothing moves.
+/// Waits until group 1 is marked as out of step, or no longer is.
+async fn marked(dashboard: &Dashboard, out_of_sync: bool) {
+    until("the mark of the group is right", async || {
+        dashboard.group(1).await.out_of_sync == out_of_sync
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_pair_is_stored_and_lower_ones_are_reported_and_not_followed() {
+    let bed = Bed::new();
+    let (dashboard, servers, sentinel, proxy) = at_epoch_five(&bed).await;
+    let addrs = servers.each_ref().map(|server| server.addr.as_str());
+    assert_eq!(dashboard.order(1).await, [addrs[1], addrs[2], addrs[0]]);
+    let held = bed.held();
+    assert_eq!(
+        (held.epoch, held.master.as_str(), held.source.as_str()),
+        (Epoch(5), addrs[1], "double")
+    );
+    // A majority of one insists, so the group is reported, and nothing moves.
     for (epoch, master) in [(5, addrs[2]), (3, addrs[0])] {
+        marked(&dashboard, false).await;
         sentinel.say(1, epoch, master);
-        until("the conflict is reported", async || {
-            dashboard.group(1).await.out_of_sync
-        })
-        .await;
-        assert_eq!(
-            (held(&bed).epoch, dashboard.order(1).await[0].as_str()),
-            (Epoch(5), addrs[1])
-        );
+        marked(&dashboard, true).await;
+        assert_eq!(bed.held().epoch, Epoch(5));
+        assert_eq!(dashboard.order(1).await[0], addrs[1]);
         assert_eq!(proxy.slot(9).unwrap().backend_addr, addrs[1]);
         sentinel.say(1, 5, addrs[1]);
-        until("the mark goes when they agree", async || {
-            !dashboard.group(1).await.out_of_sync
-        })
-        .await;
     }
+    marked(&dashboard, false).await;
+}
 
-    // The same after a crash: the epoch is on disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_epoch_survives_a_crash() {
+    let bed = Bed::new();
+    let (mut dashboard, servers, sentinel, _proxy) = at_epoch_five(&bed).await;
+    marked(&dashboard, false).await;
     dashboard.process.kill();
-    sentinel.say(1, 4, addrs[0]);
+    sentinel.say(1, 4, &servers[0].addr);
     dashboard = bed.dashboard().await;
-    until("the stale pair is seen", async || {
-        dashboard.group(1).await.out_of_sync
-    })
-    .await;
-    assert_eq!(
-        (held(&bed).epoch, dashboard.order(1).await[0].as_str()),
-        (Epoch(5), addrs[1])
-    );
-    sentinel.say(1, 6, addrs[0]);
+    marked(&dashboard, true).await;
+    assert_eq!(bed.held().epoch, Epoch(5));
+    assert_eq!(dashboard.order(1).await[0], servers[1].addr);
+    sentinel.say(1, 6, &servers[0].addr);
     until("a higher pair is adopted", async || {
-        dashboard.order(1).await[0] == addrs[0]
+        dashboard.order(1).await[0] == servers[0].addr
     })
     .await;
-    assert_eq!(held(&bed).epoch, Epoch(6));
+    assert_eq!(bed.held().epoch, Epoch(6));
 }
 
 /// The pair was stored and the crash came before the group's record.

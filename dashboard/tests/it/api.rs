@@ -97,26 +97,17 @@ async fn the_overview_has_the_shape_of_codis_and_records_their_stored_form() {
     let bed = Bed::new();
     let dashboard = bed.dashboard().await;
     dashboard.put("group/create/X/2").await;
-    assert_eq!(
-        bed.record("/codis3/demo/group/group-0002").unwrap(),
-        "{\n    \"id\": 2,\n    \"servers\": [],\n    \"promoting\": {},\n    \"out_of_sync\": false\n}"
-    );
+    let group = || bed.record("/codis3/demo/group/group-0002").unwrap();
+    assert_eq!(group(), include_str!("golden/group-empty.json"));
     let redis = bed.redis().await;
     dashboard
         .put(&format!("group/add/X/2/{}/dc1", redis.addr))
         .await;
-    let golden = format!(
-        "{{\n    \"id\": 2,\n    \"servers\": [\n        {{\n            \"server\": \"{}\",\n            \
-         \"datacenter\": \"dc1\",\n            \"action\": {{}},\n            \"replica_group\": false\n        }}\n    \
-         ],\n    \"promoting\": {{}},\n    \"out_of_sync\": false\n}}",
-        redis.addr
-    );
-    assert_eq!(bed.record("/codis3/demo/group/group-0002").unwrap(), golden);
+    let golden = include_str!("golden/group.json");
+    assert_eq!(group(), golden.replace("ADDR", &redis.addr));
     assert_eq!(dashboard.assign(7..=7, 2).await.status, 200);
-    assert_eq!(
-        bed.record("/codis3/demo/slots/slot-0007").unwrap(),
-        "{\n    \"id\": 7,\n    \"group_id\": 2,\n    \"action\": {}\n}"
-    );
+    let slot = bed.record("/codis3/demo/slots/slot-0007").unwrap();
+    assert_eq!(slot, include_str!("golden/slot.json"));
     let overview = dashboard.get("/topom").await;
     assert_eq!(overview["config"]["sentinel_down_after"], "500ms");
     assert_eq!(overview["stats"]["slots"].as_array().unwrap().len(), 1024);

@@ -9,6 +9,8 @@ pub use process::{Process, free_port, neighbour};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use codis_core::api::{MasterFields, SentinelStats};
+use codis_core::ha::GroupTopology;
 use codis_core::model::Group;
 use codis_core::{json, xauth};
 use tempfile::TempDir;
@@ -44,6 +46,16 @@ impl Bed {
         std::fs::read_to_string(file).ok()
     }
 
+    /// The stored topology of group 1.
+    pub fn held(&self) -> GroupTopology {
+        json::decode(
+            self.record("/codis3/demo/ha/group-0001")
+                .unwrap()
+                .as_bytes(),
+        )
+        .unwrap()
+    }
+
     /// A dashboard on the bed's store, online.
     pub async fn dashboard(&self) -> Dashboard {
         let dashboard = self.dashboard_offline("127.0.0.1", free_port(), &[]);
@@ -55,7 +67,8 @@ impl Bed {
     pub fn dashboard_offline(&self, ip: &str, port: u16, flags: &[&str]) -> Dashboard {
         let config = self.path(&format!("dashboard-{port}.toml"));
         let text = format!(
-            "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\nproduct_name = \"{PRODUCT}\"\n\
+            "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\n\
+             product_name = \"{PRODUCT}\"\n\
              admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
              sentinel_failover_timeout = \"10s\"\n",
             self.path("store").display()
@@ -77,7 +90,8 @@ impl Bed {
         let dir = self.path(&format!("redis-{port}"));
         std::fs::create_dir_all(&dir).unwrap();
         let text = format!(
-            "bind 127.0.0.1\nport {port}\ndir {}\nsave \"\"\nappendonly no\nrepl-diskless-sync-delay 0\n\
+            "bind 127.0.0.1\nport {port}\ndir {}\nsave \"\"\nappendonly no\n\
+             repl-diskless-sync-delay 0\n\
              repl-ping-replica-period 1\n",
             dir.display()
         );
@@ -139,12 +153,55 @@ impl Bed {
         sentinel
     }
 
+    /// Three sentinels from `binary` that know each other, and in group 1 so many replicas.
+    pub async fn sentinels(&self, binary: &Path, board: &Dashboard, replicas: usize) -> Vec<Redis> {
+        let mut sentinels = Vec::new();
+        for _ in 0..3 {
+            let sentinel = self.sentinel(binary).await;
+            board
+                .put(&format!("sentinels/add/X/{}", sentinel.addr))
+                .await;
+            sentinels.push(sentinel);
+        }
+        until("sentinels know each other and the replicas", async || {
+            let section = board.stats().await.sentinels;
+            let has = |fields: &MasterFields, name: &str, value: &str| {
+                fields.get(name).is_some_and(|held| held == value)
+            };
+            let in_step = |stats: &SentinelStats| {
+                !stats.sentinel.is_empty()
+                    && stats.sentinel.iter().all(|(name, monitored)| {
+                        let slaves = &monitored.slaves;
+                        has(&monitored.master, "num-other-sentinels", "2")
+                            && (name != "demo-1" || slaves.len() == replicas)
+                            && slaves.iter().all(|s| has(s, "master-link-status", "ok"))
+                    })
+            };
+            !section.model.out_of_sync
+                && section.stats.len() == 3
+                && section.stats.values().all(in_step)
+        })
+        .await;
+        sentinels
+    }
+
     /// A real proxy; gives its admin address and its client address.
     pub async fn proxy(&self) -> (Process, String, String) {
         let (admin, data) = (free_port(), free_port());
+        let process = self.proxy_at(admin, data).await;
+        (
+            process,
+            format!("127.0.0.1:{admin}"),
+            format!("127.0.0.1:{data}"),
+        )
+    }
+
+    /// A real proxy on these ports, answering.
+    pub async fn proxy_at(&self, admin: u16, data: u16) -> Process {
         let config = self.path(&format!("proxy-{admin}.toml"));
         let text = format!(
-            "product_name = \"{PRODUCT}\"\nadmin_addr = \"127.0.0.1:{admin}\"\nproto_type = \"tcp4\"\n\
+            "product_name = \"{PRODUCT}\"\nadmin_addr = \"127.0.0.1:{admin}\"\n\
+             proto_type = \"tcp4\"\n\
              proxy_addr = \"127.0.0.1:{data}\"\n"
         );
         std::fs::write(&config, text).unwrap();
@@ -153,12 +210,11 @@ impl Bed {
         let process = Process::start(command, &self.path(&format!("proxy-{admin}.log")));
         let addr = format!("127.0.0.1:{admin}");
         until("proxy answers", async || {
-            call(&addr, "GET", "/api/proxy/model", "")
-                .await
-                .is_ok_and(|answer| answer.status == 200)
+            let answer = call(&addr, "GET", "/api/proxy/model", "").await;
+            answer.is_ok_and(|answer| answer.status == 200)
         })
         .await;
-        (process, addr, format!("127.0.0.1:{data}"))
+        process
     }
 }
 
@@ -180,7 +236,8 @@ impl Dashboard {
         .await;
     }
 
-    /// A change that must succeed; `path` without the secret, which goes behind its first two words.
+    /// A change that must succeed; `path` without the secret, which goes behind its first two
+    /// words.
     pub async fn put(&self, path: &str) {
         self.put_body(path, "").await;
     }

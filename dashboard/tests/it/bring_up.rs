@@ -3,65 +3,45 @@
 use std::time::Duration;
 
 use codis_core::epoch::Epoch;
-use codis_core::ha::GroupTopology;
-use codis_core::json;
 
-use crate::bed::{Bed, neighbour, redis_call, until};
+use crate::bed::{Bed, Dashboard, Redis, free_port, neighbour, redis_call, until};
+
+/// Writes fifty keys through a proxy; whether all were taken.
+async fn written(proxy: &str) -> bool {
+    for n in 0..50 {
+        let set = redis_call(proxy, &["SET", &format!("k{n}"), "v"]).await;
+        if set.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Two groups of two with half of the slots each.
+async fn two_groups(bed: &Bed, dashboard: &Dashboard) -> (Vec<Redis>, Vec<Redis>) {
+    let (one, two) = (bed.replicated(1).await, bed.replicated(1).await);
+    dashboard.fill_group(1, &one).await;
+    dashboard.fill_group(2, &two).await;
+    assert_eq!(dashboard.assign(0..=511, 1).await.body, "\"OK\"");
+    assert_eq!(dashboard.assign(512..=1023, 2).await.body, "\"OK\"");
+    (one, two)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_comes_up_loses_a_master_and_goes_on() {
     let bed = Bed::new();
     let mut dashboard = bed.dashboard().await;
-    let (mut one, two) = (bed.replicated(1).await, bed.replicated(1).await);
-    dashboard.fill_group(1, &one).await;
-    dashboard.fill_group(2, &two).await;
-    let (mut proxy, admin, data) = bed.proxy().await;
+    let (mut one, two) = two_groups(&bed, &dashboard).await;
+    let (_proxy, admin, data) = bed.proxy().await;
     dashboard.put(&format!("proxy/create/X/{admin}")).await;
-    assert_eq!(dashboard.assign(0..=511, 1).await.body, "\"OK\"");
-    assert_eq!(dashboard.assign(512..=1023, 2).await.body, "\"OK\"");
-    let mut sentinels = Vec::new();
-    for _ in 0..3 {
-        let sentinel = bed.sentinel(&neighbour("codis-sentinel")).await;
-        dashboard
-            .put(&format!("sentinels/add/X/{}", sentinel.addr))
-            .await;
-        sentinels.push(sentinel);
-    }
-    dashboard.put("sentinels/resync-all/X").await;
-    until("sentinels know each other and the replicas", async || {
-        let stats = dashboard.stats().await.sentinels.stats;
-        let known = |name: &str, field: &str, count: &str| {
-            stats.len() == 3
-                && stats.values().all(|stats| {
-                    stats
-                        .sentinel
-                        .get(name)
-                        .is_some_and(|m| m.master.get(field).is_some_and(|n| n == count))
-                })
-        };
-        ["demo-1", "demo-2"]
-            .iter()
-            .all(|name| known(name, "num-slaves", "1") && known(name, "num-other-sentinels", "2"))
-    })
-    .await;
-    until("nothing is out of step", async || {
-        let stats = dashboard.stats().await;
-        !stats.sentinels.model.out_of_sync
-            && stats.group.models.iter().all(|group| !group.out_of_sync)
-    })
-    .await;
-    for n in 0..50 {
-        redis_call(&data, &["SET", &format!("k{n}"), "v"])
-            .await
-            .unwrap();
-    }
-    let keys = |servers: &[crate::bed::Redis]| servers[0].addr.clone();
-    for master in [keys(&one), keys(&two)] {
-        let size = redis_call(&master, &["DBSIZE"]).await.unwrap();
-        assert!(
-            redis::from_redis_value::<u64>(size).unwrap() > 0,
-            "keys are spread"
-        );
+    let _sentinels = bed
+        .sentinels(&neighbour("codis-sentinel"), &dashboard, 1)
+        .await;
+    assert!(written(&data).await);
+    for master in [&one[0], &two[0]] {
+        let size = master.call(&["DBSIZE"]).await.unwrap();
+        let size: u64 = redis::from_redis_value(size).unwrap();
+        assert!(size > 0, "keys are spread");
     }
 
     one[0].process.kill();
@@ -69,19 +49,9 @@ async fn a_cluster_comes_up_loses_a_master_and_goes_on() {
         dashboard.order(1).await[0] == one[1].addr
     })
     .await;
-    let held: GroupTopology =
-        json::decode(bed.record("/codis3/demo/ha/group-0001").unwrap().as_bytes()).unwrap();
-    assert!(held.epoch > Epoch::ZERO && held.master == one[1].addr);
+    assert!(bed.held().epoch > Epoch::ZERO && bed.held().master == one[1].addr);
     until("every key can be written again", async || {
-        for n in 0..50 {
-            if redis_call(&data, &["SET", &format!("k{n}"), "w"])
-                .await
-                .is_err()
-            {
-                return false;
-            }
-        }
-        true
+        written(&data).await
     })
     .await;
     until("the mark is cleared", async || {
@@ -94,26 +64,29 @@ async fn a_cluster_comes_up_loses_a_master_and_goes_on() {
     dashboard = bed.dashboard().await;
     assert_eq!(dashboard.order(1).await[0], one[1].addr);
     assert_eq!(dashboard.stats().await.proxy.models.len(), 1);
-    redis_call(&data, &["SET", "k0", "x"]).await.unwrap();
+    assert!(written(&data).await);
+}
 
-    // A proxy that starts anew with the same identity is put online again and filled.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_proxy_that_starts_anew_serves_again() {
+    let bed = Bed::new();
+    let dashboard = bed.dashboard().await;
+    let _servers = two_groups(&bed, &dashboard).await;
+    let (admin, data) = (free_port(), free_port());
+    let mut proxy = bed.proxy_at(admin, data).await;
+    dashboard
+        .put(&format!("proxy/create/X/127.0.0.1:{admin}"))
+        .await;
+    let data_addr = format!("127.0.0.1:{data}");
+    assert!(written(&data_addr).await);
+    let before = dashboard.stats().await.proxy.models;
     proxy.kill();
-    let config = std::fs::read_dir(bed.path(""))
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.path());
-    let config = config.into_iter().find(|path| {
-        path.extension().is_some_and(|ext| ext == "toml")
-            && path.to_string_lossy().contains("proxy-")
-    });
-    let mut command = std::process::Command::new(neighbour("codis-proxy"));
-    command.arg("-c").arg(config.unwrap());
-    let _proxy = crate::bed::Process::start(command, &bed.path("proxy-again.log"));
-    let took = until("the proxy serves again", async || {
-        redis_call(&data, &["GET", "k1"]).await.is_ok()
-    })
-    .await;
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    let _again = bed.proxy_at(admin, data).await;
+    let took = until("the proxy serves again", async || written(&data_addr).await).await;
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    let after = dashboard.stats().await.proxy.models;
+    assert_eq!((after[0].id, &after[0].token), (1, &before[0].token));
+    assert_ne!(after[0].pid, before[0].pid, "its record is refreshed");
 }
 
 /// A promotion by hand goes through the sentinels and comes back as a pair.
@@ -124,37 +97,15 @@ async fn a_promotion_goes_through_the_sentinels() {
     let servers = bed.replicated(2).await;
     dashboard.fill_group(1, &servers).await;
     assert_eq!(dashboard.assign(0..=1023, 1).await.status, 200);
-    let mut sentinels = Vec::new();
-    for _ in 0..3 {
-        let sentinel = bed.sentinel(&neighbour("codis-sentinel")).await;
-        dashboard
-            .put(&format!("sentinels/add/X/{}", sentinel.addr))
-            .await;
-        sentinels.push(sentinel);
-    }
-    until("sentinels know the replicas and each other", async || {
-        let stats = dashboard.stats().await.sentinels.stats;
-        stats.len() == 3
-            && stats.values().all(|stats| {
-                stats.sentinel.get("demo-1").is_some_and(|m| {
-                    m.master.get("num-slaves").is_some_and(|n| n == "2")
-                        && m.master
-                            .get("num-other-sentinels")
-                            .is_some_and(|n| n == "2")
-                        && m.slaves
-                            .iter()
-                            .all(|s| s.get("master-link-status").is_some_and(|l| l == "ok"))
-                })
-            })
-    })
-    .await;
+    let _sentinels = bed
+        .sentinels(&neighbour("codis-sentinel"), &dashboard, 2)
+        .await;
     dashboard
         .put(&format!("group/promote/X/1/{}", servers[2].addr))
         .await;
     assert_eq!(dashboard.order(1).await[0], servers[2].addr);
     assert_eq!(servers[2].info("role").await.as_deref(), Some("master"));
-    let held = bed.record("/codis3/demo/ha/group-0001").unwrap();
-    let held: GroupTopology = json::decode(held.as_bytes()).unwrap();
+    let held = bed.held();
     assert!(
         held.epoch > Epoch::ZERO && held.source != "dashboard",
         "{held:?}"

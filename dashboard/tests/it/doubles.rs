@@ -187,7 +187,7 @@ impl SentinelDouble {
                     if !matches!(read, Ok(1..)) {
                         return;
                     }
-                    while let Some((request, len)) = Value::parse(&buffer, &Limits::default()).unwrap() {
+                    while let Some((request, len)) = parse(&buffer) {
                         buffer.drain(..len);
                         let words = request.as_array().unwrap().iter();
                         let words: Vec<&str> = words.filter_map(Value::as_str).collect();
@@ -228,6 +228,10 @@ impl SentinelDouble {
             _ => "+OK\r\n".to_owned(),
         }
     }
+}
+
+fn parse(buffer: &[u8]) -> Option<(Value, usize)> {
+    Value::parse(buffer, &Limits::default()).unwrap()
 }
 
 fn bulk(text: &str) -> String {

@@ -4,12 +4,20 @@ use std::time::{Duration, Instant};
 
 use codis_core::epoch::Epoch;
 
-use crate::bed::{Bed, until};
+use crate::bed::{Bed, Dashboard, Redis, until};
 use crate::doubles::{ProxyDouble, SentinelDouble};
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_hung_proxy_delays_neither_its_siblings_nor_a_failover() {
-    let bed = Bed::new();
+async fn leads(proxy: &ProxyDouble, slot: u16, master: &Redis) -> Duration {
+    until("the proxy holds the master", async || {
+        proxy
+            .slot(slot)
+            .is_some_and(|slot| slot.backend_addr == master.addr)
+    })
+    .await
+}
+
+/// A group, a proxy that answers and one that does not any more.
+async fn with_a_hung_proxy(bed: &Bed) -> (Dashboard, Vec<Redis>, ProxyDouble, ProxyDouble) {
     let dashboard = bed.dashboard().await;
     let servers = bed.replicated(1).await;
     dashboard.fill_group(1, &servers).await;
@@ -23,31 +31,32 @@ async fn a_hung_proxy_delays_neither_its_siblings_nor_a_failover() {
             .await;
     }
     bad.hang(true);
+    (dashboard, servers, good, bad)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assignment_reaches_the_others_and_names_the_hung_one() {
+    let bed = Bed::new();
+    let (dashboard, servers, good, bad) = with_a_hung_proxy(&bed).await;
     let begun = Instant::now();
-    let (answer, filled) = tokio::join!(dashboard.assign(0..=99, 1), async {
-        until("the good one is filled", async || {
-            good.slot(99)
-                .is_some_and(|slot| slot.backend_addr == servers[0].addr)
-        })
-        .await
-    });
+    let (answer, filled) = tokio::join!(dashboard.assign(0..=99, 1), leads(&good, 99, &servers[0]));
     assert_eq!(answer.cause(), "proxy-[bad] resync slots failed");
     assert!(filled < Duration::from_secs(2), "{filled:?}");
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
-
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(5), "{took:?}");
     let begun = Instant::now();
     dashboard.stats().await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(500), "{took:?}");
+    bad.hang(false);
+    leads(&bad, 99, &servers[0]).await;
+}
 
-    // A failover comes through while the bad one still hangs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_reaches_the_others_while_one_hangs() {
+    let bed = Bed::new();
+    let (dashboard, servers, good, bad) = with_a_hung_proxy(&bed).await;
+    dashboard.assign(0..=9, 1).await;
     let sentinel = SentinelDouble::start().await;
     sentinel.say(1, 0, &servers[0].addr);
     dashboard
@@ -58,32 +67,15 @@ async fn a_hung_proxy_delays_neither_its_siblings_nor_a_failover() {
     })
     .await;
     sentinel.say(1, 3, &servers[1].addr);
-    let begun = Instant::now();
-    until("the good one follows", async || {
-        good.slot(0)
-            .is_some_and(|slot| slot.backend_addr == servers[1].addr)
-    })
-    .await;
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
+    let took = leads(&good, 0, &servers[1]).await;
+    assert!(took < Duration::from_millis(500), "{took:?}");
     assert_eq!(good.slot(0).unwrap().backend_addr_epoch, Epoch(3));
     until("the mark is cleared by those who answer", async || {
         !dashboard.group(1).await.out_of_sync
     })
     .await;
-    assert_eq!(
-        bad.slot(0).unwrap().backend_addr,
-        "",
-        "it has nothing but the first fill"
-    );
-
+    let held = bad.slot(0).unwrap().backend_addr;
+    assert_eq!(held, "", "it has nothing but the first fill");
     bad.hang(false);
-    until("the bad one gets the newest form", async || {
-        bad.slot(0)
-            .is_some_and(|slot| slot.backend_addr == servers[1].addr)
-    })
-    .await;
+    leads(&bad, 0, &servers[1]).await;
 }

@@ -1,5 +1,5 @@
-//! The daemon against real Redis servers, sentinels and proxies; doubles stand in only for peers that
-//! hang, lie or repeat themselves.
+//! The daemon against real Redis servers, sentinels and proxies; doubles stand in only for peers
+//! that hang, lie or repeat themselves.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

@@ -4,9 +4,9 @@
 //! adopted; an equal one may confirm the master but never move it; a lower one is dropped. So pairs
 //! may be lost, doubled, late and reordered, and all who follow the rule end at the same pair.
 //!
-//! The held pair is the stored topology of the group. Where the group's own record disagrees with it
-//! (a crash between the two writes, or an original dashboard that ran in between), a pair that repeats
-//! the held one puts the record right.
+//! The held pair is the stored topology of the group. Where the group's own record disagrees with
+//! it (a crash between the two writes, or an original dashboard that ran in between), a pair that
+//! repeats the held one puts the record right.
 
 use std::collections::BTreeMap;
 
@@ -181,7 +181,8 @@ pub struct LostMajority {
     pub total: usize,
 }
 
-/// The pairs that a majority's answers come to: for each group the highest epoch, the first on ties.
+/// The pairs that a majority's answers come to: for each group the highest epoch, the first on
+/// ties.
 pub fn believe(
     answers: &[Vec<StockMaster>],
     total: usize,

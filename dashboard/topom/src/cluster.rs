@@ -121,8 +121,8 @@ impl Cluster {
         }
     }
 
-    /// Takes over, after the records were read anew, what the old value knows beyond them: the locks,
-    /// and epochs that somebody set back in the store.
+    /// Takes over, after the records were read anew, what the old value knows beyond them: the
+    /// locks, and epochs that somebody set back in the store.
     pub fn keep_what_is_not_stored(&mut self, old: &Self) {
         self.locked.clone_from(&old.locked);
         for (group, held) in &old.topologies {

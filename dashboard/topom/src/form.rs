@@ -1,8 +1,8 @@
 //! The form of a slot that a proxy is sent.
 //!
 //! A form is computed from the cluster each time and never stored, so there is nothing to keep in
-//! step. It carries the epoch of each address that the adopted topology vouches for; an address that
-//! no topology vouches for goes without one, as from an original dashboard.
+//! step. It carries the epoch of each address that the adopted topology vouches for; an address
+//! that no topology vouches for goes without one, as from an original dashboard.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -2,8 +2,8 @@
 //!
 //! The sentinels stay the only ones who decide who is master, so a promotion by hand has an epoch
 //! like any other. The order goes to one sentinel after the other until one takes it. What the
-//! dashboard then waits for is not the answer but the adopted pair: the candidate as master at an epoch
-//! above the one held before.
+//! dashboard then waits for is not the answer but the adopted pair: the candidate as master at an
+//! epoch above the one held before.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -6,14 +6,16 @@
 //!                           promote      the others
 //! ```
 //!
-//! The states are those of Codis and are stored before what follows from them is done, so a dashboard
-//! that starts in the middle goes on from the stored one. What was done after the last stored state is
-//! done again, and each such act may be done twice: a lock, `SLAVEOF NO ONE`, a push.
+//! The states are those of Codis and are stored before what follows from them is done, so a
+//! dashboard that starts in the middle goes on from the stored one. What was done after the last
+//! stored state is done again, and each such act may be done twice: a lock, `SLAVEOF NO ONE`, a
+//! push.
 //!
-//! Between *lock* and *finished* no proxy that can answer sends a request to the group. A promotion that
-//! fails before the candidate's new role is recorded is undone: the candidate follows the old master again,
-//! the lock is released, and the caller is told why. A proxy that does not answer is not waited for; the
-//! old master is made a replica, so a write that such a proxy sends later is refused there.
+//! Between *lock* and *finished* no proxy that can answer sends a request to the group. A promotion
+//! that fails before the candidate's new role is recorded is undone: the candidate follows the old
+//! master again, the lock is released, and the caller is told why. A proxy that does not answer is
+//! not waited for; the old master is made a replica, so a write that such a proxy sends later is
+//! refused there.
 
 mod step;
 

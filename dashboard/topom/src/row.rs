@@ -1,15 +1,15 @@
 //! One proxy's row: the slots that it should hold beside those that it was seen to hold.
 //!
-//! The shell tells a row what is wanted, the row says what to send. What a proxy holds is unknown until
-//! it was looked at or sent. Whatever is lacking goes out in one body with the newest form of each
-//! slot; forms that were overtaken while a body was on its way are never sent. A body that fails is
-//! tried again after a pause, alone: no row waits for another, so a proxy that hangs delays nobody
-//! else. The proxy is looked at again now and then, so a table that changed behind the dashboard's back
-//! is found and put right.
+//! The shell tells a row what is wanted, the row says what to send. What a proxy holds is unknown
+//! until it was looked at or sent. Whatever is lacking goes out in one body with the newest form of
+//! each slot; forms that were overtaken while a body was on its way are never sent. A body that
+//! fails is tried again after a pause, alone: no row waits for another, so a proxy that hangs
+//! delays nobody else. The proxy is looked at again now and then, so a table that changed behind
+//! the dashboard's back is found and put right.
 //!
 //! A slot that the proxy holds at a higher epoch counts as held: it heard a sentinel before we did.
-//! A slot that the proxy took and still shows otherwise after two tries is left alone until something
-//! else is wanted, or each look would fill it again for ever.
+//! A slot that the proxy took and still shows otherwise after two tries is left alone until
+//! something else is wanted, or each look would fill it again for ever.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

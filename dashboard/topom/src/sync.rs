@@ -5,9 +5,9 @@
 //!                        |------refused---> synced_failed
 //! ```
 //!
-//! `syncing` is stored before the order leaves. A dashboard that finds a server in `syncing` at start
-//! gives the order again: it is the same order, and giving it twice does no harm. A group that is
-//! promoting is passed over, so it does not hold up the others.
+//! `syncing` is stored before the order leaves. A dashboard that finds a server in `syncing` at
+//! start gives the order again: it is the same order, and giving it twice does no harm. A group
+//! that is promoting is passed over, so it does not hold up the others.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -175,7 +175,8 @@ impl SyncQueue {
     }
 }
 
-/// The order that is first in the queue: one that was given before a restart, else the lowest index.
+/// The order that is first in the queue: one that was given before a restart, else the lowest
+/// index.
 fn next(cluster: &Cluster) -> Option<&str> {
     let open = |server: &&GroupServer| {
         matches!(

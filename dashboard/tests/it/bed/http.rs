@@ -28,7 +28,8 @@ pub async fn call(addr: &str, method: &str, path: &str, body: &str) -> io::Resul
         let mut stream = TcpStream::connect(addr).await?;
         let length = body.len();
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await?;
         let mut text = String::new();

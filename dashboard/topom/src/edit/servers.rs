@@ -21,8 +21,8 @@ pub fn check_add_server(cluster: &Cluster, id: u32, addr: &str) -> Result<(), Re
 
 /// Adds a server at the end of a group.
 ///
-/// The first server of a group whose id was used before is a change of master that no election made,
-/// so it gets the next epoch: a proxy never moves a master at an epoch that it holds already.
+/// The first server of a group whose id was used before is a change of master that no election
+/// made, so it gets the next epoch: a proxy never moves a master at an epoch that it holds already.
 pub fn add_server(cluster: &Cluster, id: u32, addr: &str, datacenter: &str, at: &str) -> Edit {
     check_add_server(cluster, id, addr)?;
     let mut group = quiet_group(cluster, id)?.clone();
