@@ -40,7 +40,7 @@ impl Io {
                 command: COMMAND_BAD as u16,
                 access: Access::Write,
             };
-            self.answer(head, reply::BAD_COMMAND_LENGTH, Outcome::Failed);
+            self.answer(head, reply::BAD_COMMAND_LENGTH, Outcome::Refused);
             return true;
         };
         let index = command.index().unwrap_or(COMMAND_UNKNOWN) as u16;
@@ -54,7 +54,7 @@ impl Io {
             return true;
         }
         if let Err(refusal) = command.check_allowed() {
-            self.answer(head, reply::error(&refusal.to_string()), Outcome::Failed);
+            self.answer(head, reply::error(&refusal.to_string()), Outcome::Refused);
             return true;
         }
         match command.handling() {

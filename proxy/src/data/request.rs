@@ -38,6 +38,8 @@ pub enum Origin {
 pub enum Outcome {
     /// A backend answered, or the proxy did by right.
     Answered,
+    /// The proxy does not pass such a request on; the client's fault.
+    Refused,
     /// The proxy could not get an answer.
     Failed,
 }

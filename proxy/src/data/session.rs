@@ -29,6 +29,13 @@ use super::worker::{Local, Worker};
 pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of replies that a client has not read yet before its session stops reading.
 pub const UNREAD_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of replies that the requests in flight of one session may bring, by the size of its last
+/// replies. A client that asks for large values has few in flight, so it cannot fill the memory.
+const EXPECTED_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What a reply is expected to bring before the first one has come.
+const EXPECTED_BYTES_FIRST: usize = 32 * 1024;
+/// Requests in flight that a session is always allowed, if its pipeline is that long.
+const IN_FLIGHT_MIN: usize = 32;
 /// The largest request. Places inside a request fit 32 bits because of it.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Reads in one wake-up, so that one busy client does not starve the others.
@@ -51,10 +58,12 @@ pub struct Session {
     write_at: Cell<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     ring: Ring,
     out: Outgoing,
+    /// The mean size of the last replies.
+    reply_bytes: usize,
     waker: Option<Waker>,
     woken: bool,
     last: bool,
@@ -66,7 +75,14 @@ impl Session {
         Self {
             id,
             local,
-            state: RefCell::default(),
+            state: RefCell::new(State {
+                ring: Ring::default(),
+                out: Outgoing::default(),
+                reply_bytes: EXPECTED_BYTES_FIRST,
+                waker: None,
+                woken: false,
+                last: false,
+            }),
             closed: Cell::new(false),
             killed: Cell::new(false),
             read_at: Cell::new(now),
@@ -116,7 +132,7 @@ impl Session {
         if self.closed.get() {
             return;
         }
-        let last = outcome == Outcome::Failed && self.local.settings.session_break_on_failure;
+        let last = outcome != Outcome::Answered && self.local.settings.session_break_on_failure;
         self.put(place, reply, last, outcome);
     }
 
@@ -134,6 +150,7 @@ impl Session {
         if state.last {
             return;
         }
+        state.reply_bytes = (state.reply_bytes * 7 + reply.bytes().len()) / 8;
         if state.out.is_empty() {
             self.write_at.set(self.local.now());
         }
@@ -156,7 +173,8 @@ impl Session {
     fn has_room(&self) -> bool {
         let state = self.state.borrow();
         let pipeline = self.local.settings.session_max_pipeline.max(1);
-        state.ring.len() < pipeline
+        let expected = EXPECTED_BYTES_MAX / state.reply_bytes.max(1);
+        state.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
             && state.ring.bytes() < WAITING_BYTES_MAX
             && state.out.len() < UNREAD_BYTES_MAX
     }

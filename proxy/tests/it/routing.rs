@@ -95,6 +95,70 @@ fn an_error_of_a_backend_comes_back_in_its_own_words() {
     assert!(unknown.starts_with("-ERR unknown command"), "{unknown}");
 }
 
+/// Requests and what the proxy itself says to them.
+const TEXTS: &[(&[&str], &str)] = &[
+    (
+        &["GET", "a"],
+        "-ERR handle request, slot is not ready, may be offline",
+    ),
+    (
+        &["KEYS", "*"],
+        "-ERR handle request, command 'KEYS' is not allowed",
+    ),
+    (
+        &["CLIENT", "LIST"],
+        "-ERR handle request, command 'CLIENT' is not allowed",
+    ),
+    (
+        &["CONFIG", "GET", "save"],
+        "-ERR handle request, command 'CONFIG' is not allowed",
+    ),
+    (
+        &["slotsrestore-async", "x"],
+        "-ERR handle request, command 'SLOTSRESTORE-ASYNC' is not allowed",
+    ),
+    (
+        &["MGET"],
+        "-ERR wrong number of arguments for 'MGET' command",
+    ),
+    (
+        &["MSET", "b"],
+        "-ERR wrong number of arguments for 'MSET' command",
+    ),
+    (
+        &["SELECT", "16"],
+        "-ERR invalid DB index, only accept DB [0,16)",
+    ),
+    (&["SELECT", "x"], "-ERR invalid DB index"),
+    (
+        &["SELECT"],
+        "-ERR wrong number of arguments for 'SELECT' command",
+    ),
+    (
+        &["AUTH", "x"],
+        "-ERR Client sent AUTH, but no password is set",
+    ),
+    (&["PING", "hello"], "-ERR backend server 'hello' not found"),
+    (
+        &["SLOTSMAPPING", "1024"],
+        "-ERR parse slotnum '1024' failed, out of range",
+    ),
+    (
+        &["SLOTSINFO"],
+        "-ERR wrong number of arguments for 'SLOTSINFO' command",
+    ),
+    (&["PING"], "PONG"),
+    (&["ECHO", "hi"], "hi"),
+    (
+        &["HELLO", "3"],
+        "-NOPROTO sorry, this protocol version is not supported",
+    ),
+    (&["CLIENT", "SETINFO", "LIB-NAME", "x"], "OK"),
+    (&["CLIENT", "GETNAME"], "(nil)"),
+    (&["CLIENT", "SETNAME", "me"], "OK"),
+    (&["CLIENT", "GETNAME"], "me"),
+];
+
 #[test]
 fn texts_of_the_proxy_are_those_of_codis() {
     let server = Server::start(&[]);
@@ -108,71 +172,10 @@ fn texts_of_the_proxy_are_those_of_codis() {
     fixture.fill(&slots).unwrap();
     fixture.put("start").unwrap();
     let mut client = fixture.client();
-    for (args, expected) in [
-        (
-            &["GET", "a"][..],
-            "-ERR handle request, slot is not ready, may be offline",
-        ),
-        (
-            &["KEYS", "*"],
-            "-ERR handle request, command 'KEYS' is not allowed",
-        ),
-        (
-            &["slotsrestore-async", "x"],
-            "-ERR handle request, command 'SLOTSRESTORE-ASYNC' is not allowed",
-        ),
-        (
-            &["MGET"],
-            "-ERR wrong number of arguments for 'MGET' command",
-        ),
-        (
-            &["MSET", "b"],
-            "-ERR wrong number of arguments for 'MSET' command",
-        ),
-        (
-            &["SELECT", "16"],
-            "-ERR invalid DB index, only accept DB [0,16)",
-        ),
-        (&["SELECT", "x"], "-ERR invalid DB index"),
-        (
-            &["SELECT"],
-            "-ERR wrong number of arguments for 'SELECT' command",
-        ),
-        (
-            &["AUTH", "x"],
-            "-ERR Client sent AUTH, but no password is set",
-        ),
-        (&["PING", "hello"], "-ERR backend server 'hello' not found"),
-        (
-            &["SLOTSMAPPING", "1024"],
-            "-ERR parse slotnum '1024' failed, out of range",
-        ),
-        (
-            &["SLOTSINFO"],
-            "-ERR wrong number of arguments for 'SLOTSINFO' command",
-        ),
-        (&["PING"], "PONG"),
-        (&["ECHO", "hi"], "hi"),
-        (
-            &["HELLO", "3"],
-            "-NOPROTO sorry, this protocol version is not supported",
-        ),
-        (&["CLIENT", "SETINFO", "LIB-NAME", "x"], "OK"),
-        (&["CLIENT", "GETNAME"], "(nil)"),
-        (&["CLIENT", "SETNAME", "me"], "OK"),
-        (&["CLIENT", "GETNAME"], "me"),
-        (
-            &["CLIENT", "LIST"],
-            "-ERR handle request, command 'CLIENT' is not allowed",
-        ),
-        (
-            &["CONFIG", "GET", "save"],
-            "-ERR handle request, command 'CONFIG' is not allowed",
-        ),
-        (&["PING", &server.addr()], "PONG"),
-    ] {
-        assert_eq!(client.text(args), expected, "{args:?}");
+    for (args, expected) in TEXTS {
+        assert_eq!(client.text(args), *expected, "{args:?}");
     }
+    assert_eq!(client.text(&["PING", &server.addr()]), "PONG");
     let long = "x".repeat(65);
     assert_eq!(
         client.text(&[&long]),
@@ -193,6 +196,11 @@ fn texts_of_the_proxy_are_those_of_codis() {
             .contains("redis_version")
     );
     assert!(client.text(&["INFO"]).contains("redis_version"));
+    assert_eq!(
+        fixture.stats().ops.fails,
+        2,
+        "one session too early, one slot without a server"
+    );
 }
 
 #[test]
