@@ -324,9 +324,7 @@ impl Aftermath {
         let open = self.returned.follows.as_ref().ok();
         open.map(|open| {
             let open = judge::millis(*open);
-            format!(
-                "Returned, the old master would have taken writes for {open} from who asks it directly."
-            )
+            format!("Who asks the returned master directly could write to it for another {open}.")
         })
         .into_iter()
         .collect()
