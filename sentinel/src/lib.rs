@@ -7,6 +7,7 @@
 
 pub mod args;
 pub mod conf;
+pub mod epochs;
 pub mod glob;
 pub mod infos;
 pub mod links;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use codis_core::time::Time;
+use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::LinkId;
 use codis_sentinel_proto::{Input, Machine, Reply};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -14,10 +15,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::conf::Globals;
+use crate::epochs;
 use crate::infos::Infos;
 use crate::links::connect::Source;
 use crate::links::{self, Links};
-use crate::log::Log;
+use crate::log::{Level, Log};
 use crate::port::commands::{self, Context, Outcome};
 use crate::port::{Call, Request, Shared};
 use crate::process::Process;
@@ -185,8 +187,8 @@ impl Node {
     /// When something is due even if nothing happens.
     fn next_wake(&self) -> Instant {
         const FAR: std::time::Duration = std::time::Duration::from_secs(3600);
-        let at = |time: Time| self.origin + time.since_origin();
-        let machine = self.machine.poll_timeout().map(at);
+        let at = |time: Time| self.origin.checked_add(time.since_origin());
+        let machine = self.machine.poll_timeout().and_then(at);
         let wakes = machine.into_iter().chain(self.scripts.next_due());
         wakes.min().unwrap_or_else(|| Instant::now() + FAR)
     }
@@ -217,7 +219,22 @@ impl Node {
         {
             self.keep_info(*link, now, &Arc::clone(info));
         }
-        self.machine.handle_input(now, input);
+        match input {
+            Input::Hello(hello) => self.hear(now, hello),
+            input => self.machine.handle_input(now, input),
+        }
+    }
+
+    /// Tells the machine of a hello that can be true.
+    fn hear(&mut self, now: Time, hello: Hello) {
+        let seen = self.machine.current_epoch();
+        let told = [hello.current_epoch, hello.config_epoch];
+        if told.iter().all(|epoch| epochs::is_plausible(*epoch, seen)) {
+            self.machine.handle_input(now, Input::Hello(hello));
+        } else {
+            let text = format!("Ignored a hello with an impossible epoch: {hello}");
+            self.log.write(Level::Verbose, &text);
+        }
     }
 
     fn keep_info(&mut self, link: LinkId, now: Time, info: &Arc<codis_sentinel_proto::info::Info>) {
@@ -293,7 +310,7 @@ impl Node {
             Outcome::Hello(hello) => {
                 waits::give(answer, codis_core::resp::Value::Integer(1).into());
                 if let Some(hello) = hello {
-                    self.machine.handle_input(now, Input::Hello(hello));
+                    self.hear(now, hello);
                 }
             }
             Outcome::LookUp { index, host } => {

@@ -15,6 +15,7 @@ use codis_sentinel_proto::settings::MasterSettings;
 
 use super::server::{number, yes_no};
 use super::{Config, hosts};
+use crate::epochs::STORED_MAX;
 
 /// Length of a sentinel's id.
 pub const MYID_LEN: usize = 40;
@@ -204,7 +205,7 @@ fn raise(held: &mut Epoch, seen: Epoch) {
 }
 
 fn epoch(value: &str) -> Result<Epoch, String> {
-    number(value, 0, u64::MAX).map(Epoch)
+    number(value, 0, STORED_MAX).map(Epoch)
 }
 
 fn millis(value: &str, low: u64) -> Result<Duration, String> {

@@ -43,6 +43,13 @@ fn garbage_does_no_harm() {
         "SENTINEL MONITOR x 127.0.0.1 99999999999999999999 1",
         "SENTINEL SET m down-after-milliseconds 18446744073709551615",
         "PUBLISH __sentinel__:hello 1,2,3,4,5,6,7,8",
+        "PUBLISH __sentinel__:hello 127.0.0.1,9,peer,18446744073709551615,m,127.0.0.1,30,0",
+        "PUBLISH __sentinel__:hello 127.0.0.1,9,peer,0,m,127.0.0.1,31,18446744073709551615",
+        "SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 9223372036854775807 x",
+        "SENTINEL SET m epoch-floor 18446744073709551615",
+        "SENTINEL SET m down-after-milliseconds 1 failover-timeout 9223372036854775807",
+        "SENTINEL SET m down-after-milliseconds 9223372036854775807",
+        "SENTINEL SET m master-reboot-down-after-period 9223372036854775807",
         "PUBLISH __sentinel__:hello junk,1,\u{e9},4,m,127.0.0.1,30,8",
         "PUBLISH __sentinel__:hello ,0,,18446744073709551615,m,,0,18446744073709551615",
         "SENTINEL RESET [",
@@ -50,6 +57,8 @@ fn garbage_does_no_harm() {
         println!("{line}: {}", show(&sentinel.call(line)));
     }
     assert_eq!(sentinel.master(), "127.0.0.1 30", "junk moves no master");
+    let text = sentinel.config();
+    assert!(text.contains("sentinel current-epoch 0\n"), "{text}");
     assert_eq!(show(&sentinel.call("PING")), "+PONG");
     assert!(!sentinel.log().contains("panicked"), "{}", sentinel.log());
     sentinel.process.kill();

@@ -7,8 +7,9 @@ use codis_sentinel_proto::ids::SentinelId;
 
 use super::super::render::{Map, bulk};
 use super::{Context, Outcome, masters};
+use crate::epochs;
 
-pub(super) fn is_master_down(words: &[String]) -> Outcome {
+pub(super) fn is_master_down(context: &Context<'_>, words: &[String]) -> Outcome {
     let [host, port, epoch, id] = words else {
         return not_an_integer();
     };
@@ -16,10 +17,14 @@ pub(super) fn is_master_down(words: &[String]) -> Outcome {
     let Some((port, epoch)) = numbers else {
         return not_an_integer();
     };
+    let epoch = Epoch(u64::try_from(epoch).unwrap_or(0));
+    if !epochs::is_plausible(epoch, context.machine.current_epoch()) {
+        return not_an_integer();
+    }
     Outcome::Asked {
         // A port out of range names no master, and port 0 is the address of none.
         master: Addr::new(host, u16::try_from(port).unwrap_or(0)),
-        epoch: Epoch(u64::try_from(epoch).unwrap_or(0)),
+        epoch,
         candidate: (id != "*").then(|| SentinelId::new(id.as_str())),
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
         "sentinels" => masters::sentinels(context, first),
         "get-master-addr-by-name" => masters::address(context, first),
         "topology" => masters::topology(context, &words),
-        "is-master-down-by-addr" => queries::is_master_down(&words),
+        "is-master-down-by-addr" => queries::is_master_down(context, &words),
         "ckquorum" => queries::ckquorum(context, first),
         "info-cache" => queries::info_cache(context, &words),
         "pending-scripts" => queries::pending_scripts(context),

@@ -10,6 +10,7 @@ use codis_sentinel_proto::settings::MasterSettings;
 use super::{Context, Outcome, masters};
 use crate::conf::directives::is_executable;
 use crate::conf::server::number;
+use crate::epochs;
 
 const DENIED: &str = "ERR Reconfiguration of scripts path is denied for security reasons. Check \
 the deny-scripts-reconfig configuration directive in your Sentinel configuration";
@@ -22,6 +23,8 @@ struct Draft {
     changes: Vec<String>,
     /// The highest epoch floor asked for.
     floor: Option<Epoch>,
+    /// The highest epoch seen.
+    epoch_seen: Epoch,
     deny_scripts: bool,
 }
 
@@ -37,6 +40,7 @@ pub(super) fn run(context: &mut Context<'_>, words: &[String]) -> Outcome {
         quorum,
         changes: Vec::new(),
         floor: None,
+        epoch_seen: context.machine.current_epoch(),
         deny_scripts: context.globals.deny_scripts_reconfig,
     };
     let result = draft.apply_all(options);
@@ -111,6 +115,9 @@ impl Draft {
             "rename-command" => self.rename(option, values)?,
             "epoch-floor" => {
                 let floor = Epoch(value.parse().map_err(|_| bad())?);
+                if !epochs::is_plausible(floor, self.epoch_seen) {
+                    return Err(bad());
+                }
                 self.floor = self.floor.max(Some(floor));
                 return Ok(());
             }
@@ -173,6 +180,7 @@ mod tests {
             quorum: 2,
             changes: Vec::new(),
             floor: None,
+            epoch_seen: Epoch::ZERO,
             deny_scripts: true,
         };
         let words: Vec<String> = words.iter().map(|&w| w.to_owned()).collect();
