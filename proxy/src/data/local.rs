@@ -2,6 +2,8 @@
 //!
 //! Beside those of Codis, some that today's clients send on connect: `HELLO`, `CLIENT SETINFO`,
 //! `CLIENT SETNAME`, `COMMAND`. They concern a connection, and a client's connection ends here.
+//! `PING` without an argument is answered here too: it asks whether the proxy is alive, and a
+//! random backend that is not would say nothing about the others.
 
 use bytes::Bytes;
 use codis_core::command::{Command, Local, NAME_LEN_MAX};
