@@ -189,8 +189,14 @@ impl Control {
             };
             (moving, version)
         };
-        if !moving.is_empty() {
-            self.drain(&moving, version).await?;
+        if !moving.is_empty()
+            && let Err(error) = self.drain(&moving, version).await
+        {
+            // The fill is refused, so the slots go on as they were.
+            let mut book = self.book();
+            book.hold(&moving, Hold::Open);
+            self.publish(&mut book);
+            return Err(error);
         }
         let version = {
             let mut book = self.book();
