@@ -137,6 +137,7 @@ fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
         "elections",
         "promotions",
         "messages",
+        "split",
         "failover max",
         "settle max",
     ]);
@@ -154,6 +155,7 @@ fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
             stats.elections.to_string(),
             stats.failovers.to_string(),
             stats.messages.to_string(),
+            stats.split.to_string(),
             format!("{} ms", stats.failover_max.as_millis()),
             format!("{} ms", stats.settle_max.as_millis()),
         ]);

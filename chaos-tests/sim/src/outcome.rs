@@ -24,6 +24,8 @@ pub struct Stats {
     pub mangled: u64,
     /// Lines of the trace.
     pub lines: u64,
+    /// Last blows after which the first election was lost.
+    pub split: u64,
     /// From the loss of a master with nothing else wrong to the new one, at most.
     pub failover_max: Duration,
     /// From the end of the faults to agreement, at most.
@@ -58,6 +60,7 @@ impl Stats {
         self.messages += other.messages;
         self.mangled += other.mangled;
         self.lines += other.lines;
+        self.split += other.split;
         self.failover_max = self.failover_max.max(other.failover_max);
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;

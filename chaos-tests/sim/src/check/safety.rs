@@ -45,7 +45,7 @@ pub struct Safety {
     /// election chose that address, and no peer believes it.
     by_operator: BTreeMap<(usize, usize), (Addr, Option<Epoch>)>,
     promotions: BTreeMap<Term, (usize, Addr)>,
-    attempts: u64,
+    attempts: BTreeMap<usize, u64>,
     watched: Vec<Watched>,
 }
 
@@ -107,7 +107,7 @@ impl Safety {
             addresses: BTreeMap::new(),
             by_operator: BTreeMap::new(),
             promotions: BTreeMap::new(),
-            attempts: 0,
+            attempts: BTreeMap::new(),
             watched: (0..plan.sentinels).map(|_| Watched::default()).collect(),
         }
     }
@@ -133,8 +133,13 @@ impl Safety {
     }
 
     /// Failovers that were tried.
-    pub const fn elections(&self) -> u64 {
-        self.attempts
+    pub fn elections(&self) -> u64 {
+        self.attempts.values().sum()
+    }
+
+    /// Failovers of one group that were tried.
+    pub fn elections_of(&self, group: usize) -> u64 {
+        self.attempts.get(&group).copied().unwrap_or(0)
     }
 
     fn broken(&mut self, at: Moment, rule: Rule, text: String) {
@@ -198,7 +203,8 @@ impl Safety {
     pub fn on_reply(&mut self, who: usize, command: CommandId, reply: &Reply, at: Moment) {
         if let Reply::MasterDown(Some(opinion)) = reply {
             let watched = &mut self.watched[who];
-            let Some(key) = watched.questions.get(&command).cloned() else {
+            // A doubled reply is no second answer.
+            let Some(key) = watched.questions.remove(&command) else {
                 return;
             };
             let heard = watched.opinions.entry(key).or_default();
@@ -414,7 +420,7 @@ impl Safety {
     }
 
     fn on_try(&mut self, at: Moment, who: usize, group: usize, addr: &str) {
-        self.attempts += 1;
+        *self.attempts.entry(group).or_default() += 1;
         let watched = &mut self.watched[who];
         watched.attempt.insert(group, watched.last_new_epoch);
         if watched.forced.contains(&group) {

@@ -22,6 +22,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// When an operator repairs what orders broke, and how often.
 const REPAIR: Duration = Duration::from_secs(10);
 
+/// A split vote is tried again within this time.
+const SPLIT: Duration = Duration::from_secs(1);
+
 /// Where the run stands.
 #[derive(Debug)]
 pub(super) struct Phase {
@@ -29,11 +32,20 @@ pub(super) struct Phase {
     since: Moment,
     good_since: Option<Moment>,
     /// The master of each group that was lost last, until another took its place.
-    lost: BTreeMap<usize, (Moment, usize)>,
+    lost: BTreeMap<usize, Lost>,
     /// When the operator looks next.
     repair_at: Moment,
     /// Servers that stay lost in this stage.
     absent: Vec<usize>,
+}
+
+/// A master that was lost.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    at: Moment,
+    node: usize,
+    /// Elections of its group before.
+    elections: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,7 +144,16 @@ impl World {
             let Some(node) = self.believed_master(group) else {
                 continue;
             };
-            self.phase.lost.insert(group, (self.now, node));
+            let elections = self.safety.elections_of(group);
+            let at = self.now;
+            self.phase.lost.insert(
+                group,
+                Lost {
+                    at,
+                    node,
+                    elections,
+                },
+            );
             self.phase.absent.push(node);
             match self.plan.last_blow {
                 Blow::Freeze => self.freeze_node(node, None),
@@ -147,27 +168,28 @@ impl World {
             return;
         };
         let master = self.node_at(&topology.master);
-        let Some((at, old)) = self.phase.lost.get(&group).copied() else {
+        let Some(lost) = self.phase.lost.get(&group).copied() else {
             return;
         };
-        if master == Some(old) {
+        if master == Some(lost.node) {
             return;
         }
         self.phase.lost.remove(&group);
-        let took = self.now.since(at);
+        let (name, took) = (&topology.name, self.now.since(lost.at));
+        let elections = self.safety.elections_of(group) - lost.elections;
         log!(
             self,
-            "s{} published the new master of {} after {took:?}",
-            who + 1,
-            topology.name
+            "s{} published the new master of {name} after {took:?}",
+            who + 1
         );
         self.stats.failover_max = self.stats.failover_max.max(took);
-        let within = self.plan.failover_within();
+        self.stats.split += u64::from(elections > 1);
+        let mut within = self.plan.failover_within();
+        if elections > 1 {
+            within += SPLIT;
+        }
         if self.plan.profile == Profile::Calm && took > within {
-            let text = format!(
-                "failover of {} took {took:?}, allowed {within:?}",
-                topology.name
-            );
+            let text = format!("failover of {name} took {took:?}, allowed {within:?}");
             self.fail(Rule::Slow, text);
         }
     }
