@@ -140,13 +140,21 @@ impl Promotion {
     }
 
     /// Resumes the promotion that the record says is under way.
+    ///
+    /// With sentinels it is theirs to promote: one that was not recorded as switched (an original
+    /// dashboard had begun it) is undone.
     pub fn resume(cluster: &Cluster, group: u32) -> Option<Self> {
         let record = cluster.group(group).ok()?;
         if record.promoting.state == ActionState::Nothing {
             return None;
         }
         let candidate = record.servers.get(record.promoting.index)?;
-        Some(Self::from_stored(record, &candidate.addr))
+        let mut promotion = Self::from_stored(record, &candidate.addr);
+        if cluster.has_sentinels() && record.promoting.state != ActionState::Finished {
+            promotion.effects.clear();
+            promotion.undo("the sentinels decide who is master".to_owned());
+        }
+        Some(promotion)
     }
 
     fn from_stored(record: &Group, candidate: &str) -> Self {

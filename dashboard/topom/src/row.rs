@@ -197,12 +197,12 @@ impl Row {
         if self.flight.is_some() || paused || !self.open || self.wanted.is_empty() {
             return None;
         }
+        self.retry_at = None;
         let due = self.look_at.is_some_and(|at| at <= now);
         let fill = self.lacking();
         if !due && fill.is_empty() {
             return None;
         }
-        self.retry_at = None;
         self.next_id += 1;
         let id = self.next_id;
         let effect = if due && self.seen.is_empty() || fill.is_empty() {

@@ -74,7 +74,7 @@ impl Step {
                 group,
                 failed,
                 in_sync,
-            } => finish(cluster, *group, failed, *in_sync),
+            } => finish(cluster, *group, failed, *in_sync, at),
             Self::Undo { group } => {
                 let record = cluster.group(*group)?;
                 let promoting = Promoting::default();
@@ -129,22 +129,15 @@ fn switch(cluster: &Cluster, group: u32, candidate: &str, at: &str) -> Edit {
         index: 0,
         state: ActionState::Finished,
     };
-    let topology = GroupTopology {
-        group_id: group,
-        epoch: cluster.epoch(group).next(),
-        master: candidate.to_owned(),
-        run_id: String::new(),
-        source: "dashboard".to_owned(),
-        adopted_at: at.to_owned(),
-    };
+    let topology = next_topology(cluster, group, candidate, at);
     Ok(vec![
-        Change::PutTopology(topology),
+        topology,
         Change::PutGroup(switched),
         lock(group, false),
     ])
 }
 
-fn finish(cluster: &Cluster, group: u32, failed: &[String], in_sync: bool) -> Edit {
+fn finish(cluster: &Cluster, group: u32, failed: &[String], in_sync: bool, at: &str) -> Edit {
     let record = cluster.group(group)?;
     expect(record, ActionState::Finished)?;
     let mut finished = record.clone();
@@ -160,7 +153,24 @@ fn finish(cluster: &Cluster, group: u32, failed: &[String], in_sync: bool) -> Ed
             state: ActionState::SyncedFailed,
         };
     }
-    Ok(vec![Change::PutGroup(finished)])
+    let mut changes = vec![Change::PutGroup(finished)];
+    // An original dashboard recorded this switch, without an epoch.
+    if cluster.drifted(group) {
+        changes.insert(0, next_topology(cluster, group, cluster.master(group), at));
+    }
+    Ok(changes)
+}
+
+/// The pair of a master that no election made.
+fn next_topology(cluster: &Cluster, group: u32, master: &str, at: &str) -> Change {
+    Change::PutTopology(GroupTopology {
+        group_id: group,
+        epoch: cluster.epoch(group).next(),
+        master: master.to_owned(),
+        run_id: String::new(),
+        source: "dashboard".to_owned(),
+        adopted_at: at.to_owned(),
+    })
 }
 
 fn expect(record: &Group, state: ActionState) -> Result<(), Refusal> {

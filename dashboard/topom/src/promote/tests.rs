@@ -1,10 +1,11 @@
 //! Promotions against a world that is played by hand, and crashes between any two effects.
 
 use codis_core::epoch::Epoch;
-use codis_core::model::{GroupServer, SlotMapping};
+use codis_core::ha::GroupTopology;
+use codis_core::model::{GroupServer, Promoting, Sentinel, SlotMapping};
 
 use super::*;
-use crate::{Records, form};
+use crate::{Change, Records, form};
 
 /// Records that survive a crash, and servers that know their role.
 #[derive(Clone, Debug, PartialEq)]
@@ -245,4 +246,81 @@ fn a_second_candidate_and_the_master_are_refused() {
     };
     world.carry_out(&Effect::Store(step));
     assert_eq!(start(&world, "c:1"), "group-[1] is promoting index = 1");
+}
+
+/// What an original dashboard left behind in a product with sentinels.
+#[test]
+fn with_sentinels_a_promotion_that_was_begun_is_undone_and_a_recorded_one_gets_an_epoch() {
+    let stored = |promoting, servers: [&str; 3]| {
+        let mut world = World::new();
+        let server = |addr: &str| GroupServer {
+            addr: addr.to_owned(),
+            ..Default::default()
+        };
+        let servers = servers.map(server).to_vec();
+        let group = Group {
+            id: 1,
+            servers,
+            promoting,
+            ..Group::default()
+        };
+        let (group_id, epoch, master) = (1, Epoch(4), "a:1".to_owned());
+        let topology = GroupTopology {
+            group_id,
+            epoch,
+            master,
+            ..Default::default()
+        };
+        let sentinel = Sentinel {
+            servers: vec!["s:1".to_owned()],
+            out_of_sync: false,
+        };
+        world.cluster.apply(&Change::PutGroup(group));
+        world.cluster.apply(&Change::PutTopology(topology));
+        world.cluster.apply(&Change::PutSentinel(sentinel));
+        world
+    };
+    let promoting = |index, state| Promoting { index, state };
+    let mut begun = stored(promoting(1, ActionState::Prepared), SERVERS);
+    let promotion = Promotion::resume(&begun.cluster, 1).unwrap();
+    assert!(matches!(begun.run(promotion), Err(Failure::Undone(_))));
+    assert_eq!(
+        (begun.cluster.master(1), begun.cluster.epoch(1)),
+        ("a:1", Epoch(4))
+    );
+    assert!(!begun.cluster.is_locked(1));
+    let mut recorded = stored(promoting(0, ActionState::Finished), ["b:1", "c:1", "a:1"]);
+    let promotion = Promotion::resume(&recorded.cluster, 1).unwrap();
+    assert_eq!(recorded.run(promotion), Ok(()));
+    assert_eq!(
+        (recorded.cluster.master(1), recorded.cluster.epoch(1)),
+        ("b:1", Epoch(5))
+    );
+    assert!(!recorded.cluster.drifted(1));
+}
+
+/// The pair of the switch was stored and the group's record was not.
+#[test]
+fn a_crash_within_the_switch_costs_an_epoch_and_nothing_else() {
+    let mut world = World::new();
+    let mut promotion = Promotion::start(&world.cluster, 1, "b:1").unwrap();
+    loop {
+        let effect = promotion.poll_effect().unwrap();
+        if let Effect::Store(step @ Step::Switch { .. }) = &effect {
+            let changes = step.edit(&world.cluster, "now").unwrap();
+            world.cluster.apply(&changes[0]);
+            break;
+        }
+        let input = world.carry_out(&effect);
+        promotion.handle(input);
+    }
+    world.crash();
+    assert!(world.cluster.drifted(1));
+    let promotion = Promotion::resume(&world.cluster, 1).unwrap();
+    assert_eq!(world.run(promotion), Ok(()));
+    assert_eq!(
+        (world.cluster.master(1), world.cluster.epoch(1)),
+        ("b:1", Epoch(2))
+    );
+    assert!(!world.cluster.drifted(1));
 }

@@ -176,3 +176,80 @@ fn a_refill_distrusts_a_body_on_its_way() {
     row.handle_filled(T0, id);
     assert_eq!(row.status().acked, 2);
 }
+
+/// What can happen to a row.
+#[derive(Clone, Debug)]
+enum Event {
+    Want(u8),
+    Refill(Option<u16>),
+    Nudge,
+    Answer(bool),
+    Later(u16),
+}
+
+fn events() -> impl proptest::strategy::Strategy<Value = Vec<Event>> {
+    use proptest::prelude::*;
+    let event = prop_oneof![
+        (0u8..4).prop_map(Event::Want),
+        proptest::option::of(0u16..4).prop_map(Event::Refill),
+        Just(Event::Nudge),
+        any::<bool>().prop_map(Event::Answer),
+        (0u16..12_000).prop_map(Event::Later),
+    ];
+    proptest::collection::vec(event, 1..80)
+}
+
+proptest::proptest! {
+    /// Whatever happens: a row that has nothing to do asks to be woken later and not before; and
+    /// once the proxy answers, it holds the newest form, and the row says so.
+    #[test]
+    fn every_row_ends_at_what_is_wanted(events in events()) {
+        let (mut row, mut now, mut revision) = (Row::new(T0, true, 7), T0, 1);
+        let mut proxy: BTreeMap<u16, Slot> = BTreeMap::new();
+        let mut wanted = all("m0:1", 0);
+        row.handle_wanted(revision, wanted.clone());
+        let mut flight = None;
+        let mut answer = |row: &mut Row, now, effect: Effect, ok: bool| match effect {
+            Effect::Look { id } | Effect::Fill { id, .. } if !ok => {
+                row.handle_failure(now, id, "no".to_owned());
+            }
+            Effect::Look { id } => row.handle_seen(now, id, proxy.values().cloned().collect()),
+            Effect::Fill { id, slots } => {
+                proxy.extend(slots.into_iter().map(|slot| (slot.id, slot)));
+                row.handle_filled(now, id);
+            }
+        };
+        for event in events {
+            match event {
+                Event::Want(n) => {
+                    revision += 1;
+                    wanted = all(&format!("m{n}:1"), revision);
+                    row.handle_wanted(revision, wanted.clone());
+                }
+                Event::Refill(slot) => row.handle_refill(now, slot.map(|s| [s]).as_ref().map(|s| &s[..])),
+                Event::Nudge => row.handle_nudge(),
+                Event::Answer(ok) => {
+                    if let Some(effect) = flight.take() {
+                        answer(&mut row, now, effect, ok);
+                    }
+                }
+                Event::Later(millis) => now += Duration::from_millis(u64::from(millis)),
+            }
+            if let Some(effect) = row.poll_effect(now) {
+                proptest::prop_assert!(flight.is_none(), "one at a time");
+                flight = Some(effect);
+            } else if flight.is_none() {
+                let due = row.poll_timeout();
+                proptest::prop_assert!(due.is_none_or(|due| due > now), "{due:?} at {now:?}");
+            }
+        }
+        for _ in 0..4 {
+            now += Duration::from_secs(3);
+            if let Some(effect) = flight.take().or_else(|| row.poll_effect(now)) {
+                answer(&mut row, now, effect, true);
+            }
+        }
+        proptest::prop_assert_eq!(row.status().acked, revision);
+        proptest::prop_assert!(proxy.into_values().eq(wanted));
+    }
+}
