@@ -193,6 +193,8 @@ async fn measure(options: Options, output: Output, talk: &Talk) -> anyhow::Resul
     let mut cluster = Cluster::up(&options, talk).await?;
     let results = bench::run(&mut cluster, talk).await?;
     cluster.stop();
+    drop(cluster);
+    std::fs::remove_dir_all(&options.state)?;
     show(&results, output)?;
     Ok(ExitCode::SUCCESS)
 }

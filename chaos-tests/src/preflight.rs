@@ -12,6 +12,9 @@ use crate::ports;
 /// The lowest major version of redis-server that a group may run on.
 const REDIS_MAJOR_MIN: u32 = 7;
 
+/// How many taken ports are named; where a whole cluster runs, these say enough.
+const TAKEN_SHOWN: usize = 4;
+
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -88,18 +91,33 @@ pub fn check(layout: &Layout, programs: &Programs, state: &Path) -> Result<State
             None
         }
     };
-    let taken = ports::taken(layout);
-    wrong.extend(taken.iter().map(ToString::to_string));
-    if !taken.is_empty() {
-        wrong.push(format!(
-            "another cluster on {}.*? Stop it first, or choose another net with --net",
-            layout.net
-        ));
-    }
+    wrong.extend(check_ports(layout));
     match lock {
         Some(lock) if wrong.is_empty() => Ok(lock),
         _ => Err(Obstacles(wrong)),
     }
+}
+
+fn check_ports(layout: &Layout) -> Vec<String> {
+    let taken = ports::taken(layout);
+    let mut lines: Vec<_> = taken
+        .iter()
+        .take(TAKEN_SHOWN)
+        .map(ToString::to_string)
+        .collect();
+    if taken.len() > TAKEN_SHOWN {
+        lines.push(format!(
+            "and {} more ports in use",
+            taken.len() - TAKEN_SHOWN
+        ));
+    }
+    if !taken.is_empty() {
+        let net = layout.net;
+        lines.push(format!(
+            "stop what runs on {net}.*, or choose another net with --net"
+        ));
+    }
+    lines
 }
 
 fn check_redis(program: &Path) -> Result<(), String> {

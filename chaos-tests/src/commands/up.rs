@@ -22,7 +22,10 @@ pub async fn run(options: &Options, talk: &Talk) -> anyhow::Result<ExitCode> {
     let mut cluster = Cluster::up(options, talk).await?;
     let masters = cluster.agree(AGREE_MAX).await?;
     println!("{}", overview(&cluster, &masters));
-    println!("{}", hints(cluster.layout(), &options.programs.dir));
+    println!(
+        "{}",
+        hints(cluster.layout(), &masters, &options.programs.dir)
+    );
     watch(&mut cluster, talk).await
 }
 
@@ -89,7 +92,7 @@ fn display(path: &Path) -> String {
         .to_string()
 }
 
-fn hints(layout: &Layout, programs: &Path) -> String {
+fn hints(layout: &Layout, masters: &Masters, programs: &Path) -> String {
     let admin = display(&programs.join("codis-admin"));
     let dashboard = layout.dashboard();
     let mut proxies = layout.proxies().map(|proxy| &proxy.addr);
@@ -112,11 +115,7 @@ fn hints(layout: &Layout, programs: &Path) -> String {
         let (host, port) = (sentinel.addr.host(), sentinel.addr.port());
         lines.push(format!("  redis-cli -h {host} -p {port} psubscribe '*'"));
     }
-    if let Some(master) = layout
-        .groups
-        .first()
-        .and_then(|group| group.servers.first())
-    {
+    if let Some((master, _)) = masters.values().next() {
         let (host, port) = (master.host(), master.port());
         let pid = r"sed -n 's/process_id:\([0-9]*\).*/\1/p'";
         lines.push(format!(
