@@ -17,6 +17,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Groups are looked at this often even when nothing changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a burst of changes may go on before the marks are looked at.
+const SETTLE: Duration = Duration::from_millis(100);
+
 /// Adds a server that answers.
 pub async fn add_server(
     core: &Core,
@@ -86,6 +89,8 @@ pub async fn keep_in_sync(core: Arc<Core>) {
             changed = rows.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        // Changes come in bursts; each mark is a write to the store.
+        tokio::time::sleep(SETTLE).await;
         rows.mark_unchanged();
         views.mark_unchanged();
     }

@@ -8,14 +8,22 @@ use serde::Serialize;
 
 use super::Audit;
 
-/// Changes of one edit that are logged one by one; a larger edit is summed up.
+/// Slots of one edit that are logged one by one; more of them are summed up.
 const LINES_MAX: usize = 8;
 
 /// Logs an edit that is stored.
 pub fn log(audit: &Audit, before: &Cluster, changes: &[Change], took: Duration) {
     let Audit { who, what } = audit;
     let took_ms = took.as_millis() as u64;
-    for change in changes.iter().take(LINES_MAX) {
+    let (slots, others): (Vec<_>, Vec<_>) = changes
+        .iter()
+        .partition(|change| matches!(change, Change::PutSlot(_)));
+    let (slots, summed) = if slots.len() > LINES_MAX {
+        (Vec::new(), slots)
+    } else {
+        (slots, Vec::new())
+    };
+    for change in others.into_iter().chain(slots) {
         let (record, epoch) = name(before, change);
         let was = previous(before, change);
         let is = crate::store::value(change).map_or_else(String::new, |text| one_line(&text));
@@ -30,10 +38,11 @@ pub fn log(audit: &Audit, before: &Cluster, changes: &[Change], took: Duration) 
             "changed"
         );
     }
-    if changes.len() > LINES_MAX {
-        let more = changes.len() - LINES_MAX;
-        let last = changes.last().map(|change| name(before, change).0);
-        tracing::info!(who, what, more, last, took_ms, "changed");
+    if let (Some(first), Some(last)) = (summed.first(), summed.last()) {
+        let (first, last) = (name(before, first).0, name(before, last).0);
+        let after = crate::store::value(summed[0]).map_or_else(String::new, |text| one_line(&text));
+        let count = summed.len();
+        tracing::info!(who, what, count, first, last, after, took_ms, "changed");
     }
 }
 

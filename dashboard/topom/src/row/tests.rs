@@ -226,7 +226,10 @@ proptest::proptest! {
                     wanted = all(&format!("m{n}:1"), revision);
                     row.handle_wanted(revision, wanted.clone());
                 }
-                Event::Refill(slot) => row.handle_refill(now, slot.map(|s| [s]).as_ref().map(|s| &s[..])),
+                Event::Refill(slot) => {
+                    let slots: Option<Vec<u16>> = slot.map(|slot| vec![slot]);
+                    row.handle_refill(now, slots.as_deref());
+                }
                 Event::Nudge => row.handle_nudge(),
                 Event::Answer(ok) => {
                     if let Some(effect) = flight.take() {
