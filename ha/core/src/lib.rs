@@ -6,6 +6,7 @@
 pub mod addr;
 pub mod api;
 pub mod backoff;
+pub mod belief;
 pub mod command;
 pub mod epoch;
 #[doc(hidden)]

@@ -1,0 +1,266 @@
+//! Talking with Redis servers and sentinels.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::topology::Topology;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisError};
+
+/// How long a connection may take to open.
+pub const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// Fields with their values, both as text.
+pub type Fields = BTreeMap<String, String>;
+
+/// Why a peer gave no good answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No answer in time.
+    #[error("{addr}: no answer in time")]
+    TimedOut {
+        /// The peer.
+        addr: String,
+    },
+    /// The peer refused in its own words.
+    #[error("{0}")]
+    Refused(String),
+    /// The connection could not be opened or broke.
+    #[error("{addr}: {reason}")]
+    Broken {
+        /// The peer.
+        addr: String,
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// Whether the peer answered with an error of its own.
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
+    fn from_redis(addr: &str, error: &RedisError) -> Self {
+        if error.is_timeout() {
+            return Self::TimedOut {
+                addr: addr.to_owned(),
+            };
+        }
+        match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => Self::Refused(format!("{code} {detail}")),
+            (Some(code), None) => Self::Refused(code.to_owned()),
+            (None, _) => Self::Broken {
+                addr: addr.to_owned(),
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+/// A connection to a Redis server or a sentinel.
+#[derive(Clone)]
+pub struct Peer {
+    addr: String,
+    connection: MultiplexedConnection,
+}
+
+/// The description of a peer for the client library.
+fn client(addr: &str, auth: &str) -> Result<Client, Error> {
+    let broken = |reason: String| Error::Broken {
+        addr: addr.to_owned(),
+        reason,
+    };
+    let parsed: Addr = addr.parse().map_err(|error| broken(format!("{error}")))?;
+    let mut settings = redis::RedisConnectionInfo::default().set_skip_set_lib_name();
+    if !auth.is_empty() {
+        settings = settings.set_password(auth);
+    }
+    let info = (parsed.host().to_owned(), parsed.port()).into_connection_info();
+    let info = info.map_err(|error| Error::from_redis(addr, &error))?;
+    Client::open(info.set_redis_settings(settings)).map_err(|error| Error::from_redis(addr, &error))
+}
+
+/// A subscription to channels of a sentinel.
+pub async fn subscribe(addr: &str, channels: &[&str]) -> Result<redis::aio::PubSub, Error> {
+    let client = client(addr, "")?;
+    let subscribing = async {
+        let mut subscription = client.get_async_pubsub().await?;
+        for channel in channels {
+            subscription.subscribe(*channel).await?;
+        }
+        Ok(subscription)
+    };
+    match tokio::time::timeout(CONNECT_MAX, subscribing).await {
+        Ok(outcome) => outcome.map_err(|error| Error::from_redis(addr, &error)),
+        Err(_) => Err(Error::TimedOut {
+            addr: addr.to_owned(),
+        }),
+    }
+}
+
+impl Peer {
+    /// Connects; an empty `auth` sends no password. Each later command may take `limit`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn connect(addr: &str, auth: &str, limit: Duration) -> Result<Self, Error> {
+        let client = client(addr, auth)?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(limit.min(CONNECT_MAX)))
+            .set_response_timeout(Some(limit));
+        let connection = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await;
+        let connection = connection.map_err(|error| Error::from_redis(addr, &error))?;
+        Ok(Self {
+            addr: addr.to_owned(),
+            connection,
+        })
+    }
+
+    /// Sends a command and reads its reply.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call<T: FromRedisValue>(&mut self, command: &Cmd) -> Result<T, Error> {
+        let outcome = command.query_async(&mut self.connection).await;
+        outcome.map_err(|error| Error::from_redis(&self.addr, &error))
+    }
+
+    /// `INFO`, as fields.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn info(&mut self) -> Result<Fields, Error> {
+        let text: String = self.call(&redis::cmd("INFO")).await?;
+        Ok(info_fields(&text))
+    }
+
+    /// `INFO`, `maxmemory` and `master_addr`: what statistics show of a server.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn full_info(&mut self) -> Result<Fields, Error> {
+        let mut fields = self.info().await?;
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg("maxmemory");
+        let config: Vec<String> = self.call(&command).await?;
+        if let [name, value] = config.as_slice() {
+            fields.insert(name.clone(), value.clone());
+        }
+        if let Some(master) = master_of(&fields) {
+            fields.insert("master_addr".to_owned(), master);
+        }
+        Ok(fields)
+    }
+
+    /// Makes the server follow `master`, or nobody, and keep that in its config file.
+    ///
+    /// # Errors
+    /// The server refused a part of it. A server that runs without a config file cannot keep the
+    /// order, but took it.
+    pub async fn follow(&mut self, master: Option<&str>, masterauth: &str) -> Result<(), Error> {
+        let (host, port) = match master.map(str::parse::<Addr>) {
+            None => ("NO".to_owned(), "ONE".to_owned()),
+            Some(Ok(addr)) => (addr.host().to_owned(), addr.port().to_string()),
+            Some(Err(error)) => return Err(Error::Refused(error.to_string())),
+        };
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        pipe.cmd("CONFIG")
+            .arg("SET")
+            .arg("masterauth")
+            .arg(masterauth);
+        pipe.cmd("SLAVEOF").arg(host).arg(port);
+        pipe.cmd("CONFIG").arg("REWRITE");
+        pipe.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal");
+        let outcome: Result<redis::Value, _> = pipe.query_async(&mut self.connection).await;
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(error) if only_without_file(&error) => {
+                tracing::warn!(
+                    server = self.addr,
+                    "order taken, but there is no config file to keep it"
+                );
+                Ok(())
+            }
+            Err(error) => Err(Error::from_redis(&self.addr, &error)),
+        }
+    }
+
+    /// `SENTINEL TOPOLOGY`; records that do not parse are left out.
+    ///
+    /// # Errors
+    /// See [`Error`]; a stock sentinel refuses.
+    pub async fn topology(&mut self, pattern: &str) -> Result<Vec<Topology>, Error> {
+        let records: Vec<String> = self
+            .call(redis::cmd("SENTINEL").arg("TOPOLOGY").arg(pattern))
+            .await?;
+        Ok(records
+            .iter()
+            .filter_map(|record| parse_topology(record))
+            .collect())
+    }
+
+    /// `SENTINEL MASTERS`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn masters(&mut self) -> Result<Vec<Fields>, Error> {
+        self.call(redis::cmd("SENTINEL").arg("MASTERS")).await
+    }
+
+    /// `SENTINEL SLAVES name`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn slaves(&mut self, name: &str) -> Result<Vec<Fields>, Error> {
+        self.call(redis::cmd("SENTINEL").arg("SLAVES").arg(name))
+            .await
+    }
+}
+
+/// A topology record; a malformed one is logged and dropped.
+pub fn parse_topology(record: &str) -> Option<Topology> {
+    let parsed = serde_json::from_str(record);
+    parsed
+        .inspect_err(|error| tracing::warn!(%error, "malformed topology record dropped"))
+        .ok()
+}
+
+/// The address that a replica's `INFO` names as its master.
+pub fn master_of(info: &Fields) -> Option<String> {
+    let (host, port) = (info.get("master_host")?, info.get("master_port")?);
+    Some(Addr::new(host.as_str(), port.parse().ok()?).to_string())
+}
+
+fn info_fields(text: &str) -> Fields {
+    let line = |line: &str| {
+        let (name, value) = line.trim_end().split_once(':')?;
+        Some((name.to_owned(), value.to_owned()))
+    };
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(line)
+        .collect()
+}
+
+/// Whether `CONFIG REWRITE` alone failed, for want of a file.
+fn only_without_file(error: &RedisError) -> bool {
+    error.to_string().contains("running without a config file")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_becomes_fields() {
+        let fields =
+            info_fields("# Server\r\nredis_version:7.0.15\r\nmaster_host:::1\r\nmaster_port:1\r\n");
+        assert_eq!(fields["redis_version"], "7.0.15");
+        assert_eq!(master_of(&fields).unwrap(), "[::1]:1");
+    }
+}
