@@ -1,8 +1,8 @@
 //! Which epochs are believed.
 //!
-//! Epochs only rise, and everybody adopts the highest that anybody speaks of. One false message with
-//! an epoch near the end of the numbers would end all elections of a quorum for ever, so an epoch
-//! that no number of elections can have led to is not believed.
+//! Epochs only rise, and everybody adopts the highest that anybody speaks of. One false message
+//! with an epoch near the end of the numbers would end all elections of a quorum for ever, so an
+//! epoch that no number of elections can have led to is not believed.
 
 use codis_core::epoch::Epoch;
 

@@ -1,9 +1,10 @@
 //! The command table: what a proxy does with each command, and which argument is the key.
 //!
-//! A name is looked up without regard to case. One that is not in the table is no error: it is taken
-//! for a write to the key in argument 1 and forwarded, and the server judges it. Refused is what
-//! would break a connection that many sessions share (commands that block, subscribe, or change the
-//! state of a connection), what concerns a whole server, and what belongs to the migration of slots.
+//! A name is looked up without regard to case. One that is not in the table is no error: it is
+//! taken for a write to the key in argument 1 and forwarded, and the server judges it. Refused is
+//! what would break a connection that many sessions share (commands that block, subscribe, or
+//! change the state of a connection), what concerns a whole server, and what belongs to the
+//! migration of slots.
 
 mod index;
 mod table;

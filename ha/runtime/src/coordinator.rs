@@ -91,7 +91,10 @@ pub enum Error {
         len: usize,
     },
     /// Another process kept the store to itself for too long.
-    #[error("{} is in use for {waited:?} by {holder}: try again, or stop that process", .file.display())]
+    #[error(
+        "{} is in use for {waited:?} by {holder}: try again, or stop that process",
+        .file.display()
+    )]
     Busy {
         /// The lock file of the store.
         file: PathBuf,

@@ -181,7 +181,10 @@ mod tests {
     proptest! {
         /// Every byte leaves once and in order, however the pieces and the writes fall.
         #[test]
-        fn bytes_leave_in_order(sizes in prop::collection::vec(1usize..9000, 1..20), step in 1usize..20_000) {
+        fn bytes_leave_in_order(
+            sizes in prop::collection::vec(1usize..9000, 1..20),
+            step in 1usize..20_000,
+        ) {
             let mut out = Outgoing::default();
             let mut expected = Vec::new();
             for (n, size) in sizes.iter().enumerate() {

@@ -131,7 +131,9 @@ mod tests {
     proptest! {
         /// Whatever the order in which replies come, they leave in the order of the requests.
         #[test]
-        fn replies_leave_in_request_order(order in Just((0..50u64).collect::<Vec<_>>()).prop_shuffle()) {
+        fn replies_leave_in_request_order(
+            order in Just((0..50u64).collect::<Vec<_>>()).prop_shuffle(),
+        ) {
             let mut ring = Ring::default();
             for n in 0..50 {
                 prop_assert_eq!(ring.push(meta(3)), n);

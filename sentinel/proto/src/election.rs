@@ -21,8 +21,8 @@ use crate::vote::PASSIVE_AFTER_VOTE;
 
 /// The random delay before a candidacy, in milliseconds.
 const CANDIDACY_DELAY_MS: u64 = 50;
-/// The random time that the votes of a first attempt may take, in milliseconds. Each attempt lost in
-/// a row allows half as much again, for slow disks and long lines.
+/// The random time that the votes of a first attempt may take, in milliseconds. Each attempt lost
+/// in a row allows half as much again, for slow disks and long lines.
 const VOTES_MS: (u64, u64) = (300, 500);
 /// The random pause after an attempt that nobody won, in milliseconds: a first split is most often
 /// bad luck, later ones a sign that votes take longer than the pauses differ.

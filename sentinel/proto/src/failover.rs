@@ -1,7 +1,8 @@
 //! The failover of one master, from candidacy to the last replica.
 //!
 //! ```text
-//! Idle -> Candidate -> WaitStart -> SelectSlave -> SendSlaveofNoOne -> WaitPromotion -> ReconfSlaves
+//! Idle -> Candidate -> WaitStart -> SelectSlave -> SendSlaveofNoOne -> WaitPromotion ->
+//! ReconfSlaves
 //!   ^         |            |             |                |                  |               |
 //!   +---------+------------+-------------+----------------+------------------+---------------+
 //! ```

@@ -1,8 +1,8 @@
 //! Links: the connections to one server process, and the PING that proves it alive.
 //!
 //! A lost connection is opened again at once, then at the pace of PING. Every time that feeds a
-//! judgement about the server is *awake time* (see [`crate::stall`]): silence counts only while this
-//! process could have heard something.
+//! judgement about the server is *awake time* (see [`crate::stall`]): silence counts only while
+//! this process could have heard something.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

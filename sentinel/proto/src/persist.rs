@@ -19,8 +19,9 @@ pub struct Snapshot {
     pub current_epoch: Epoch,
     /// The monitored masters by name.
     pub masters: BTreeMap<String, PersistedMaster>,
-    /// For each name ever monitored, the highest config epoch known of it. The current epoch, and so
-    /// every election, stays above, so that removing and adding a monitor cannot repeat an epoch.
+    /// For each name ever monitored, the highest config epoch known of it. The current epoch, and
+    /// so every election, stays above, so that removing and adding a monitor cannot repeat an
+    /// epoch.
     pub epoch_floors: BTreeMap<String, Epoch>,
 }
 

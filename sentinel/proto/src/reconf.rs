@@ -23,8 +23,8 @@ const ORDER_PAUSE: Duration = Duration::from_secs(1);
 const CONVERT_AFTER: Duration = Duration::from_secs(8);
 /// A hello counts as the present word of a sentinel for this long: hellos are 2 s apart.
 const HELLO_FRESH: Duration = Duration::from_millis(2500);
-/// An election that somebody opened has made its master within this time, or never will: longer than
-/// [`crate::vote::PASSIVE_AFTER_VOTE`].
+/// An election that somebody opened has made its master within this time, or never will: longer
+/// than [`crate::vote::PASSIVE_AFTER_VOTE`].
 const ELECTION_OVER: Duration = Duration::from_secs(5);
 /// INFO of the master counts as its present word for this long.
 pub(crate) const MASTER_INFO_FRESH: Duration = Duration::from_secs(1);
@@ -187,8 +187,8 @@ impl Master {
         }
     }
 
-    /// Whether somebody may be promoting a replica now: we elect or voted, an epoch rose lately that
-    /// did not become that of the master, or we have not listened for long enough to know.
+    /// Whether somebody may be promoting a replica now: we elect or voted, an epoch rose lately
+    /// that did not become that of the master, or we have not listened for long enough to know.
     fn expects_switch(&self, core: &Core) -> bool {
         let ours = match &self.course {
             Course::Idle => false,

@@ -2,10 +2,11 @@
 //!
 //! A process that did not run (stopped, starved, paused with its machine) heard nothing, and must
 //! not hold that against others. The sign is a call that comes later than the deadline it was due
-//! at. The time lost is taken out of *awake time*, the clock on which silence is measured, so S_DOWN
-//! waits as much longer. A stall beyond two seconds is TILT as the original reports it: no judgement
-//! and no failover step until each link that was open has answered a PING, or the longest down-after
-//! has passed. The original waits 30 s, because it cannot tell a stall from a wall clock that jumped.
+//! at. The time lost is taken out of *awake time*, the clock on which silence is measured, so
+//! S_DOWN waits as much longer. A stall beyond two seconds is TILT as the original reports it: no
+//! judgement and no failover step until each link that was open has answered a PING, or the longest
+//! down-after has passed. The original waits 30 s, because it cannot tell a stall from a wall clock
+//! that jumped.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -260,7 +260,8 @@ pub(super) const fn write(name: &'static str) -> Row {
     row(name, Access::Write, Handling::Forward)
 }
 
-/// A write, or a command of newer servers that is safe to take for one, whose first key comes later.
+/// A write, or a command of newer servers that is safe to take for one, whose first key comes
+/// later.
 const fn write_keyed(name: &'static str, key: u8) -> Row {
     Row { key, ..write(name) }
 }

@@ -42,8 +42,8 @@ pub fn write_simple(out: &mut impl BufMut, text: &[u8]) {
     put_line(out, text);
 }
 
-/// Writes an error; `text` starts with its code (`ERR`, `NOAUTH`, ...). Line ends inside of it become
-/// spaces, as they would end the reply.
+/// Writes an error; `text` starts with its code (`ERR`, `NOAUTH`, ...). Line ends inside of it
+/// become spaces, as they would end the reply.
 pub fn write_error(out: &mut impl BufMut, text: &[u8]) {
     out.put_u8(b'-');
     put_line(out, text);

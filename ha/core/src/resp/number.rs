@@ -6,8 +6,8 @@ use super::{Fault, ProtocolError};
 /// rest is room for leading zeros.
 pub(super) const HEADER_BYTES_MAX: usize = 32;
 
-/// Reads the number that starts at `start` and ends with CRLF. `None` when the line is not complete;
-/// else the number and the offset behind the line.
+/// Reads the number that starts at `start` and ends with CRLF. `None` when the line is not
+/// complete; else the number and the offset behind the line.
 ///
 /// Like Codis, this takes a leading `+`.
 #[inline]

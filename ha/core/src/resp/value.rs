@@ -53,8 +53,8 @@ impl Value {
         Self::Array(Some(elements.into_iter().collect()))
     }
 
-    /// Reads the reply at the start of `buf`. `None` when it is not complete; else the value and how
-    /// many bytes it takes. For replies that come in pieces, find the end with [`ReplyScanner`]
+    /// Reads the reply at the start of `buf`. `None` when it is not complete; else the value and
+    /// how many bytes it takes. For replies that come in pieces, find the end with [`ReplyScanner`]
     /// first: this function starts from the front each time.
     ///
     /// # Errors
@@ -152,8 +152,8 @@ struct Open {
     len: usize,
 }
 
-/// Builds the value of one whole reply. The scanner has been over it, so every count in it is backed
-/// by bytes, and what the scanner cannot promise to the compiler comes out as `None`.
+/// Builds the value of one whole reply. The scanner has been over it, so every count in it is
+/// backed by bytes, and what the scanner cannot promise to the compiler comes out as `None`.
 fn build(reply: &[u8]) -> Result<Option<Value>, ProtocolError> {
     let mut stack: Vec<Open> = Vec::new();
     let mut at = 0;

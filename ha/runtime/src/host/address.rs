@@ -127,11 +127,18 @@ mod tests {
 
     #[test]
     fn only_local_leaves_count() {
-        let table = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.0.0.0\n        /24 link UNICAST\n     \
-                     |-- 10.0.0.5\n        /32 host LOCAL\n     |-- 10.0.0.255\n        /32 link \
-                     BROADCAST\n";
+        let table = [
+            "Local:",
+            "  +-- 0.0.0.0/0 3 0 5",
+            "     |-- 10.0.0.0",
+            "        /24 link UNICAST",
+            "     |-- 10.0.0.5",
+            "        /32 host LOCAL",
+            "     |-- 10.0.0.255",
+            "        /32 link BROADCAST",
+        ];
         let ip: IpAddr = "10.0.0.5".parse().unwrap();
-        assert_eq!(local_addresses(table), [ip]);
+        assert_eq!(local_addresses(&table.join("\n")), [ip]);
     }
 
     #[test]

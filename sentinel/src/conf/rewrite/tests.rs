@@ -9,7 +9,7 @@ const FILE: &str = "\
 port 26379
 
 sentinel   monitor   m 127.0.0.1 6379 2
-# timing 
+# timing\x20
 sentinel down-after-milliseconds m 5000
 sentinel parallel-syncs m 1
 sentinel known-slave m 127.0.0.1 6380
@@ -63,7 +63,7 @@ fn what_changed_is_replaced_in_place() {
 port 26379
 
 sentinel monitor m 127.0.0.1 6380 2
-# timing 
+# timing\x20
 sentinel down-after-milliseconds m 5000
 sentinel parallel-syncs m 1
 sentinel known-replica m 127.0.0.1 6379
