@@ -6,7 +6,6 @@
 //! waits for a backend while it holds the book.
 
 pub mod admin;
-pub mod believe;
 pub mod figures;
 pub mod online;
 pub mod sentinels;
