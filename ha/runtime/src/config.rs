@@ -9,8 +9,9 @@
 //! ```
 //! # use codis_runtime::config::Document;
 //! let (mut name, mut quorum) = ("codis-demo".to_owned(), 2_i64);
-//! let mut doc = Document::parse("dashboard.toml", "sentinel_quorum = 0\nprodct_name =
-//! 'a'").unwrap(); doc.text("product_name", &mut name, |_| Ok(()));
+//! let text = "sentinel_quorum = 0\nprodct_name = 'a'";
+//! let mut doc = Document::parse("dashboard.toml", text).unwrap();
+//! doc.text("product_name", &mut name, |_| Ok(()));
 //! doc.integer("sentinel_quorum", &mut quorum, 1..=100);
 //! assert_eq!(
 //!     doc.finish().unwrap_err().to_string(),
