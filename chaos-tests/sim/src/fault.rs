@@ -218,12 +218,7 @@ pub fn draw(rng: &mut Rng, plan: &Plan, from: Moment) -> Vec<(Moment, Fault)> {
 fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
     let who = rng.index(plan.sentinels);
     let group = rng.index(plan.groups.len());
-    let target = match kind {
-        Kind::CrashMaster | Kind::FreezeMaster => Target::Master { group },
-        _ => Target::Node {
-            pick: rng.index(64),
-        },
-    };
+    let target = draw_target(rng, kind, group);
     let host = rng.index(plan.hosts());
     let span = draw_span(rng, plan);
     let way = [Way::Both, Way::Both, Way::Out, Way::In][rng.index(4)];
@@ -251,14 +246,7 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
             }
         }
         Kind::FreezeMaster | Kind::FreezeNode => Fault::FreezeNode { target, span },
-        Kind::SickNode => {
-            let replies = [PingReply::Other, PingReply::Busy, PingReply::MasterDown];
-            Fault::SickNode {
-                target,
-                reply: replies[rng.index(3)],
-                span,
-            }
-        }
+        Kind::SickNode => draw_sickness(rng, target, span),
         Kind::Isolate => Fault::Isolate { host, way, span },
         Kind::Split => Fault::Split {
             mask: rng.next(),
@@ -294,6 +282,24 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
             gap: rng.millis(0..3_000),
         },
         Kind::Reset => Fault::Reset { who, group },
+    }
+}
+
+fn draw_target(rng: &mut Rng, kind: Kind, group: usize) -> Target {
+    match kind {
+        Kind::CrashMaster | Kind::FreezeMaster => Target::Master { group },
+        _ => Target::Node {
+            pick: rng.index(64),
+        },
+    }
+}
+
+fn draw_sickness(rng: &mut Rng, target: Target, span: Duration) -> Fault {
+    let replies = [PingReply::Other, PingReply::Busy, PingReply::MasterDown];
+    Fault::SickNode {
+        target,
+        reply: replies[rng.index(3)],
+        span,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What must hold after every step, whatever happens.
 //!
-//! The checker watches from outside: it sees every effect that a sentinel's shell carries out, every
-//! reply that reaches a machine, and what each disk has confirmed. It keeps votes, leaders,
+//! The checker watches from outside: it sees every effect that a sentinel's shell carries out,
+//! every reply that reaches a machine, and what each disk has confirmed. It keeps votes, leaders,
 //! promotions and addresses by epoch for the whole run, across all crashes.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -169,8 +169,8 @@ impl Safety {
         self.watched[who].forced.insert(group);
     }
 
-    /// An operator makes a sentinel monitor an address. One that the sentinel did not hold before has
-    /// no epoch: nothing else may lower it.
+    /// An operator makes a sentinel monitor an address. One that the sentinel did not hold before
+    /// has no epoch: nothing else may lower it.
     pub fn on_monitor(&mut self, who: usize, group: usize, addr: &Addr) {
         let held = self.watched[who].config_epochs.get(&group).copied();
         if held.is_some_and(|epoch| self.addresses.get(&(group, epoch)) != Some(addr)) {

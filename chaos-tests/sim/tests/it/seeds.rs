@@ -13,8 +13,9 @@ fn hold(profile: Profile) {
         promotions += outcome.stats.failovers;
         if let Some(violation) = outcome.violation {
             failures.push(format!(
-                "seed {}: {violation}\n  cargo run -p codis-sim --bin sim -- replay {} --profile {profile}",
-                outcome.seed, outcome.seed
+                "seed {seed}: {violation}\n  \
+                 cargo run -p codis-sim --bin sim -- replay {seed} --profile {profile}",
+                seed = outcome.seed
             ));
         }
     });
