@@ -66,8 +66,8 @@ impl From<state::Error> for Failure {
     }
 }
 
-impl From<crate::peer::Error> for Failure {
-    fn from(error: crate::peer::Error) -> Self {
+impl From<codis_runtime::peer::Error> for Failure {
+    fn from(error: codis_runtime::peer::Error) -> Self {
         Self(error.to_string())
     }
 }

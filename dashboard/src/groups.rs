@@ -9,8 +9,8 @@ use codis_runtime::host;
 use codis_topom::{Cluster, Refusal, edit};
 
 use crate::core::{Core, Failure};
-use crate::peer::Peer;
 use crate::state::Audit;
+use codis_runtime::peer::Peer;
 
 /// How long a new server may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(1);

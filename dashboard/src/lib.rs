@@ -20,7 +20,6 @@ pub mod groups;
 pub mod keyed;
 pub mod lock;
 pub mod metrics;
-pub mod peer;
 pub mod poll;
 pub mod promote;
 pub mod proxies;

@@ -9,8 +9,8 @@ use codis_runtime::http::{Client, ClientError};
 use codis_topom::edit;
 
 use crate::core::{Core, Failure};
-use crate::peer::CONNECT_MAX;
 use crate::state::Audit;
+use codis_runtime::peer::CONNECT_MAX;
 
 /// How long a call to a proxy may take.
 const CALL_MAX: Duration = Duration::from_secs(3);

@@ -5,7 +5,7 @@ mod control;
 mod ensure;
 mod listen;
 
-pub use belief::{Belief, handle_answer, handle_topology};
+pub use belief::Belief;
 pub use control::{add, keep_in_sync, remove, resync_all};
 pub use listen::listen_all;
 

@@ -8,9 +8,9 @@ use codis_topom::sync::{Effect, SyncQueue};
 use tokio::time::Instant;
 
 use crate::core::Core;
-use crate::peer::Peer;
 use crate::push::sleep_until;
 use crate::state::Audit;
+use codis_runtime::peer::Peer;
 
 /// How long a server may take to carry out the order; its config file is written within.
 const ORDER_MAX: Duration = Duration::from_secs(10);
@@ -55,7 +55,11 @@ pub async fn run(core: Arc<Core>) {
     }
 }
 
-async fn order(core: &Core, server: &str, master: Option<&str>) -> Result<(), crate::peer::Error> {
+async fn order(
+    core: &Core,
+    server: &str,
+    master: Option<&str>,
+) -> Result<(), codis_runtime::peer::Error> {
     let auth = &core.settings.product_auth;
     let mut peer = Peer::connect(server, auth, ORDER_MAX).await?;
     peer.follow(master, auth).await

@@ -9,8 +9,8 @@ use codis_topom::{Refusal, edit};
 
 use super::call::Call;
 use super::{App, Reply, done};
-use crate::peer::Peer;
 use crate::{groups, promote};
+use codis_runtime::peer::Peer;
 
 /// How long a server may take to tell its figures.
 const INFO_MAX: Duration = Duration::from_secs(1);

@@ -9,9 +9,9 @@ use codis_topom::Refusal;
 
 use super::call::Call;
 use super::{App, Reply, done};
-use crate::peer::Peer;
 use crate::poll::sentinels::monitored;
 use crate::sentinels;
+use codis_runtime::peer::Peer;
 
 /// How long a sentinel may take to answer.
 const INFO_MAX: Duration = Duration::from_secs(1);

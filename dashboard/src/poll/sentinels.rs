@@ -8,7 +8,7 @@ use codis_core::paths;
 
 use super::{ANSWER_MAX, EVERY, held, unixtime};
 use crate::core::Core;
-use crate::peer::{Error, Peer};
+use codis_runtime::peer::{Error, Peer};
 
 /// Asks the sentinel for ever.
 pub async fn poll(core: Arc<Core>, addr: String) {

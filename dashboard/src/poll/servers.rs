@@ -6,7 +6,7 @@ use codis_core::api::{RemoteError, ServerStats};
 
 use super::{ANSWER_MAX, EVERY, held, unixtime};
 use crate::core::Core;
-use crate::peer::{Error, Fields, Peer};
+use codis_runtime::peer::{Error, Fields, Peer};
 
 /// Asks the server for ever.
 pub async fn poll(core: Arc<Core>, addr: String) {

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::core::{Core, Failure};
-use crate::peer::{Fields, Peer, master_of};
 use crate::state::Audit;
+use codis_runtime::peer::{Fields, Peer, master_of};
 
 /// How long a server may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ fn failed<E: std::fmt::Display>(outcome: Result<(), E>) -> Input {
     }
 }
 
-async fn info(core: &Core, addr: &str) -> Result<Fields, crate::peer::Error> {
+async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer::Error> {
     Peer::connect(addr, &core.settings.product_auth, ANSWER_MAX)
         .await?
         .info()
@@ -166,7 +166,11 @@ async fn catch_up(core: &Core, candidate: &str, master: &str) -> Result<(), Fail
     }
 }
 
-async fn follow(core: &Core, server: &str, master: Option<&str>) -> Result<(), crate::peer::Error> {
+async fn follow(
+    core: &Core,
+    server: &str,
+    master: Option<&str>,
+) -> Result<(), codis_runtime::peer::Error> {
     let auth = &core.settings.product_auth;
     Peer::connect(server, auth, ORDER_MAX)
         .await?

@@ -9,9 +9,9 @@ use codis_topom::handover::{Effect, Handover};
 use tokio::time::Instant;
 
 use crate::core::{Core, Failure};
-use crate::peer::Peer;
 use crate::push::sleep_until;
 use crate::state::Audit;
+use codis_runtime::peer::Peer;
 
 /// How long a sentinel may take to take the order.
 const ANSWER_MAX: Duration = Duration::from_secs(2);

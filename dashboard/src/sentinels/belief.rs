@@ -1,18 +1,13 @@
-//! What is believed of what the sentinels say.
-//!
-//! A record from one of our sentinels is believed at once: a majority elected what it says, and its
-//! epoch makes a late one harmless. What stock sentinels say is believed when a majority of all
-//! answered, and then the highest epoch wins.
+//! What becomes of what the sentinels say: [`codis_core::belief`] tells what to believe of it,
+//! [`codis_topom::adopt`] whether that is news, and what is news is adopted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use codis_core::epoch::Epoch;
-use codis_core::paths;
+use codis_core::belief::{Answers, Word};
 use codis_core::topology::Topology;
 use codis_runtime::host;
-use codis_topom::adopt::{self, Claim, StockMaster, Verdict};
+use codis_topom::adopt::{self, Claim, Verdict};
 use codis_topom::edit;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,13 +15,10 @@ use tokio::time::Instant;
 use crate::core::Core;
 use crate::state::Audit;
 
-/// How long an answer counts towards a majority.
-const ANSWER_AGE_MAX: Duration = Duration::from_secs(3);
-
 /// The latest word of each sentinel, and what it comes to.
 #[derive(Debug)]
 pub struct Belief {
-    answers: Mutex<BTreeMap<String, (Instant, Vec<StockMaster>)>>,
+    answers: Mutex<Answers>,
     masters: Mutex<BTreeMap<u32, String>>,
     conflicts: Mutex<BTreeSet<u32>>,
     unknown: Mutex<BTreeSet<(u32, String)>>,
@@ -68,19 +60,11 @@ impl Belief {
 
     /// Forgets sentinels that are no longer on record, and all when there are none.
     pub fn retain(&self, sentinels: &[String]) {
-        lock(&self.answers).retain(|sentinel, _| sentinels.contains(sentinel));
+        lock(&self.answers).retain(sentinels);
         if sentinels.is_empty() {
             lock(&self.masters).clear();
             lock(&self.conflicts).clear();
         }
-    }
-
-    fn fresh_answers(&self) -> Vec<Vec<StockMaster>> {
-        let answers = lock(&self.answers);
-        let fresh = answers
-            .values()
-            .filter(|(at, _)| at.elapsed() < ANSWER_AGE_MAX);
-        fresh.map(|(_, masters)| masters.clone()).collect()
     }
 }
 
@@ -89,67 +73,51 @@ fn lock<T>(part: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// A record from one of our sentinels.
-pub async fn handle_topology(core: &Arc<Core>, record: &Topology) {
-    let Some(group) = paths::monitored_group(&core.settings.product_name, &record.name) else {
-        return;
-    };
-    let addr = record.master.to_string();
-    if let Some(claim) = claim(
-        core,
-        group,
-        &addr,
-        &record.run_id,
-        record.epoch,
-        &record.sentinel,
-    ) {
+pub async fn handle_record(core: &Arc<Core>, record: &Topology) {
+    if let Some(word) = Word::of_record(&core.settings.product_name, record)
+        && let Some(claim) = claim(core, &word, &record.sentinel)
+    {
         consider(core, claim, false).await;
     }
 }
 
 /// A sentinel's whole list.
-pub async fn handle_answer(core: &Arc<Core>, sentinel: &str, masters: Vec<StockMaster>) {
-    lock(&core.belief.answers).insert(sentinel.to_owned(), (Instant::now(), masters));
+pub async fn handle_answer(core: &Arc<Core>, sentinel: &str, words: Vec<Word>) {
     let total = core.state.cluster().sentinel().servers.len();
-    let Ok(believed) = adopt::believe(&core.belief.fresh_answers(), total) else {
-        return;
+    let (believed, is_majority) = {
+        let mut answers = lock(&core.belief.answers);
+        answers.set(sentinel, words);
+        (answers.by_majority(total), answers.is_majority(total))
     };
-    for (group, master) in believed {
-        let source = "majority";
-        if let Some(claim) = claim(
-            core,
-            group,
-            &master.addr,
-            &master.run_id,
-            master.epoch,
-            source,
-        ) {
+    for word in believed.values() {
+        if let Some(claim) = claim(core, word, "majority") {
             consider(core, claim, true).await;
         }
     }
-    core.belief.open();
+    if is_majority {
+        core.belief.open();
+    }
+}
+
+/// A sentinel that cannot be reached: its last list counts no more.
+pub fn handle_lost(core: &Core, sentinel: &str) {
+    lock(&core.belief.answers).remove(sentinel);
 }
 
 /// The claim in the words of the group's record; a server that the group does not have is reported
 /// once.
-fn claim(
-    core: &Core,
-    group: u32,
-    addr: &str,
-    run_id: &str,
-    epoch: Epoch,
-    source: &str,
-) -> Option<Claim> {
+fn claim(core: &Core, word: &Word, source: &str) -> Option<Claim> {
     let run_ids = core.polls.run_ids();
-    let cluster = core.state.cluster();
-    let known = (group, addr.to_owned());
-    match adopt::claim_for(&cluster, group, addr, run_id, epoch, source, &run_ids) {
+    let known = (word.group, word.master.clone());
+    match adopt::claim_for(&core.state.cluster(), word, source, &run_ids) {
         Ok(claim) => {
             lock(&core.belief.unknown).remove(&known);
             Some(claim)
         }
         Err(refusal) => {
             if lock(&core.belief.unknown).insert(known) {
-                tracing::warn!(group, epoch = epoch.0, "{refusal} with runid = '{run_id}'");
+                let (group, epoch) = (word.group, word.epoch.0);
+                tracing::warn!(group, epoch, "{refusal} with runid = '{}'", word.run_id);
             }
             None
         }

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 
 use super::ensure;
 use crate::core::{Core, Failure};
-use crate::peer::Peer;
 use crate::state::Audit;
+use codis_runtime::peer::Peer;
 
 /// Pauses after a round that failed.
 const RETRY_MIN: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use redis::{Cmd, Value};
 
 use super::resolve_ip;
 use crate::config::Settings;
-use crate::peer::{Error, Fields, Peer};
+use codis_runtime::peer::{Error, Fields, Peer};
 
 /// Tells one sentinel what to monitor.
 pub async fn ensure(addr: &str, settings: &Settings, cluster: &Cluster) -> Result<(), Error> {

@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use codis_core::belief::Word;
 use codis_core::epoch::Epoch;
 use codis_core::ha::GroupTopology;
 use codis_core::model::{ActionState, Group, Promoting};
@@ -155,99 +156,26 @@ pub fn settle_drift(cluster: &Cluster, group: u32, at: &str) -> Edit {
     }
 }
 
-/// One entry of a stock sentinel's `SENTINEL MASTERS`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StockMaster {
-    /// The group.
-    pub group: u32,
-    /// `config-epoch`.
-    pub epoch: Epoch,
-    /// `ip:port`.
-    pub addr: String,
-    /// `runid`.
-    pub run_id: String,
-    /// Whether `flags` holds `failover_in_progress`: the leader shows the new epoch beside the old
-    /// address until the failover ends, so such an entry says nothing.
-    pub failing_over: bool,
-}
-
-/// Too few sentinels answered.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("lost majority ({votes}/{total})")]
-pub struct LostMajority {
-    /// How many answered.
-    pub votes: usize,
-    /// How many there are.
-    pub total: usize,
-}
-
-/// The pairs that a majority's answers come to: for each group the highest epoch, the first on
-/// ties.
-pub fn believe(
-    answers: &[Vec<StockMaster>],
-    total: usize,
-) -> Result<BTreeMap<u32, StockMaster>, LostMajority> {
-    if answers.len() < total / 2 + 1 {
-        return Err(LostMajority {
-            votes: answers.len(),
-            total,
-        });
-    }
-    let mut best: BTreeMap<u32, StockMaster> = BTreeMap::new();
-    for master in answers
-        .iter()
-        .flatten()
-        .filter(|master| !master.failing_over)
-    {
-        let newer = best
-            .get(&master.group)
-            .is_none_or(|held| master.epoch > held.epoch);
-        if newer {
-            best.insert(master.group, master.clone());
-        }
-    }
-    Ok(best)
-}
-
-impl StockMaster {
-    /// The claim that the answer makes, once the server is found in its group.
-    pub fn claim(
-        &self,
-        cluster: &Cluster,
-        run_ids: &BTreeMap<String, String>,
-    ) -> Result<Claim, Refusal> {
-        claim_for(
-            cluster,
-            self.group,
-            &self.addr,
-            &self.run_id,
-            self.epoch,
-            "majority",
-            run_ids,
-        )
-    }
-}
-
-/// A claim in the words of the group's record.
+/// The claim that a sentinel's word makes, in the words of the group's record.
+///
+/// # Errors
+/// There is no such group, or it has no such server.
 pub fn claim_for(
     cluster: &Cluster,
-    group: u32,
-    addr: &str,
-    run_id: &str,
-    epoch: Epoch,
+    word: &Word,
     source: &str,
     run_ids: &BTreeMap<String, String>,
 ) -> Result<Claim, Refusal> {
-    let record = cluster.group(group)?;
-    let place = locate(record, addr, run_id, run_ids).ok_or_else(|| Refusal::NotInGroup {
-        group,
-        server: addr.to_owned(),
+    let record = cluster.group(word.group)?;
+    let place = locate(record, &word.master, &word.run_id, run_ids).ok_or_else(|| {
+        let (group, server) = (word.group, word.master.clone());
+        Refusal::NotInGroup { group, server }
     })?;
     Ok(Claim {
-        group,
-        epoch,
+        group: word.group,
+        epoch: word.epoch,
         master: record.servers[place].addr.clone(),
-        run_id: run_id.to_owned(),
+        run_id: word.run_id.clone(),
         source: source.to_owned(),
     })
 }

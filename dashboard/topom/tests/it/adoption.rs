@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use codis_core::belief::Word;
 use codis_core::epoch::Epoch;
 use codis_core::model::{ActionState, Group, Promoting, Sentinel};
-use codis_topom::adopt::{self, Claim, StockMaster, Verdict};
+use codis_topom::adopt::{self, Claim, Verdict};
 use codis_topom::{Change, Records};
 use proptest::prelude::*;
 
@@ -58,7 +59,16 @@ fn a_higher_pair_moves_the_master_to_the_front_and_the_old_one_to_the_end() {
 fn a_server_is_found_by_its_run_id_when_its_name_differs() {
     let run_ids = BTreeMap::from([(SERVERS[2].to_owned(), "r3".to_owned())]);
     let c = cluster();
-    let found = |addr, run_id| adopt::claim_for(&c, 1, addr, run_id, Epoch(1), "s", &run_ids);
+    let found = |addr: &str, run_id: &str| {
+        let word = Word {
+            group: 1,
+            epoch: Epoch(1),
+            master: addr.to_owned(),
+            run_id: run_id.to_owned(),
+            failing_over: false,
+        };
+        adopt::claim_for(&c, &word, "s", &run_ids)
+    };
     assert_eq!(found("db3:6379", "r3").unwrap().master, SERVERS[2]);
     let unknown = found("db3:6379", "").unwrap_err().to_string();
     assert_eq!(unknown, "group-[1] doesn't have server-[db3:6379]");
@@ -122,26 +132,6 @@ fn drift_is_settled_by_whoever_has_the_say() {
         (repeated.master(1), repeated.drifted(1)),
         (SERVERS[2], false)
     );
-}
-
-#[test]
-fn stock_sentinels_are_believed_by_majority() {
-    let said = |epoch, addr: &str, failing_over| StockMaster {
-        group: 1,
-        epoch: Epoch(epoch),
-        addr: addr.to_owned(),
-        run_id: String::new(),
-        failing_over,
-    };
-    let lost = adopt::believe(&[vec![said(1, "a", false)]], 3).unwrap_err();
-    assert_eq!(lost.to_string(), "lost majority (1/3)");
-    // The leader lists the new epoch beside the old address until it is done.
-    let answers = [
-        vec![said(2, "old", true)],
-        vec![said(2, "new", false)],
-        vec![said(1, "old", false)],
-    ];
-    assert_eq!(adopt::believe(&answers, 3).unwrap()[&1].addr, "new");
 }
 
 proptest! {
