@@ -1,7 +1,7 @@
 //! One client connection.
 //!
 //! The shared half ([`Session`]) is what connections to backends complete replies into; the task's
-//! half ([`Io`]) owns the socket. One task does both directions: on each wake-up it takes up what
+//! half (`Io`) owns the socket. One task does both directions: on each wake-up it takes up what
 //! has been read, flushes what has been answered, and reads as long as there is room. There is
 //! room while the pipeline, the bytes of waiting requests and the bytes of unread replies are
 //! below their limits; beyond them the session is not closed, it just reads no further.

@@ -1,6 +1,6 @@
 //! Looking at every deadline of a worker.
 //!
-//! One pass every [`SWEEP_PERIOD`] over what waits costs less than a timer for each request, and
+//! One pass every `SWEEP_PERIOD` over what waits costs less than a timer for each request, and
 //! no deadline in here needs more precision than that.
 
 use std::rc::Rc;

@@ -1,8 +1,8 @@
 //! The world of one run: sentinels, servers, the network between them, and what happens next.
 //!
 //! Everything that decides is the machine under test. The rest of this module is what surrounds
-//! it: [`transport`] carries packets, [`shell`] obeys effects, [`server`] plays the Redis servers,
-//! [`strike`] applies faults, [`phase`] leads the run from the faults to its verdict.
+//! it: `transport` carries packets, `shell` obeys effects, `server` plays the Redis servers,
+//! `strike` applies faults, `phase` leads the run from the faults to its verdict.
 
 mod operator;
 mod phase;
