@@ -7,7 +7,6 @@
 
 pub mod args;
 pub mod conf;
-pub mod epochs;
 pub mod glob;
 pub mod infos;
 pub mod links;

@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::conf::Globals;
-use crate::epochs;
 use crate::infos::Infos;
 use crate::links::connect::Source;
 use crate::links::{self, Links};
@@ -27,6 +26,7 @@ use crate::pubsub::Hub;
 use crate::scripts::{self, Scripts};
 use crate::simulate::Simulated;
 use crate::state::{Persisted, Writer};
+use codis_sentinel_proto::epochs;
 
 mod effects;
 mod shutdown;

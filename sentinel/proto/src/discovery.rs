@@ -3,6 +3,7 @@
 use codis_core::addr::Addr;
 
 use crate::core::Core;
+use crate::epochs::is_plausible;
 use crate::failover::Course;
 use crate::hello::Hello;
 use crate::ids::SentinelId;
@@ -18,6 +19,13 @@ impl Machine {
             return;
         };
         if self.core.is_me(&hello.id) || !is_address(&hello.from) || !is_address(&hello.master) {
+            return;
+        }
+        let told = [hello.current_epoch, hello.config_epoch];
+        if told
+            .iter()
+            .any(|epoch| !is_plausible(*epoch, self.core.current_epoch))
+        {
             return;
         }
         self.meet(id, &hello.id, &hello.from);

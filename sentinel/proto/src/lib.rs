@@ -31,6 +31,7 @@ mod views;
 mod vote;
 
 pub mod effect;
+pub mod epochs;
 pub mod event;
 pub mod hello;
 pub mod ids;

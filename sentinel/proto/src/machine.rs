@@ -13,6 +13,7 @@ use codis_core::time::Time;
 use crate::core::Core;
 use crate::disk::Held;
 use crate::effect::{Command, Effect};
+use crate::epochs::is_plausible;
 use crate::event::Event;
 use crate::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
 use crate::input::{Channel, Input, Opinion, PingReply, Reply};
@@ -330,6 +331,8 @@ impl Machine {
             };
             return self.core.answer(request, Some(opinion));
         };
+        // Nobody stands at an epoch that cannot be; the question whether it is down is answered.
+        let candidate = candidate.filter(|_| is_plausible(epoch, self.core.current_epoch));
         // The answer is about this moment, not about the last deadline.
         self.core.touch(Key::Node(id, Who::Master));
         self.settle();

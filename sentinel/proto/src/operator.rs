@@ -5,6 +5,7 @@ use codis_core::epoch::Epoch;
 use codis_core::time::Time;
 
 use crate::effect::Auth;
+use crate::epochs::is_plausible;
 use crate::failover::Course;
 use crate::link::Pace;
 use crate::machine::{Machine, OrderError};
@@ -99,8 +100,12 @@ impl Machine {
 
     /// Raises the epoch floor of a name, monitored or not. The config epoch follows only while the
     /// address is the one that an operator gave: the address of a lower epoch that sentinels agreed
-    /// on does not become the address of a higher one.
+    /// on does not become the address of a higher one. A floor that cannot be is ignored
+    /// ([`crate::epochs`]).
     pub fn raise_epoch_floor(&mut self, now: Time, name: &str, epoch: Epoch) {
+        if !is_plausible(epoch, self.core.current_epoch) {
+            return;
+        }
         self.enter(now);
         self.core.raise_floor(name, epoch);
         let id = self.names.get(name);

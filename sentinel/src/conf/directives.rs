@@ -15,7 +15,7 @@ use codis_sentinel_proto::settings::MasterSettings;
 
 use super::server::{number, yes_no};
 use super::{Config, hosts};
-use crate::epochs::STORED_MAX;
+use codis_sentinel_proto::epochs::STORED_MAX;
 
 /// Length of a sentinel's id.
 pub const MYID_LEN: usize = 40;

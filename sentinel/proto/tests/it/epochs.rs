@@ -133,3 +133,30 @@ fn a_sentinel_that_moved_is_followed_and_one_that_was_displaced_is_forgotten() {
         Some((3, 3, 2))
     );
 }
+
+#[test]
+fn an_epoch_that_no_elections_can_have_led_to_is_not_believed() {
+    let mut world = World::new(3, 2, 6);
+    world.settle();
+    for epoch in [u64::MAX, 1 << 62] {
+        world.inject(
+            0,
+            Input::Hello(Hello {
+                from: sentinel(1),
+                id: sentinel_id(1),
+                current_epoch: Epoch(epoch),
+                master_name: NAME.into(),
+                master: server(2),
+                config_epoch: Epoch(epoch),
+            }),
+        );
+        let now = world.now;
+        let machine = &mut world.sentinels[0].machine;
+        machine.raise_epoch_floor(now, NAME, Epoch(epoch));
+        assert_eq!(machine.current_epoch(), Epoch::ZERO);
+        assert_eq!(world.master_at(0), server(1));
+    }
+    world.kill(1);
+    world.until(ms(3000), "a switch", |world| world.all_say(&server(2)));
+    assert_eq!(world.config_epoch(0), Epoch(1));
+}

@@ -7,7 +7,7 @@ use codis_sentinel_proto::ids::SentinelId;
 
 use super::super::render::{Map, bulk};
 use super::{Context, Outcome, masters};
-use crate::epochs;
+use codis_sentinel_proto::epochs;
 
 pub(super) fn is_master_down(context: &Context<'_>, words: &[String]) -> Outcome {
     let [host, port, epoch, id] = words else {

@@ -10,7 +10,7 @@ use codis_sentinel_proto::settings::MasterSettings;
 use super::{Context, Outcome, masters};
 use crate::conf::directives::is_executable;
 use crate::conf::server::number;
-use crate::epochs;
+use codis_sentinel_proto::epochs;
 
 const DENIED: &str = "ERR Reconfiguration of scripts path is denied for security reasons. Check \
 the deny-scripts-reconfig configuration directive in your Sentinel configuration";
