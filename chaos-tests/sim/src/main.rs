@@ -74,6 +74,7 @@ fn replay(seed: u64, profile: Option<Profile>) -> ExitCode {
         "seed {seed} profile {profile} digest {:016x}",
         outcome.digest
     );
+    eprintln!("{:?}", outcome.stats);
     match outcome.violation {
         None => ExitCode::SUCCESS,
         Some(violation) => {
@@ -138,6 +139,7 @@ fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
         "promotions",
         "messages",
         "split",
+        "demoted",
         "failover max",
         "settle max",
     ]);
@@ -156,6 +158,7 @@ fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
             stats.failovers.to_string(),
             stats.messages.to_string(),
             stats.split.to_string(),
+            stats.demoted.to_string(),
             format!("{} ms", stats.failover_max.as_millis()),
             format!("{} ms", stats.settle_max.as_millis()),
         ]);

@@ -24,6 +24,8 @@ pub struct Stats {
     pub mangled: u64,
     /// Lines of the trace.
     pub lines: u64,
+    /// Orders that made the present master a replica.
+    pub demoted: u64,
     /// Last blows after which the first election was lost.
     pub split: u64,
     /// From the loss of a master with nothing else wrong to the new one, at most.
@@ -60,6 +62,7 @@ impl Stats {
         self.messages += other.messages;
         self.mangled += other.mangled;
         self.lines += other.lines;
+        self.demoted += other.demoted;
         self.split += other.split;
         self.failover_max = self.failover_max.max(other.failover_max);
         self.settle_max = self.settle_max.max(other.settle_max);

@@ -33,6 +33,9 @@ pub struct Safety {
     pub violation: Option<Violation>,
     /// Packets sent.
     pub messages: u64,
+    /// Orders that made the master of the highest epoch a replica: allowed when whoever gave it could
+    /// not know, but never without harm.
+    pub demoted: u64,
     names: Vec<String>,
     needed: Vec<usize>,
     quorums: Vec<usize>,
@@ -89,6 +92,7 @@ impl Safety {
         Self {
             violation: None,
             messages: 0,
+            demoted: 0,
             names: plan.groups.iter().map(|group| group.name.clone()).collect(),
             needed: plan
                 .groups
@@ -344,6 +348,9 @@ impl Safety {
             return self.broken(at, Rule::Order, text);
         };
         if let Some(master) = follow {
+            if self.is_present_master(group, target) {
+                self.demoted += 1;
+            }
             if master == target || self.groups.get(master) != Some(&group) {
                 let text = format!("s{} makes {target} follow {master}", who + 1);
                 self.broken(at, Rule::Order, text);
@@ -370,6 +377,13 @@ impl Safety {
             let text = format!("s{} promotes {target} at {epoch}, after {first:?}", who + 1);
             self.broken(at, Rule::OnePromotion, text);
         }
+    }
+
+    /// Whether an address is the one of the highest epoch that anybody knows.
+    fn is_present_master(&self, group: usize, addr: &Addr) -> bool {
+        let terms = (group, Epoch::ZERO)..(group + 1, Epoch::ZERO);
+        let present = self.addresses.range(terms).next_back();
+        present.is_some_and(|(_, present)| present == addr)
     }
 
     /// A sentinel says what it does.

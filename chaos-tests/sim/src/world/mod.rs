@@ -262,6 +262,7 @@ impl World {
             log!(self, "VIOLATION {text}");
         }
         self.stats.messages = self.safety.messages;
+        self.stats.demoted = self.safety.demoted;
         self.stats.failovers = self.safety.failovers();
         self.stats.elections = self.safety.elections();
         self.stats.lines = self.trace.lines();

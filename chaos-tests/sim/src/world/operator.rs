@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use codis_core::addr::Addr;
-use codis_sentinel_proto::Machine;
+use codis_core::epoch::Epoch;
 
 use super::{Happening, Undo, World, log};
 use crate::node::Life;
@@ -114,9 +114,10 @@ impl World {
     /// than the rest, and servers that no sentinel knows.
     pub(super) fn repair(&mut self) {
         for group in 0..self.plan.groups.len() {
-            let Some(master) = self.agreed_master(group) else {
+            let Some(node) = self.believed_master(group) else {
                 continue;
             };
+            let master = self.nodes[node].node.addr.clone();
             let name = self.plan.groups[group].name.clone();
             for who in 0..self.sentinels.len() {
                 if self.is_astray(who, &name, &master) {
@@ -154,33 +155,19 @@ impl World {
         }
     }
 
-    /// The address that more than half of all sentinels hold.
-    fn agreed_master(&self, group: usize) -> Option<Addr> {
-        let name = &self.plan.groups[group].name;
-        let node = self.believed_master(group)?;
-        let addr = self.nodes[node].node.addr.clone();
-        let holders = (0..self.sentinels.len())
-            .filter(|who| self.held(*who, name).is_some_and(|held| held == addr));
-        (holders.count() > self.sentinels.len() / 2).then_some(addr)
-    }
-
-    /// The address that a sentinel holds.
-    pub(super) fn held(&self, who: usize, name: &str) -> Option<Addr> {
+    /// Whether a sentinel holds another address, and nothing will tell it: it has no peers, or no
+    /// election gave an epoch to either address.
+    fn is_astray(&self, who: usize, name: &str, master: &Addr) -> bool {
         let process = &self.sentinels[who];
         let local = process.clock.local(self.now);
-        let topology = process.machine.as_ref()?.topology(local, name)?;
-        Some(topology.master)
-    }
-
-    fn is_astray(&self, who: usize, name: &str, master: &Addr) -> bool {
-        let local = self.sentinels[who].clock.local(self.now);
-        let alone = |machine: &Machine| {
-            machine
-                .sentinels(local, name)
-                .is_some_and(|peers| peers.is_empty())
+        let Some(machine) = &process.machine else {
+            return false;
         };
-        let machine = self.sentinels[who].machine.as_ref();
-        machine.is_some_and(alone) && self.held(who, name).is_some_and(|held| held != *master)
+        let held = machine.topology(local, name);
+        let alone = machine
+            .sentinels(local, name)
+            .is_some_and(|peers| peers.is_empty());
+        held.is_some_and(|held| held.master != *master && (alone || held.epoch == Epoch::ZERO))
     }
 
     fn adopt_orphans(&mut self, group: usize, name: &str, master: &Addr) {
