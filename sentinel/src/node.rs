@@ -57,6 +57,8 @@ pub struct Parts {
     pub globals: Globals,
     /// The settings of the operator's file, when the state lives elsewhere.
     pub base: Option<Globals>,
+    /// Signals to the process.
+    pub signals: Signals,
     /// The local address of links.
     pub source: Option<Source>,
     /// Where the state goes.
@@ -95,12 +97,33 @@ pub struct Node {
     end: Option<End>,
 }
 
-/// Where events come from.
+/// The signals that mean something. Whoever says that the process is ready listens first: an early
+/// SIGTERM is an orderly end too.
 #[derive(Debug)]
-struct Inlets {
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+/// Where events come from.
+#[derive(Debug)]
+struct Inlets {
+    signals: Signals,
     links: mpsc::Receiver<links::Report>,
     persisted: mpsc::Receiver<Persisted>,
     scripts: mpsc::Receiver<scripts::Report>,
@@ -108,13 +131,11 @@ struct Inlets {
 }
 
 /// Runs until the process is to end.
-pub async fn run(parts: Parts) -> std::io::Result<End> {
+pub async fn run(parts: Parts) -> End {
     let (links, link_reports) = Links::new();
     let (scripts, script_reports) = Scripts::new();
     let mut inlets = Inlets {
-        terminate: signal(SignalKind::terminate())?,
-        interrupt: signal(SignalKind::interrupt())?,
-        hangup: signal(SignalKind::hangup())?,
+        signals: parts.signals,
         links: link_reports,
         persisted: parts.persisted,
         scripts: script_reports,
@@ -143,7 +164,7 @@ pub async fn run(parts: Parts) -> std::io::Result<End> {
     if end == End::Orderly {
         node.finish(&mut inlets.persisted).await;
     }
-    Ok(end)
+    end
 }
 
 impl Node {
@@ -156,9 +177,9 @@ impl Node {
             }
             tokio::select! {
                 biased;
-                _ = inlets.terminate.recv() => self.stop("SIGTERM"),
-                _ = inlets.interrupt.recv() => self.stop("SIGINT"),
-                _ = inlets.hangup.recv() => self.log.reopen(),
+                _ = inlets.signals.terminate.recv() => self.stop("SIGTERM"),
+                _ = inlets.signals.interrupt.recv() => self.stop("SIGINT"),
+                _ = inlets.signals.hangup.recv() => self.log.reopen(),
                 Some(report) = inlets.links.recv() => self.link_reported(report),
                 Some(done) = inlets.persisted.recv() => self.persisted(done),
                 Some(report) = inlets.scripts.recv() => {

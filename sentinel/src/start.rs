@@ -21,7 +21,7 @@ use crate::conf::rewrite::Form;
 use crate::conf::{Config, Globals};
 use crate::links::connect::Source;
 use crate::log::{self, Log};
-use crate::node::{self, End, Parts};
+use crate::node::{self, End, Parts, Signals};
 use crate::port::clients::Clients;
 use crate::port::{REQUESTS_LEN, Shared, Stats, server};
 use crate::process::Process;
@@ -212,6 +212,7 @@ async fn serve(
         config_file,
         executable: std::env::current_exe().unwrap_or_default(),
     };
+    let signals = Signals::listen().map_err(system("cannot listen to signals"))?;
     greet(&config, &process, &log);
     let origin = Instant::now();
     let settings = Settings {
@@ -239,6 +240,7 @@ async fn serve(
     let parts = Parts {
         origin,
         machine,
+        signals,
         source: source(&config),
         globals: config.globals,
         base,
@@ -249,9 +251,7 @@ async fn serve(
         process,
         log,
     };
-    node::run(parts)
-        .await
-        .map_err(system("cannot listen to signals"))
+    Ok(node::run(parts).await)
 }
 
 fn greet(config: &Config, process: &Process, log: &Log) {
