@@ -38,10 +38,10 @@ pub struct Flags {
     /// ERROR, WARN, INFO, DEBUG or NONE
     #[arg(long, value_name = "LEVEL", default_value = "INFO")]
     pub log_level: String,
-    /// Worker threads; the number of CPUs, at most 4, when not given
+    /// Worker threads, for as long as the process runs; the number of CPUs, at most 4, when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub ncpu: Option<u16>,
-    /// Accepted for compatibility: the number of workers does not change at run time
+    /// No effect, and a warning: the number of worker threads stays that of --ncpu
     #[arg(long, value_name = "MAX", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub max_ncpu: Option<u16>,
     /// Fail if fewer files than this may be opened
@@ -168,6 +168,11 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
         level,
         file: flags.log.clone(),
     })?;
+    run::abort_when_a_worker_panics(Some(log.clone()));
+    if let Some(max) = flags.max_ncpu {
+        let workers = workers(flags);
+        tracing::warn!(max, workers, "--max-ncpu has no effect: set --ncpu");
+    }
     let pidfile = flags.pidfile.as_ref().and_then(|path| {
         let written = PidFile::write(path);
         written

@@ -1,6 +1,7 @@
 //! Starting and stopping a proxy: listeners, worker threads, control side.
 
 use std::net::SocketAddr;
+use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -135,6 +136,29 @@ impl Proxy {
     }
 }
 
+/// The names of worker threads start with this.
+const WORKER: &str = "worker-";
+
+/// Ends the process when a worker panics. The runtime would catch the panic and go on with a
+/// connection that nobody serves; a process that is gone is started again.
+pub fn abort_when_a_worker_panics(log: Option<telemetry::Handle>) {
+    let told = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        told(info);
+        let thread = thread::current();
+        if thread.name().is_some_and(|name| name.starts_with(WORKER)) {
+            tracing::error!(
+                thread = thread.name(),
+                "a worker panicked: the process ends"
+            );
+            if let Some(log) = &log {
+                log.flush();
+            }
+            std::process::abort();
+        }
+    }));
+}
+
 /// Starts a worker and waits until it accepts clients.
 async fn spawn_worker(
     shared: Arc<Shared>,
@@ -143,7 +167,7 @@ async fn spawn_worker(
 ) -> anyhow::Result<JoinHandle<()>> {
     let (ready, started) = oneshot::channel();
     let thread = thread::Builder::new()
-        .name(format!("worker-{index}"))
+        .name(format!("{WORKER}{index}"))
         .spawn(move || work(shared, index, listener, ready))
         .context("start a worker thread")?;
     started.await.context("worker ended before it began")??;
@@ -201,4 +225,50 @@ fn identity(
         datacenter: settings.proxy_datacenter.clone(),
         ..model::Proxy::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    const CHILD: &str = "CODIS_PROXY_TEST_PANICS";
+
+    /// Runs itself in another process, which must not survive.
+    #[test]
+    fn a_panic_in_a_task_of_a_worker_ends_the_process() {
+        if std::env::var_os(CHILD).is_some() {
+            return panic_in_a_task();
+        }
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "run::tests::a_panic_in_a_task_of_a_worker_ends_the_process",
+            ])
+            .env(CHILD, "1")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .unwrap();
+        const SIGABRT: i32 = 6;
+        assert_eq!(child.signal(), Some(SIGABRT), "{child}");
+    }
+
+    fn panic_in_a_task() {
+        abort_when_a_worker_panics(None);
+        let worker = || {
+            let runtime = Builder::new_current_thread()
+                .build_local(LocalOptions::default())
+                .unwrap();
+            runtime.block_on(async {
+                let _ = tokio::task::spawn_local(async { panic!("on purpose") }).await;
+            });
+        };
+        let thread = thread::Builder::new()
+            .name(format!("{WORKER}0"))
+            .spawn(worker);
+        let _ = thread.unwrap().join();
+    }
 }
