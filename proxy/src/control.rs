@@ -193,7 +193,7 @@ impl Control {
         {
             // The fill is refused, so the slots go on as they were.
             let mut book = self.book();
-            book.hold(&moving, Hold::Open);
+            book.release(&moving);
             self.publish(&mut book);
             return Err(error);
         }

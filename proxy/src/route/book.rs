@@ -127,6 +127,16 @@ impl Book {
         slots.iter().filter(planned).map(|slot| slot.id).collect()
     }
 
+    /// Ends a barrier without a fill: these slots go on as they were.
+    pub fn release(&mut self, slots: &[u16]) {
+        for &slot in slots {
+            self.holds.remove(&slot);
+            if self.slots[usize::from(slot)].locked {
+                self.holds.insert(slot, Hold::Held);
+            }
+        }
+    }
+
     /// Parks the new requests of these slots.
     pub fn hold(&mut self, slots: &[u16], hold: Hold) {
         for &slot in slots {

@@ -143,3 +143,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_barrier_that_fails_leaves_locks_in_place() {
+    let mut book = Book::new(true);
+    let mut locked = slot(1, 1, "a:1", 0);
+    locked.locked = true;
+    book.fill(&[locked, slot(2, 1, "a:1", 0)]);
+    let next = [slot(1, 2, "b:1", 0), slot(2, 2, "b:1", 0)];
+    let moving = book.barrier(&next);
+    assert_eq!(moving, [1, 2]);
+    book.hold(&moving, Hold::Cut);
+    book.release(&moving);
+    let table = book.table();
+    assert_eq!(table.routes[1].hold, Hold::Held);
+    assert_eq!(table.routes[2].hold, Hold::Open);
+}
