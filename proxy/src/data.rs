@@ -7,14 +7,17 @@
 //! task, lock or allocation is spent on a single request.
 
 pub mod apply;
+pub mod buffer;
 pub mod commands;
 pub mod conn;
 pub mod counters;
 pub mod link;
 pub mod listen;
 pub mod local;
+pub mod loss;
 pub mod mapping;
 pub mod outgoing;
+pub mod refused;
 pub mod reply;
 pub mod request;
 pub mod ring;

@@ -12,7 +12,8 @@ use std::sync::atomic::Ordering;
 use codis_core::command::Access;
 use codis_core::slot::SlotId;
 
-use super::conn::{Conn, LinkState, give_up};
+use super::conn::{Conn, LinkState};
+use super::loss::give_up;
 use super::request::Request;
 use super::rule::Sent;
 use super::worker::Worker;
@@ -27,18 +28,18 @@ impl Worker {
         let version = next.version;
         *self.table.borrow_mut() = next.clone();
         let mut again: Vec<Request> = self.take_parked().into();
-        let refused = std::mem::take(&mut *self.refused.borrow_mut());
-        again.extend(refused.into_iter().map(|refused| refused.request));
         for conn in self.conns() {
             self.change_over(&conn, &next, &mut again);
         }
         self.close_unreferenced(&next, &mut again);
+        again.extend(self.take_refused());
         again.sort_by_key(|request| request.ticket);
         for request in again {
             self.dispatch(request);
         }
         self.draining.set(Some(version));
         self.port().applied.store(version, Ordering::Release);
+        self.shared.acknowledged.notify_one();
         self.check_drained();
     }
 
@@ -59,6 +60,7 @@ impl Worker {
             }
             let sent = state.sent;
             for flight in &mut state.flight {
+                let reached = flight.reached(sent);
                 let cut = |request: &Request| {
                     request.any_slot(|slot| is_cut(next, conn.backend, slot, request.access))
                 };
@@ -66,9 +68,7 @@ impl Worker {
                     && let Some(request) = flight.request.take()
                 {
                     // A link that goes on will still send what it has gathered.
-                    let unsent = retired && flight.end > sent;
-                    let sent = if unsent { Sent::NotWhole } else { Sent::Whole };
-                    given_up.push((request, sent));
+                    given_up.push((request, if retired { reached } else { Sent::Whole }));
                 }
             }
         }
@@ -89,23 +89,15 @@ impl Worker {
         }
         for conn in closed {
             conn.close();
-            let (queue, flights) = {
+            let (flights, sent) = {
                 let mut state = conn.state.borrow_mut();
-                (
-                    state.take_queue(|_| true),
-                    std::mem::take(&mut state.flight),
-                )
+                again.extend(state.take_queue(|_| true));
+                (std::mem::take(&mut state.flight), state.sent)
             };
-            again.extend(queue);
-            let sent = conn.state.borrow().sent;
             for flight in flights {
-                let whole = if flight.end > sent {
-                    Sent::NotWhole
-                } else {
-                    Sent::Whole
-                };
+                let reached = flight.reached(sent);
                 if let Some(request) = flight.request {
-                    again.extend(give_up(self, request, whole, REASON));
+                    again.extend(give_up(self, request, reached, REASON));
                 }
             }
         }
@@ -162,26 +154,28 @@ impl Worker {
     }
 
     /// Follows the route table and the wish to stop. Ends when the process stops and the sessions
-    /// of this worker have ended.
+    /// of this worker have ended; until then a failover still reaches the requests that wait.
     pub(super) async fn follow(self: Rc<Self>, accepting: tokio::task::JoinHandle<()>) {
-        loop {
-            self.port().wake.notified().await;
+        let mut leaving = false;
+        while !(leaving && self.sessions.borrow().is_empty()) {
+            let woken = self.port().wake.notified();
+            if leaving {
+                let _ = tokio::time::timeout(DRAIN_POLL, woken).await;
+            } else {
+                woken.await;
+            }
             self.local.tick();
             let next = self.shared.table.load_full();
             if next.version > self.table.borrow().version {
                 self.apply(next);
             }
-            if self.is_stopping() {
-                break;
+            if self.is_stopping() && !leaving {
+                leaving = true;
+                accepting.abort();
+                for session in self.sessions.borrow().values() {
+                    session.wake();
+                }
             }
-        }
-        accepting.abort();
-        let sessions: Vec<_> = self.sessions.borrow().values().cloned().collect();
-        for session in sessions {
-            session.wake();
-        }
-        while !self.sessions.borrow().is_empty() {
-            tokio::time::sleep(DRAIN_POLL).await;
         }
     }
 }

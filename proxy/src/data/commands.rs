@@ -94,7 +94,8 @@ impl Io {
     /// Takes the request off the buffer and answers it.
     pub(super) fn answer(&mut self, head: Head, reply: Bytes, outcome: Outcome) {
         self.buf.advance(head.len);
-        let place = self.session.open(head.command, 0);
+        // Its bytes count although it keeps none: they share a buffer with requests that wait.
+        let place = self.session.open(head.command, head.len);
         if outcome == Outcome::Failed {
             let command = &self.worker.local.counters().commands[usize::from(head.command)];
             command.fails.add(1);
@@ -209,6 +210,7 @@ impl Io {
             session,
             place,
             split: whole.into(),
+            outcome: Outcome::Answered.into(),
         });
         self.worker.dispatch(Request {
             origin: Origin::Part(command, 0),
@@ -255,19 +257,26 @@ impl Io {
                 let reply = reply::wrong_arguments(&command.name().to_string());
                 self.answer(head, reply, Outcome::Answered);
             }
-            Special::Ping | Special::Info | Special::SlotsInfo => self.send_to_address(head),
+            Special::Ping | Special::Info | Special::SlotsInfo => {
+                return self.send_to_address(head);
+            }
             Special::SlotsScan => return self.slots_scan(head),
         }
         true
     }
 
     /// Forwards a request to the backend that argument 1 names, without that argument.
-    fn send_to_address(&mut self, head: Head) {
+    fn send_to_address(&mut self, head: Head) -> bool {
         let address = self.arg_text(1);
         let found = self.worker.table.borrow().find(&address);
         let Some(backend) = found else {
-            return self.answer(head, reply::no_backend(&address), Outcome::Answered);
+            self.answer(head, reply::no_backend(&address), Outcome::Answered);
+            return true;
         };
+        let conn = self.worker.conn(backend, self.db, self.lane());
+        if conn.is_full(&self.session) {
+            return false;
+        }
         let kept = self
             .scanner
             .args()
@@ -279,8 +288,8 @@ impl Io {
         encode_command(&mut raw, &args);
         self.buf.advance(head.len);
         let request = self.request(head, Bytes::from(raw), None);
-        let conn = self.worker.conn(backend, self.db, self.lane());
         conn.push(&self.worker, request);
+        true
     }
 
     fn slots_scan(&mut self, head: Head) -> bool {

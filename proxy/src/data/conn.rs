@@ -2,7 +2,7 @@
 //!
 //! Requests wait in the queue until the link task ([`super::link`]) takes them into its buffer;
 //! from then on they are in flight, in the order in which replies will come. When the link is
-//! lost, the rules of [`super::rule`] say what becomes of each. While it is down the queue waits
+//! lost, the rules of [`super::rule`] say what becomes of each ([`super::loss`]). While it is down the queue waits
 //! for it, or for a route that leads elsewhere, each request up to its hold.
 
 use std::cell::RefCell;
@@ -19,7 +19,6 @@ use codis_core::command::Access;
 use super::link;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request};
-use super::rule::{self, Sent, Verdict};
 use super::session::Session;
 use super::worker::Worker;
 use crate::route::BackendId;
@@ -33,8 +32,6 @@ const DIAL_PAUSE_MIN: Duration = Duration::from_millis(5);
 const DIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// After so many holds without a link, requests fail at once instead of waiting.
 const HOLDS_BEFORE_FAILING_FAST: u64 = 10;
-/// How often a read that was sent whole is sent again.
-const ATTEMPTS_MAX: u8 = 3;
 /// With requests in flight and no reply for so long, no more is sent: the server is busy, and then
 /// sending more gains nothing, or frozen, and then what was not sent can go to the next master.
 const STALL_MIN: Duration = Duration::from_millis(100);
@@ -173,9 +170,7 @@ impl Conn {
                 return request.finish(reply, Outcome::Failed);
             }
         }
-        state.queue_bytes += request.raw.len();
-        state.queue.push_back(request);
-        state.wake();
+        state.enqueue(request);
     }
 
     /// Does not read from it for a while: it said that its data is not what it should be.
@@ -228,8 +223,7 @@ impl Conn {
         if state.flight.is_empty() {
             if ping > 0 && quiet > ping.max(micros(PROBE_PERIOD_MIN)) {
                 state.progress_at = now;
-                state.queue.push_back(probe(worker));
-                state.wake();
+                state.enqueue(probe(worker));
             }
             return;
         }
@@ -257,99 +251,6 @@ impl Conn {
         for request in late {
             let reply = Reply::Shared(reply::backend_failure(&reason));
             request.finish(reply, Outcome::Failed);
-        }
-    }
-
-    /// Resolves what was in flight when the link was lost. What may be sent again goes back to
-    /// the head of the queue, or to another backend if this one is not the owner of its slots.
-    pub(super) fn lost(&self, worker: &Rc<Worker>, reason: &str) {
-        let now = worker.local.now();
-        let flights = {
-            let mut state = self.state.borrow_mut();
-            let since = match state.link {
-                LinkState::Down(since, _) => since,
-                LinkState::Fresh | LinkState::Up => now,
-            };
-            if state.link == LinkState::Up {
-                // Their hold starts now: until now they waited for a server that was there.
-                for request in &mut state.queue {
-                    request.since = now;
-                }
-            }
-            state.link = LinkState::Down(since, Rc::from(reason));
-            std::mem::take(&mut state.flight)
-        };
-        let sent = self.state.borrow().sent;
-        let mut again = Vec::new();
-        for flight in flights {
-            let whole = if flight.end <= sent {
-                Sent::Whole
-            } else {
-                Sent::NotWhole
-            };
-            if let Some(request) = flight.request
-                && let Some(request) = give_up(worker, request, whole, reason)
-            {
-                again.push(request);
-            }
-        }
-        let mut elsewhere = Vec::new();
-        {
-            let mut state = self.state.borrow_mut();
-            elsewhere.extend(state.take_queue(|r| !worker.is_owner(self, r)));
-            for request in again.into_iter().rev() {
-                if !worker.is_owner(self, &request) {
-                    elsewhere.push(request);
-                } else {
-                    state.queue_bytes += request.raw.len();
-                    state.queue.push_front(request);
-                }
-            }
-        }
-        elsewhere.sort_by_key(|request| request.ticket);
-        for request in elsewhere {
-            worker.dispatch(request);
-        }
-    }
-}
-
-/// Applies the rule to a request whose connection cannot answer: gives it back if it is to be
-/// sent again, else tells its client.
-pub(super) fn give_up(
-    worker: &Worker,
-    mut request: Request,
-    sent: Sent,
-    reason: &str,
-) -> Option<Request> {
-    let counters = worker.local.counters();
-    if !request.is_routed() {
-        request.finish(
-            Reply::Shared(reply::backend_failure(reason)),
-            Outcome::Failed,
-        );
-        return None;
-    }
-    match rule::on_loss(request.access, sent) {
-        Verdict::Again if request.attempts < ATTEMPTS_MAX => {
-            counters.retries.add(1);
-            request.since = worker.local.now();
-            request.attempts += u8::from(sent == Sent::Whole);
-            Some(request)
-        }
-        Verdict::Again => {
-            request.finish(
-                Reply::Shared(reply::backend_failure(reason)),
-                Outcome::Failed,
-            );
-            None
-        }
-        Verdict::OutcomeUnknown => {
-            counters.unknown.add(1);
-            request.finish(
-                Reply::Shared(reply::outcome_unknown(reason)),
-                Outcome::Failed,
-            );
-            None
         }
     }
 }
@@ -384,6 +285,26 @@ impl State {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => self.waker = Some(cx.waker().clone()),
         }
+    }
+
+    /// Puts a request at the end of the queue.
+    pub(super) fn enqueue(&mut self, request: Request) {
+        self.queue_bytes += request.raw.len();
+        self.queue.push_back(request);
+        self.wake();
+    }
+
+    /// Puts a request that is older than all others at the head of the queue.
+    pub(super) fn enqueue_first(&mut self, request: Request) {
+        self.queue_bytes += request.raw.len();
+        self.queue.push_front(request);
+    }
+
+    /// Takes the oldest request.
+    pub(super) fn dequeue(&mut self) -> Option<Request> {
+        let request = self.queue.pop_front()?;
+        self.queue_bytes -= request.raw.len();
+        Some(request)
     }
 
     /// Removes the queued requests that `take` names, in order.

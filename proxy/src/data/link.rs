@@ -12,6 +12,7 @@ use codis_core::resp::{Limits, ReplyScanner, encode_command};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::buffer;
 use super::conn::{Conn, Flight, LinkState};
 use super::listen::keepalive;
 use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
@@ -26,9 +27,14 @@ const DIAL_MAX: Duration = Duration::from_secs(5);
 const GATHER_BYTES_MAX: usize = 128 * 1024;
 /// Reads in one wake-up.
 const READS_PER_WAKE: usize = 4;
-/// Elements of an array in a reply: more than a request may have, since an answer may be larger
-/// than any question, and closing the connection would punish the requests behind it.
-const REPLY_ARRAY_LEN_MAX: usize = u32::MAX as usize;
+/// What a reply may be: more than a request, since an answer may be larger than any question, and
+/// closing the connection would punish the requests behind it.
+const REPLY_LIMITS: Limits = Limits {
+    array_len_max: u32::MAX as usize,
+    bulk_bytes_max: u32::MAX as usize,
+    inline_bytes_max: 0,
+    depth_max: 1024 * 1024,
+};
 
 /// Dials, authenticates and selects the database.
 pub(super) async fn open(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
@@ -70,7 +76,7 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
             Some(len) => {
                 let reply = buf.split_to(len);
                 // The last reply is that of PING; a server that is loading is there.
-                let is_there = expected == 1 && rule::is_not_executed(&reply);
+                let is_there = expected == 1 && rule::is_alive(&reply);
                 if reply.first() != Some(&b'+') && !is_there {
                     let text = String::from_utf8_lossy(&reply);
                     return Err(format!("dial {address}: {}", text.trim()));
@@ -103,22 +109,22 @@ pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStrea
         state.sent = 0;
         state.progress_at = worker.local.now();
     }
-    let limits = Limits {
-        array_len_max: REPLY_ARRAY_LEN_MAX,
-        ..Limits::default()
-    };
     let mut link = Link {
         worker,
         conn,
         stream,
         buf: BytesMut::new(),
-        scanner: ReplyScanner::new(limits),
+        scanner: ReplyScanner::new(REPLY_LIMITS),
         out: Outgoing::default(),
+        broken: None,
         read_bytes: READ_BYTES_MIN.min(worker.settings().backend_recv_bufsize.as_usize().max(4096)),
     };
     poll_fn(|cx| link.poll(cx)).await
 }
 
+/// A reply is copied if it is less than this part of the read buffer: a client that does not read
+/// it would keep all of the buffer in memory.
+const SHARE_PART: usize = 8;
 /// A fresh read buffer; it grows up to `backend_recv_bufsize`.
 const READ_BYTES_MIN: usize = 32 * 1024;
 
@@ -129,6 +135,8 @@ struct Link<'a> {
     buf: BytesMut,
     scanner: ReplyScanner,
     out: Outgoing,
+    /// Why nothing can be written any more. What the server has answered is still read.
+    broken: Option<io::Error>,
     read_bytes: usize,
 }
 
@@ -155,8 +163,12 @@ impl Link<'_> {
         let mut reads = READS_PER_WAKE;
         let mut replied = false;
         loop {
-            let wrote = self.write(cx)?;
-            let mut progress = wrote;
+            let mut progress = self.write(cx);
+            if self.conn.state.borrow().flight.is_empty()
+                && let Some(error) = self.broken.take()
+            {
+                return Err(error);
+            }
             if reads == 0 {
                 cx.waker().wake_by_ref();
                 break;
@@ -182,11 +194,10 @@ impl Link<'_> {
         let mut state = self.conn.state.borrow_mut();
         let state = &mut *state;
         while !state.stalled && self.out.len() < GATHER_BYTES_MAX && state.flight.len() < max {
-            let Some(request) = state.queue.pop_front() else {
+            let Some(request) = state.dequeue() else {
                 break;
             };
             let len = request.raw.len();
-            state.queue_bytes = state.queue_bytes.saturating_sub(len);
             if request.is_moot() {
                 continue;
             }
@@ -206,21 +217,23 @@ impl Link<'_> {
     }
 
     /// Gives whether anything was written.
-    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
-        loop {
+        while self.broken.is_none() {
             self.gather();
             if self.out.is_empty() {
-                return Ok(wrote);
+                break;
             }
-            match self.out.poll_write(Pin::new(&mut self.stream), cx)? {
-                Poll::Pending => return Ok(wrote),
-                Poll::Ready(n) => {
+            match self.out.poll_write(Pin::new(&mut self.stream), cx) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(n)) => {
                     wrote = true;
                     self.conn.state.borrow_mut().sent += n as u64;
                 }
+                Poll::Ready(Err(error)) => self.broken = Some(error),
             }
         }
+        wrote
     }
 
     /// Gives whether anything was read.
@@ -237,7 +250,7 @@ impl Link<'_> {
         let Poll::Ready(read) = polled else {
             return Ok(false);
         };
-        match read? {
+        match read.map_err(|error| self.broken.take().unwrap_or(error))? {
             0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")),
             n if n == spare => {
                 let max = self
@@ -273,20 +286,21 @@ impl Link<'_> {
                 return Err(io::Error::other("a reply without a request"));
             };
             if let Some(request) = flight.request {
-                let reply = if len < SHARE_BYTES_MIN {
-                    Reply::Slice(&self.buf[at..at + len])
-                } else {
+                if len >= SHARE_BYTES_MIN.max(self.read_bytes / SHARE_PART) {
                     self.buf.advance(at);
                     at = 0;
                     let shared = self.buf.split_to(len).freeze();
+                    buffer::release(&mut self.buf, len);
                     answer(self.worker, self.conn, request, Reply::Shared(shared));
                     continue;
-                };
+                }
+                let reply = Reply::Slice(&self.buf[at..at + len]);
                 answer(self.worker, self.conn, request, reply);
             }
             at += len;
         }
         self.buf.advance(at);
+        buffer::release(&mut self.buf, at);
         Ok(())
     }
 }

@@ -17,6 +17,8 @@ use super::worker::{Shared, Worker};
 
 /// Connections that wait in the kernel for one worker.
 const BACKLOG: i32 = 1024;
+/// Refused clients of one worker that are given the time to read why.
+const LEAVING_MAX: usize = 1024;
 /// The pause after a failed accept: out of file descriptors, most often.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -128,13 +130,9 @@ fn greet(worker: &Rc<Worker>, stream: TcpStream) {
     match refusal {
         Some(refusal) => {
             counters.fails.add(1);
-            tokio::task::spawn_local(async move {
-                let mut stream = stream;
-                if stream.write_all(refusal).await.is_ok() {
-                    session::linger(stream).await;
-                }
-                drop(alive_guard);
-            });
+            // It takes no place of those that could be served.
+            drop(alive_guard);
+            tokio::task::spawn_local(refuse(worker, stream, refusal));
         }
         None => {
             tokio::task::spawn_local(async move {
@@ -143,4 +141,14 @@ fn greet(worker: &Rc<Worker>, stream: TcpStream) {
             });
         }
     }
+}
+
+/// Says why, and stays for a moment so that the client can read it; unless too many do.
+async fn refuse(worker: Rc<Worker>, mut stream: TcpStream, refusal: &'static [u8]) {
+    if stream.write_all(refusal).await.is_err() || worker.leaving.get() >= LEAVING_MAX {
+        return;
+    }
+    worker.leaving.set(worker.leaving.get() + 1);
+    session::linger(stream).await;
+    worker.leaving.set(worker.leaving.get() - 1);
 }

@@ -1,6 +1,6 @@
 //! A request on its way through a worker.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -20,6 +20,8 @@ pub struct SplitCommand {
     pub place: u64,
     /// Keys, parts and replies.
     pub split: RefCell<Split>,
+    /// The worst outcome of a part so far.
+    pub outcome: Cell<Outcome>,
 }
 
 /// Who waits for the reply.
@@ -33,8 +35,8 @@ pub enum Origin {
     Probe,
 }
 
-/// What a reply means beside its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a reply means beside its bytes; worse ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// A backend answered, or the proxy did by right.
     Answered,
@@ -64,7 +66,7 @@ pub struct Request {
     pub lane: u16,
     /// Which servers may run it.
     pub access: Access,
-    /// How often it was sent whole without an answer.
+    /// How often it was sent, whole or in part, without an answer.
     pub attempts: u8,
 }
 
@@ -74,6 +76,8 @@ impl Request {
         match self.origin {
             Origin::Session(session, place) => session.complete(place, reply, outcome),
             Origin::Part(command, part) => {
+                let outcome = outcome.max(command.outcome.get());
+                command.outcome.set(outcome);
                 let merged = command.split.borrow_mut().answer(part, reply.into_bytes());
                 if let Some(merged) = merged {
                     let reply = Reply::Shared(merged);

@@ -19,6 +19,7 @@ use codis_core::resp::{Limits, RequestScanner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::buffer;
 use super::outgoing::Outgoing;
 use super::reply::{self, Reply};
 use super::request::Outcome;
@@ -66,6 +67,9 @@ struct State {
     reply_bytes: usize,
     waker: Option<Waker>,
     woken: bool,
+    /// A reply that is to be the last one is there; no more requests are taken.
+    ending: bool,
+    /// The last reply has been delivered.
     last: bool,
 }
 
@@ -81,6 +85,7 @@ impl Session {
                 reply_bytes: EXPECTED_BYTES_FIRST,
                 waker: None,
                 woken: false,
+                ending: false,
                 last: false,
             }),
             closed: Cell::new(false),
@@ -150,6 +155,7 @@ impl Session {
         if state.last {
             return;
         }
+        state.ending |= last;
         state.reply_bytes = (state.reply_bytes * 7 + reply.bytes().len()) / 8;
         if state.out.is_empty() {
             self.write_at.set(self.local.now());
@@ -174,7 +180,8 @@ impl Session {
         let state = self.state.borrow();
         let pipeline = self.local.settings.session_max_pipeline.max(1);
         let expected = EXPECTED_BYTES_MAX / state.reply_bytes.max(1);
-        state.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
+        !state.ending
+            && state.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
             && state.ring.bytes() < WAITING_BYTES_MAX
             && state.out.len() < UNREAD_BYTES_MAX
     }
@@ -257,10 +264,10 @@ pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
     };
     let ended = poll_fn(|cx| io.poll(cx)).await;
     session.closed.set(true);
-    worker.sessions.borrow_mut().remove(&session.id);
     if ended.is_ok() {
         linger(io.stream).await;
     }
+    worker.sessions.borrow_mut().remove(&session.id);
 }
 
 /// Closes so that the client reads everything that was written.
@@ -338,6 +345,7 @@ impl Io {
                         break;
                     }
                     self.scanner.reset();
+                    buffer::release(&mut self.buf, len);
                     taken += 1;
                 }
                 Ok(None) if self.buf.len() > REQUEST_BYTES_MAX => {

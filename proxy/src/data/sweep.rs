@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::reply::{self, Reply};
 use super::request::{Outcome, Request};
 use super::session::Session;
-use super::worker::{Refused, Worker};
+use super::worker::Worker;
 
 /// How often deadlines are looked at.
 const SWEEP_PERIOD: Duration = Duration::from_millis(50);
@@ -40,21 +40,6 @@ impl Worker {
                 .sum();
             counters.waiting.set((waiting + queued) as u64);
             self.check_drained();
-        }
-    }
-
-    fn sweep_refused(self: &Rc<Self>) {
-        let now = self.local.now();
-        let refused = std::mem::take(&mut *self.refused.borrow_mut());
-        let (due, rest): (Vec<_>, Vec<_>) = refused.into_iter().partition(|r| r.retry_at <= now);
-        *self.refused.borrow_mut() = rest;
-        for Refused { request, reply, .. } in due {
-            if now.saturating_sub(request.since) >= self.hold() {
-                request.finish(Reply::Shared(reply), Outcome::Answered);
-            } else {
-                self.local.counters().retries.add(1);
-                self.dispatch(request);
-            }
         }
     }
 

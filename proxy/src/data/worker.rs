@@ -10,28 +10,26 @@ use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use codis_core::command::Access;
 use codis_core::slot::SlotId;
 use tokio::sync::Notify;
 
 use super::conn::{self, Conn};
 use super::counters::Counters;
+use super::refused::Waiting;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
 use crate::route::{BackendId, Hold, Table};
 use crate::settings::Settings;
 
-/// How long a request that a server refused by role waits before it is tried again.
-const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// Bytes of requests that one worker parks for held slots.
 const PARKED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one worker holds because a server refused them by role.
-const REFUSED_MAX: usize = 65_536;
+/// Requests that one worker parks for held slots.
+const PARKED_LEN_MAX: usize = 65_536;
 
 /// What the control side and the workers share.
 #[derive(Debug)]
@@ -125,14 +123,6 @@ pub enum Target {
     Offline,
 }
 
-/// A request that a server refused by role, with the refusal.
-#[derive(Debug)]
-pub struct Refused {
-    pub(super) request: Request,
-    pub(super) reply: Bytes,
-    pub(super) retry_at: u64,
-}
-
 /// Connections to one backend, by database and lane.
 type Lanes = Vec<Option<Rc<Conn>>>;
 
@@ -148,8 +138,10 @@ pub struct Worker {
     pub(super) table: RefCell<Arc<Table>>,
     pub(super) backends: RefCell<Vec<Lanes>>,
     pub(super) parked: RefCell<VecDeque<Request>>,
-    pub(super) refused: RefCell<Vec<Refused>>,
+    pub(super) refused: RefCell<Waiting>,
     pub(super) draining: Cell<Option<u64>>,
+    /// Refused clients that are about to be closed.
+    pub(super) leaving: Cell<usize>,
     parked_bytes: Cell<usize>,
     parked_waiters: RefCell<Vec<Rc<Session>>>,
     tickets: Cell<u64>,
@@ -174,6 +166,7 @@ impl Worker {
             parked: RefCell::default(),
             refused: RefCell::default(),
             draining: Cell::new(None),
+            leaving: Cell::new(0),
             parked_bytes: Cell::new(0),
             parked_waiters: RefCell::default(),
             tickets: Cell::new(0),
@@ -344,9 +337,11 @@ impl Worker {
 
     /// Whether no more may be parked; `session` is woken when that has changed.
     pub fn is_parking_full(&self, session: &Rc<Session>) -> bool {
-        let full = self.parked_bytes.get() >= PARKED_BYTES_MAX;
-        if full {
-            self.parked_waiters.borrow_mut().push(session.clone());
+        let full = self.parked_bytes.get() >= PARKED_BYTES_MAX
+            || self.parked.borrow().len() >= PARKED_LEN_MAX;
+        let mut waiters = self.parked_waiters.borrow_mut();
+        if full && !waiters.iter().any(|waiter| Rc::ptr_eq(waiter, session)) {
+            waiters.push(session.clone());
         }
         full
     }
@@ -357,53 +352,6 @@ impl Worker {
             session.wake();
         }
         std::mem::take(&mut *self.parked.borrow_mut())
-    }
-
-    /// Keeps a request that a server refused by role, to try it again. Once its hold is over the
-    /// refusal goes to the client.
-    pub fn refuse(&self, request: Request, reply: Reply<'_>) {
-        let now = self.local.now();
-        let full = self.refused.borrow().len() >= REFUSED_MAX;
-        if full || now.saturating_sub(request.since) >= self.hold() {
-            return request.finish(reply, Outcome::Answered);
-        }
-        let retry_at = now + REFUSED_PAUSE.as_micros() as u64;
-        let reply = reply.into_bytes();
-        self.refused.borrow_mut().push(Refused {
-            request,
-            reply,
-            retry_at,
-        });
-    }
-
-    /// Whether any request waits for a server that refused it by role.
-    pub fn has_refused(&self) -> bool {
-        !self.refused.borrow().is_empty()
-    }
-
-    /// A later request of the same session for the same slot was run, so an earlier one that was
-    /// refused must not run any more: it would undo the order in which the client sent them.
-    pub fn keep_order(&self, run: &Request) {
-        let overtaken = |refused: &Request| {
-            let same_session = match (refused.session(), run.session()) {
-                (Some(a), Some(b)) => Rc::ptr_eq(a, b),
-                (None, _) | (_, None) => false,
-            };
-            same_session
-                && refused.ticket < run.ticket
-                && refused.any_slot(|slot| run.any_slot(|other| other == slot))
-        };
-        let mut late = Vec::new();
-        self.refused.borrow_mut().retain(|refused| {
-            let is_late = overtaken(&refused.request);
-            if is_late {
-                late.push((refused.request.clone(), refused.reply.clone()));
-            }
-            !is_late
-        });
-        for (request, reply) in late {
-            request.finish(Reply::Shared(reply), Outcome::Answered);
-        }
     }
 }
 

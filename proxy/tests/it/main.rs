@@ -5,6 +5,7 @@
 mod admin;
 mod failover;
 mod harness;
+mod hostile;
 mod loads;
 mod process;
 mod routing;

@@ -14,14 +14,14 @@ fn run(args: &[&str]) -> Output {
 }
 
 /// A proxy as a process of its own, killed when the test ends early.
-struct Process {
+pub struct Process {
     child: Child,
-    addr: String,
+    pub addr: String,
     dir: tempfile::TempDir,
 }
 
 impl Process {
-    fn start(slots: &[codis_core::api::Slot]) -> Self {
+    pub fn start(slots: &[codis_core::api::Slot]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let addr = format!("127.0.0.1:{}", free_port());
         let config = format!(
@@ -55,6 +55,14 @@ impl Process {
             })
         });
         process
+    }
+
+    /// Memory that the process has in use now.
+    pub fn resident_mib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib / 1024
     }
 
     fn signal(&self, name: &str) {
