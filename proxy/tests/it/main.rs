@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod dashboard;
 mod failover;
 mod harness;
 mod hostile;
