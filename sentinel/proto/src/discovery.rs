@@ -42,6 +42,7 @@ impl Machine {
                 config_epoch: hello.config_epoch,
             });
         }
+        master.judge_all_returned(&mut self.core);
     }
 
     /// Makes sure that a sentinel is known, at this address and only there.

@@ -22,12 +22,12 @@ const ORDER_PAUSE: Duration = Duration::from_secs(1);
 /// A replica that says it is a master is left alone this long, when nothing more is known of it.
 const CONVERT_AFTER: Duration = Duration::from_secs(8);
 /// A hello counts as the present word of a sentinel for this long: hellos are 2 s apart.
-const HELLO_FRESH: Duration = Duration::from_millis(2500);
+const HELLO_FRESH: Duration = Duration::from_secs(5);
 /// An election that somebody opened has made its master within this time, or never will: longer
 /// than [`crate::vote::PASSIVE_AFTER_VOTE`].
 const ELECTION_OVER: Duration = Duration::from_secs(5);
 /// INFO of the master counts as its present word for this long.
-pub(crate) const MASTER_INFO_FRESH: Duration = Duration::from_secs(1);
+const MASTER_INFO_FRESH: Duration = Duration::from_secs(1);
 
 impl Master {
     /// Goes on with the reconfiguration of the replicas. The next deadline.
@@ -163,10 +163,41 @@ impl Master {
         fresh && up && server.role == Role::Master
     }
 
-    /// A replica says that it is a master. One that we know to be deposed is converted at once, if
-    /// the present master says that it is master, most sentinels hold no later configuration, and
-    /// nobody may be promoting it right now; any other after 8 s, in which a switch that we have
-    /// not heard of would have reached us.
+    /// A replica says that it is a master, and perhaps it just came back.
+    pub(crate) fn judge_returned(&mut self, core: &mut Core, addr: &Addr) {
+        let age = self.server.info_age(core);
+        if self.former.contains(addr) && age.is_none_or(|age| age >= MASTER_INFO_FRESH) {
+            // Judged when the master's own word arrives.
+            self.ask_info_now(core, &Who::Master);
+        }
+        self.convert_if_due(core, addr);
+    }
+
+    /// A hello came: perhaps the one that a returned master waits for.
+    pub(crate) fn judge_all_returned(&mut self, core: &mut Core) {
+        if core.stall.is_tilt() {
+            return;
+        }
+        let chosen = self.failover().and_then(Failover::chosen);
+        let returned = |(addr, replica): (&Addr, &Replica)| {
+            let waits = replica.server.role == Role::Master && self.former.contains(addr);
+            (waits && chosen != Some(addr)).then(|| addr.clone())
+        };
+        for addr in self
+            .replicas
+            .iter()
+            .filter_map(returned)
+            .collect::<Vec<_>>()
+        {
+            self.judge_returned(core, &addr);
+        }
+    }
+
+    /// A replica says that it is a master. One that we know to be deposed is converted as soon as
+    /// the present master says that it is master, most sentinels have said hello since without a
+    /// later configuration, and nobody may be promoting it right now: one of those who voted for
+    /// its promotion would be among them. Any other is converted after 8 s, in which a switch that
+    /// we have not heard of would have reached us.
     pub(crate) fn convert_if_due(&mut self, core: &mut Core, addr: &Addr) {
         let Some(replica) = self.replicas.get(addr) else {
             return;
@@ -178,7 +209,7 @@ impl Master {
         let known_deposed = self.former.contains(addr)
             && !self.expects_switch(core)
             && self.looks_sane(core, MASTER_INFO_FRESH)
-            && self.most_agree(core);
+            && self.most_agree(core, server.role_since);
         let waited = core.age(server.role_since) > CONVERT_AFTER
             && server.node.was_up_for(core, CONVERT_AFTER)
             && self.looks_sane(core, 2 * INFO_PERIOD);
@@ -201,11 +232,12 @@ impl Master {
         ours || open || deaf || core.now < self.passive_until
     }
 
-    /// Whether most sentinels said hello just now, with no epoch above ours.
-    fn most_agree(&self, core: &Core) -> bool {
+    /// Whether most sentinels said hello after `since` and lately, with no epoch above ours.
+    fn most_agree(&self, core: &Core, since: Time) -> bool {
         let agrees = |peer: &&crate::instance::Peer| {
             peer.heard.is_some_and(|heard| {
-                core.age(heard.at) <= HELLO_FRESH && heard.config_epoch <= self.config_epoch
+                let lately = heard.at > since && core.age(heard.at) <= HELLO_FRESH;
+                lately && heard.config_epoch <= self.config_epoch
             })
         };
         self.peers.values().filter(agrees).count() + 1 >= self.majority()

@@ -13,7 +13,6 @@ use crate::info::{Info, Role};
 use crate::instance::{Reconf, Replica};
 use crate::link::Purpose;
 use crate::master::Master;
-use crate::reconf::MASTER_INFO_FRESH;
 use crate::schedule::{Key, Who};
 
 /// Time between two INFO of a server of which nothing is expected.
@@ -224,14 +223,6 @@ impl Master {
         if self.failover().and_then(|failover| failover.chosen()) == Some(addr) {
             return;
         }
-        let fresh = self
-            .server
-            .info_age(core)
-            .is_some_and(|age| age < MASTER_INFO_FRESH);
-        if self.former.contains(addr) && !fresh {
-            // Judged when the master's own word arrives.
-            self.ask_info_now(core, &Who::Master);
-        }
-        self.convert_if_due(core, addr);
+        self.judge_returned(core, addr);
     }
 }

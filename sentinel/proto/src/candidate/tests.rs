@@ -147,3 +147,29 @@ fn every_refusal_has_its_reason() {
         assert_eq!(master.refused[0].reason, reason);
     }
 }
+
+/// Makes the master say that it is a replica of `of`, since `span` ago.
+fn demote(master: &mut Master, of: &str, span: Duration) {
+    let info = Info::parse(&format!("role:slave\nmaster_host:{of}\nmaster_port:1"));
+    master.server.role = Role::Replica;
+    master.server.role_since = NOW.before(span);
+    master.server.info = Some((NOW, Arc::new(info)));
+}
+
+#[test]
+fn nothing_is_missed_while_the_master_is_a_replica_itself() {
+    let (core, mut master) = case(&["role:slave\nmaster_link_down_since_seconds:60"]);
+    assert_eq!(master.choose(&core, None), None);
+    demote(&mut master, "h9", Duration::from_secs(60));
+    assert_eq!(master.choose(&core, None), Some(Addr::new("h1", 1)));
+}
+
+#[test]
+fn a_deposed_master_may_be_chosen_when_the_present_one_follows_it() {
+    let (core, mut master) = case(&["role:master"]);
+    let deposed = Addr::new("h1", 1);
+    master.former.insert(deposed.clone());
+    assert_eq!(master.choose(&core, None), None);
+    demote(&mut master, "h1", Duration::ZERO);
+    assert_eq!(master.choose(&core, None), Some(deposed));
+}

@@ -3,7 +3,7 @@
 use crate::world::{World, ms, server};
 
 #[test]
-fn a_returning_master_is_converted_at_once() {
+fn a_returning_master_is_converted_after_one_round_of_hellos() {
     for seed in 0..50 {
         let mut world = World::new(3, 3, seed);
         world.settle();
@@ -14,11 +14,11 @@ fn a_returning_master_is_converted_at_once() {
         world.run(ms(3000));
         let back = world.now;
         world.revive(1);
-        world.until(ms(2000), "conversion", |world| {
+        world.until(ms(5000), "conversion", |world| {
             world.servers[&server(1)].master.is_some()
         });
         let took = world.now.since(back);
-        assert!(took <= ms(150), "seed {seed}: {took:?}\n{}", world.log());
+        assert!(took <= ms(2200), "seed {seed}: {took:?}\n{}", world.log());
         let master = world.master_at(0);
         assert_eq!(world.servers[&server(1)].master, Some(master));
         assert!(world.count("+convert-to-slave") >= 1);
