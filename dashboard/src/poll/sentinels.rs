@@ -16,9 +16,6 @@ pub async fn poll(core: Arc<Core>, addr: String) {
     loop {
         let asked = tokio::time::timeout(ANSWER_MAX, ask(&core, &addr, &mut connection)).await;
         let asked = asked.unwrap_or(Err(Error::TimedOut { addr: addr.clone() }));
-        if asked.is_err() {
-            connection = None;
-        }
         held(&core.polls.sentinels).insert(addr.clone(), report(asked));
         tokio::time::sleep(EVERY).await;
     }

@@ -14,25 +14,27 @@ pub async fn poll(core: Arc<Core>, addr: String) {
     loop {
         let asked = tokio::time::timeout(ANSWER_MAX, ask(&core, &addr, &mut connection)).await;
         let asked = asked.unwrap_or(Err(Error::TimedOut { addr: addr.clone() }));
-        if asked.is_err() {
-            connection = None;
-        }
         held(&core.polls.servers).insert(addr.clone(), report(asked));
         tokio::time::sleep(EVERY).await;
     }
 }
 
 async fn ask(core: &Core, addr: &str, connection: &mut Option<Peer>) -> Result<Fields, Error> {
-    if connection.is_none() {
-        let auth = &core.settings.product_auth;
-        *connection = Some(Peer::connect(addr, auth, ANSWER_MAX).await?);
+    if let Some(mut peer) = connection.take() {
+        match peer.full_info().await {
+            // A promotion cuts all connections of a server, so a lost one says nothing about it.
+            Err(Error::Broken { .. }) => {}
+            Err(error) => return Err(error),
+            Ok(fields) => {
+                *connection = Some(peer);
+                return Ok(fields);
+            }
+        }
     }
-    match connection {
-        Some(peer) => peer.full_info().await,
-        None => Err(Error::TimedOut {
-            addr: addr.to_owned(),
-        }),
-    }
+    let mut peer = Peer::connect(addr, &core.settings.product_auth, ANSWER_MAX).await?;
+    let fields = peer.full_info().await?;
+    *connection = Some(peer);
+    Ok(fields)
 }
 
 fn report(asked: Result<Fields, Error>) -> ServerStats {

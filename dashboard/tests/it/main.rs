@@ -10,6 +10,7 @@ mod bring_up;
 mod doubles;
 mod hung;
 mod lock;
+mod poll;
 mod promotion;
 mod proxies;
 mod stock;
