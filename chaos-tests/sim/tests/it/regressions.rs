@@ -1,0 +1,48 @@
+//! Seeds that found a bug in the machines. Each failed before the bug was mended; a change to what
+//! a plan draws takes the teeth out of them, so such a change looks for new ones.
+
+use codis_sim::outcome::Outcome;
+use codis_sim::profile::Profile;
+use codis_sim::runner;
+
+fn holds(seed: u64, profile: Profile) -> Outcome {
+    let outcome = runner::run(seed, profile);
+    let violation = outcome.violation.as_ref().map(ToString::to_string);
+    assert_eq!(violation, None, "seed {seed} of {profile}");
+    outcome
+}
+
+/// A late answer about the old address was counted against the new one: O_DOWN on one's own word.
+#[test]
+fn seed_8_an_answer_about_the_address_before_the_switch() {
+    holds(8, Profile::Partition);
+    holds(247, Profile::Crash);
+}
+
+/// A peer that wanted votes for an ordered failover was counted as one that saw the master down.
+#[test]
+fn seed_171_a_vote_asked_for_is_no_opinion() {
+    holds(171, Profile::Operator);
+}
+
+/// REMOVE and MONITOR gave the epoch of an election to an address that nobody had elected.
+#[test]
+fn seed_77_an_elected_epoch_for_an_address_of_the_operator() {
+    holds(77, Profile::Operator);
+    holds(68, Profile::Operator);
+}
+
+/// A sentinel that had just started took the replica under promotion for the deposed master that
+/// it had been, and made it follow the dead one.
+#[test]
+fn seed_356_a_promotion_undone_by_a_sentinel_that_was_not_asked() {
+    assert_eq!(holds(356, Profile::Crash).stats.demoted, 0);
+    assert_eq!(holds(904, Profile::Partition).stats.demoted, 0);
+}
+
+/// The same by a sentinel back from a partition, on hellos that were older than the promotion.
+#[test]
+fn seed_28_a_promotion_undone_on_stale_hellos() {
+    assert_eq!(holds(28, Profile::Partition).stats.demoted, 0);
+    assert_eq!(holds(1077, Profile::Partition).stats.demoted, 0);
+}
