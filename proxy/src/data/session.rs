@@ -39,6 +39,8 @@ const EXPECTED_BYTES_FIRST: usize = 32 * 1024;
 const IN_FLIGHT_MIN: usize = 32;
 /// The largest request. Places inside a request fit 32 bits because of it.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
+/// The largest request of a client that has not given its password yet.
+const STRANGER_BYTES_MAX: usize = 64 * 1024;
 /// Reads in one wake-up, so that one busy client does not starve the others.
 const READS_PER_WAKE: usize = 4;
 /// A fresh read buffer; grows up to `session_recv_bufsize` for clients that fill it.
@@ -98,6 +100,14 @@ impl Session {
     /// Whether the client is gone.
     pub fn is_closed(&self) -> bool {
         self.closed.get()
+    }
+
+    /// The client is gone. Requests under way still refer to the session, but not to its replies.
+    fn close(&self) {
+        self.closed.set(true);
+        let mut state = self.state.borrow_mut();
+        state.ring = Ring::default();
+        state.out = Outgoing::default();
     }
 
     /// Makes the task look again: room has come, or the worker stops.
@@ -263,7 +273,7 @@ pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
         name: Vec::new(),
     };
     let ended = poll_fn(|cx| io.poll(cx)).await;
-    session.closed.set(true);
+    session.close();
     if ended.is_ok() {
         linger(io.stream).await;
     }
@@ -348,7 +358,7 @@ impl Io {
                     buffer::release(&mut self.buf, len);
                     taken += 1;
                 }
-                Ok(None) if self.buf.len() > REQUEST_BYTES_MAX => {
+                Ok(None) if self.buf.len() > self.request_bytes_max() => {
                     self.refuse("too big request");
                 }
                 Ok(None) => break,
@@ -359,6 +369,14 @@ impl Io {
             self.worker.local.counters().total.add(taken);
         }
         cut
+    }
+
+    fn request_bytes_max(&self) -> usize {
+        if self.authenticated {
+            REQUEST_BYTES_MAX
+        } else {
+            STRANGER_BYTES_MAX
+        }
     }
 
     fn refuse(&mut self, reason: &str) {

@@ -206,3 +206,83 @@ fn idle_sessions_keep_no_memory_of_large_requests() {
     }
     wait_for("the memory is free", || process.resident_mib() < 150);
 }
+
+#[test]
+fn a_client_without_the_password_cannot_fill_the_memory() {
+    let server = Server::start(&[]);
+    let mut with = settings();
+    with.session_auth = "secret".to_owned();
+    let fixture = Fixture::online(with, &[&server]);
+    let mut client = fixture.client();
+    client.send_raw(b"*2\r\n$4\r\nAUTH\r\n$500000000\r\n");
+    client.send_raw(&[b'x'; 100_000]);
+    let told = client.read().text();
+    assert_eq!(told, "-ERR Protocol error: too big request");
+    assert!(client.try_read().is_none());
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["AUTH", "secret"]), "OK");
+    let value = "x".repeat(1024 * 1024);
+    assert_eq!(client.text(&["SET", "k", &value]), "OK");
+}
+
+#[test]
+fn a_new_link_selects_its_database() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SELECT", "7"]), "OK");
+    for round in 0..5 {
+        assert_eq!(client.text(&["SET", "k", &round.to_string()]), "OK");
+        server.run(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        assert_eq!(client.text(&["GET", "k"]), round.to_string());
+    }
+    assert_eq!(
+        server.run(&["EXISTS", "k"]).text(),
+        "0",
+        "database 0 is empty"
+    );
+}
+
+/// A client that never reads is cut off; what it asked for is dropped with it.
+#[test]
+fn a_client_that_never_reads_is_cut_off() {
+    let server = Server::start(&[]);
+    let mut with = settings();
+    with.session_send_timeout = TimeSpan::from_millis(500);
+    let fixture = Fixture::online(with, &[&server]);
+    let mut client = fixture.client();
+    client.text(&["SET", "big", &"x".repeat(8 * 1024 * 1024)]);
+    let mut lazy = fixture.client();
+    for _ in 0..40 {
+        lazy.send(&["GET", "big"]);
+    }
+    wait_for("it is cut off", || fixture.stats().sessions.alive == 1);
+    assert_eq!(client.text(&["INCR", "n"]), "1");
+}
+
+/// A session ends with writes under way on a server that hangs: they run once, and the answers
+/// for nobody leave the answers of others in their places.
+#[test]
+fn writes_of_a_client_that_left_run_once() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let mut stays = fixture.client();
+    assert_eq!(stays.text(&["SET", "mine", "v"]), "OK");
+    server.signal("-STOP");
+    for _ in 0..20 {
+        let mut leaves = fixture.client();
+        for _ in 0..10 {
+            leaves.send(&["INCR", "n"]);
+            leaves.send(&["GET", "n"]);
+        }
+    }
+    wait_for("all are decoded", || fixture.stats().ops.total >= 401);
+    stays.send(&["GET", "mine"]);
+    server.signal("-CONT");
+    assert_eq!(stays.read().text(), "v");
+    wait_for("the writes run", || {
+        server.run(&["GET", "n"]).text() == "200"
+    });
+    wait_for("the sessions end", || fixture.stats().sessions.alive == 1);
+    assert_eq!(server.run(&["GET", "n"]).text(), "200");
+}

@@ -137,3 +137,33 @@ fn what_cannot_be_routed_is_refused_and_nothing_is_applied() {
     assert!(refused.contains("invalid JSON body"), "{refused}");
     assert_eq!(fixture.slot_table()[2].backend_addr, server.addr());
 }
+
+/// A barrier has nothing to wait for at a server that is gone; what waits for it moves along,
+/// through a lock too, and runs once and in order.
+#[test]
+fn a_move_takes_along_what_waits_for_a_dead_server() {
+    let (mut a, b) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&a]);
+    let id = SlotId::of_key(b"k").get();
+    let mut client = fixture.client();
+    client.text(&["SET", "k", "v"]);
+    a.kill();
+    for letter in ["1", "2", "3"] {
+        send_in_flight(&fixture, &mut client, &["APPEND", "k", letter]);
+    }
+    let mut locked = slot(id, 1, &a.addr(), 0);
+    locked.locked = true;
+    let began = Instant::now();
+    fixture.fill(&[locked]).unwrap();
+    send_in_flight(&fixture, &mut client, &["APPEND", "k", "4"]);
+    fixture.fill(&[slot(id, 2, &b.addr(), 0)]).unwrap();
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    for length in ["1", "2", "3", "4"] {
+        assert_eq!(client.read().text(), length);
+    }
+    assert_eq!(b.run(&["GET", "k"]).text(), "1234");
+}
