@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use codis_core::model::Topom;
 use codis_core::{json, paths, xauth};
-use codis_runtime::coordinator;
+use codis_runtime::coordinator::{self, OpenError};
 use codis_runtime::http::Client;
 
 use crate::settings::Settings;
@@ -59,6 +59,9 @@ pub async fn bring_online(
             ),
             Err(error) => error,
         };
+        if is_final(&error) {
+            return Err(error);
+        }
         if attempt >= tries {
             return Err(error.context(format!("not brought online in {tries} tries")));
         }
@@ -70,6 +73,14 @@ pub async fn bring_online(
         tokio::time::sleep(PAUSE).await;
     }
     Ok(())
+}
+
+/// Whether trying again cannot help: the command line is at fault.
+fn is_final(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(OpenError::Unsupported(_) | OpenError::Name(_) | OpenError::Address(_))
+    )
 }
 
 enum Asked {
