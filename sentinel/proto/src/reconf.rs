@@ -165,8 +165,13 @@ impl Master {
 
     /// A replica says that it is a master, and perhaps it just came back.
     pub(crate) fn judge_returned(&mut self, core: &mut Core, addr: &Addr) {
-        let age = self.server.info_age(core);
-        if self.former.contains(addr) && age.is_none_or(|age| age >= MASTER_INFO_FRESH) {
+        let server = &self.server;
+        let stale = server
+            .info_age(core)
+            .is_none_or(|age| age >= MASTER_INFO_FRESH);
+        let link = core.link(server.node.link);
+        let asked = link.is_some_and(|link| link.waits_for(server.info_command));
+        if self.former.contains(addr) && stale && !asked {
             // Judged when the master's own word arrives.
             self.ask_info_now(core, &Who::Master);
         }

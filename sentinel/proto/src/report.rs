@@ -97,11 +97,12 @@ impl Master {
             return;
         };
         let sent = core.send(server.node.link, Purpose::Info, Command::Info);
+        // A full link takes nothing, and looking again at once would not change that.
         if sent.is_some() {
             server.info_sent = Some(now);
             server.info_command = sent;
+            core.touch(Key::Node(self.id, who.clone()));
         }
-        core.touch(Key::Node(self.id, who.clone()));
     }
 
     /// INFO came.
@@ -224,5 +225,45 @@ impl Master {
             return;
         }
         self.judge_returned(core, addr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codis_core::epoch::Epoch;
+
+    use super::*;
+    use crate::ids::{CommandId, SentinelId};
+    use crate::input::Channel;
+    use crate::schedule::MasterId;
+    use crate::settings::{MasterSettings, Settings};
+
+    /// A link that takes no more commands leaves its instance alone until later: to touch it again
+    /// in the same sweep would never end.
+    #[test]
+    fn a_full_link_is_not_asked_in_a_circle() {
+        let now = Time::from_millis(100_000);
+        let settings = Settings {
+            myid: SentinelId::new("me"),
+            announce_port: 1,
+            announce_ip: None,
+            seed: 1,
+        };
+        let mut core = Core::new(now, settings, Epoch::ZERO);
+        let addr = Addr::new("m", 1);
+        let settings = MasterSettings::default();
+        let mut master = Master::new(&mut core, MasterId(1), "demo", addr, 2, settings);
+        let link = core.links.get_mut(&master.server.node.link).unwrap();
+        link.sweep(now, Duration::ZERO, &mut core.out);
+        link.connected(now, Channel::Command, "ip".into());
+        link.pending = (1000..1200)
+            .map(|id| (CommandId(id), Purpose::ScriptKill))
+            .collect();
+        while core.schedule.pop_touched().is_some() {}
+        let next = master.sweep_node(&mut core, &Who::Master);
+        let touched = std::iter::from_fn(|| core.schedule.pop_touched());
+        let again = touched.filter(|key| matches!(key, Key::Node(..)));
+        assert_eq!(again.count(), 0);
+        assert!(next.is_some_and(|at| at > now));
     }
 }
