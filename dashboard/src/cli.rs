@@ -1,14 +1,10 @@
 //! The command line of codis-dashboard.
 
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use codis_runtime::config::Document;
-use codis_runtime::pidfile::PidFile;
-use codis_runtime::{build, host, telemetry};
+use codis_runtime::daemon::{self, Common, Flags};
 
 use crate::config::Settings;
 use crate::run;
@@ -27,21 +23,12 @@ pub struct Options {
     /// Worker threads; all CPUs when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub ncpu: Option<u16>,
-    /// Settings file
-    #[arg(short, long, value_name = "CONF")]
-    pub config: Option<PathBuf>,
-    /// Log file, rolled daily; stderr when not given
-    #[arg(short, long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// ERROR, WARN, INFO, DEBUG or NONE
-    #[arg(long, value_name = "LEVEL", default_value = "INFO")]
-    pub log_level: String,
+    /// What every daemon has
+    #[command(flatten)]
+    pub common: Common,
     /// The address that other components dial, when it is not the one listened on
     #[arg(long, value_name = "ADDR")]
     pub host_admin: Option<String>,
-    /// File for the process id
-    #[arg(long, value_name = "FILE")]
-    pub pidfile: Option<PathBuf>,
     /// Keep the records in ZooKeeper at these addresses
     #[arg(long, value_name = "ADDR", group = "coordinator")]
     pub zookeeper: Option<String>,
@@ -60,49 +47,17 @@ pub struct Options {
     /// Delete the lock of a dashboard that crashed, then start
     #[arg(long)]
     pub remove_lock: bool,
-    /// Print a commented settings file
-    #[arg(long)]
-    pub default_config: bool,
-    /// Print version and build
-    #[arg(long)]
-    pub version: bool,
+}
+
+impl Flags for Options {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 }
 
 /// Runs the command line: 0 after an orderly stop, 1 on any error, as the original.
 pub fn main() -> ExitCode {
-    host::start_time_text();
-    let options = match Options::try_parse() {
-        Ok(options) => options,
-        Err(error) => {
-            // Help goes to stdout and is no error; anything else is.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
-    if options.version || options.default_config {
-        let text = if options.version {
-            format!("{}\n", build::text())
-        } else {
-            DEFAULT_CONFIG.to_owned()
-        };
-        let printed = std::io::stdout().write_all(text.as_bytes());
-        return if printed.is_ok() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
-    }
-    match start(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("codis-dashboard: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::main(DEFAULT_CONFIG, start)
 }
 
 /// The settings: defaults, then the file, then the flags.
@@ -110,10 +65,7 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn settings(options: &Options) -> anyhow::Result<Settings> {
-    let mut document = match &options.config {
-        Some(path) => Document::load(path)?,
-        None => Document::empty(),
-    };
+    let mut document = options.common.document()?;
     let stores = [
         ("--zookeeper", "zookeeper", &options.zookeeper),
         ("--etcd", "etcd", &options.etcd),
@@ -136,17 +88,7 @@ pub fn settings(options: &Options) -> anyhow::Result<Settings> {
 
 fn start(options: &Options) -> anyhow::Result<()> {
     let settings = settings(options)?;
-    let level = options.log_level.parse().context("--log-level")?;
-    let log = telemetry::init(telemetry::Options {
-        level,
-        file: options.log.clone(),
-    })?;
-    let pidfile = options.pidfile.as_ref().and_then(|path| {
-        let written = PidFile::write(path);
-        written
-            .inspect_err(|error| tracing::warn!(%error, "pid file not written"))
-            .ok()
-    });
+    let log = options.common.start_log()?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if let Some(ncpu) = options.ncpu {
         builder.worker_threads(usize::from(ncpu));
@@ -155,20 +97,6 @@ fn start(options: &Options) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the async runtime")?;
-    let outcome = runtime.block_on(run::run(settings, options.clone(), log.clone()));
-    // A task that waits in the system (a name lookup) is not waited for.
-    runtime.shutdown_background();
-    match &outcome {
-        Ok(()) => {
-            tracing::info!("stopped");
-            drop(pidfile);
-        }
-        // The original leaves the pid file behind after a fatal exit; scripts rely on it.
-        Err(error) => {
-            tracing::error!("{error:#}");
-            std::mem::forget(pidfile);
-        }
-    }
-    log.flush();
-    outcome
+    let run = run::run(settings, options.clone(), log.clone());
+    options.common.run(runtime, &log, run)
 }

@@ -1,16 +1,13 @@
 //! The command line of codis-proxy: the flags of Codis 3.2.
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use codis_core::api::Slot;
-use codis_runtime::config::Document;
-use codis_runtime::pidfile::PidFile;
+use codis_runtime::daemon::{self, Common};
 use codis_runtime::shutdown::Shutdown;
-use codis_runtime::{build, host, telemetry};
 
 use crate::control::online::{Dashboard, bring_online};
 use crate::run::{self, Proxy};
@@ -29,16 +26,10 @@ const WORKERS_DEFAULT_MAX: usize = 4;
     disable_version_flag = true
 )]
 pub struct Flags {
-    /// Settings file
-    #[arg(short, long, value_name = "CONF")]
-    pub config: Option<PathBuf>,
-    /// Log file, rolled daily; stderr when not given
-    #[arg(short, long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// ERROR, WARN, INFO, DEBUG or NONE
-    #[arg(long, value_name = "LEVEL", default_value = "INFO")]
-    pub log_level: String,
-    /// Worker threads, for as long as the process runs; the number of CPUs, at most 4, when not given
+    /// What every daemon has
+    #[command(flatten)]
+    pub common: Common,
+    /// Worker threads, a fixed number; one for each CPU, at most 4, when not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub ncpu: Option<u16>,
     /// No effect, and a warning: the number of worker threads stays that of --ncpu
@@ -79,9 +70,6 @@ pub struct Flags {
     /// Fill slots from this file and start, without a dashboard
     #[arg(long, value_name = "FILE", group = "start")]
     pub fillslots: Option<PathBuf>,
-    /// File for the process id
-    #[arg(long, value_name = "FILE")]
-    pub pidfile: Option<PathBuf>,
     /// Overrides product_name
     #[arg(long = "product_name", alias = "product-name", value_name = "NAME")]
     pub product_name: Option<String>,
@@ -91,50 +79,17 @@ pub struct Flags {
     /// Overrides session_auth
     #[arg(long = "session_auth", alias = "session-auth", value_name = "AUTH")]
     pub session_auth: Option<String>,
-    /// Print the settings file with all defaults
-    #[arg(long)]
-    pub default_config: bool,
-    /// Print version and build
-    #[arg(long)]
-    pub version: bool,
+}
+
+impl daemon::Flags for Flags {
+    fn common(&self) -> &Common {
+        &self.common
+    }
 }
 
 /// Runs the command line: 0 after an orderly stop, 1 on any error, as the original.
 pub fn main() -> ExitCode {
-    host::start_time_text();
-    let flags = match Flags::try_parse() {
-        Ok(flags) => flags,
-        Err(error) => {
-            // Help goes to stdout and is no error; anything else is.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::FAILURE
-            } else {
-                ExitCode::SUCCESS
-            };
-        }
-    };
-    if flags.version || flags.default_config {
-        let version = format!("{}\n", build::text());
-        let text = if flags.version {
-            version.as_str()
-        } else {
-            DEFAULT_CONFIG
-        };
-        let printed = std::io::stdout().write_all(text.as_bytes());
-        return if printed.is_ok() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
-        };
-    }
-    match start(&flags) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("codis-proxy: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    daemon::main(DEFAULT_CONFIG, start)
 }
 
 /// The settings: defaults, then the file, then the flags.
@@ -142,10 +97,7 @@ pub fn main() -> ExitCode {
 /// # Errors
 /// Everything that is wrong with them.
 pub fn settings(flags: &Flags) -> anyhow::Result<Settings> {
-    let mut document = match &flags.config {
-        Some(path) => Document::load(path)?,
-        None => Document::empty(),
-    };
+    let mut document = flags.common.document()?;
     let overrides = [
         ("--product_name", "product_name", &flags.product_name),
         ("--product_auth", "product_auth", &flags.product_auth),
@@ -163,22 +115,12 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
     let settings = settings(flags)?;
     check_ulimit(flags.ulimit)?;
     let slots = flags.fillslots.as_ref().map(read_slots).transpose()?;
-    let level = flags.log_level.parse().context("--log-level")?;
-    let log = telemetry::init(telemetry::Options {
-        level,
-        file: flags.log.clone(),
-    })?;
+    let log = flags.common.start_log()?;
     run::abort_when_a_worker_panics(Some(log.clone()));
     if let Some(max) = flags.max_ncpu {
         let workers = workers(flags);
         tracing::warn!(max, workers, "--max-ncpu has no effect: set --ncpu");
     }
-    let pidfile = flags.pidfile.as_ref().and_then(|path| {
-        let written = PidFile::write(path);
-        written
-            .inspect_err(|error| tracing::warn!(%error, "pid file not written"))
-            .ok()
-    });
     // The control side is light; its thread never does a client's work.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -190,18 +132,8 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
         host_proxy: flags.host_proxy.clone(),
         log: Some(log.clone()),
     };
-    let outcome = runtime.block_on(serve(settings, options, dashboard(flags), slots));
-    // A task that waits in the system (a name lookup) is not waited for.
-    runtime.shutdown_background();
-    match &outcome {
-        Ok(()) => {
-            tracing::info!("stopped");
-            drop(pidfile);
-        }
-        Err(error) => tracing::error!("{error:#}"),
-    }
-    log.flush();
-    outcome
+    let run = serve(settings, options, dashboard(flags), slots);
+    flags.common.run(runtime, &log, run)
 }
 
 async fn serve(

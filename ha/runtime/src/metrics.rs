@@ -102,7 +102,12 @@ impl Collector for ProcessCollector {
     }
 }
 
-fn put(
+/// Encodes one metric without labels: what a [collector](prometheus_client::collector::Collector)
+/// is made of.
+///
+/// # Errors
+/// The writer's.
+pub fn put(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
