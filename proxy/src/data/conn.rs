@@ -2,8 +2,8 @@
 //!
 //! Requests wait in the queue until the link task ([`super::link`]) takes them into its buffer;
 //! from then on they are in flight, in the order in which replies will come. When the link is
-//! lost, the rules of [`super::rule`] say what becomes of each ([`super::loss`]). While it is down the queue waits
-//! for it, or for a route that leads elsewhere, each request up to its hold.
+//! lost, the rules of [`super::rule`] say what becomes of each ([`super::loss`]). While it is down
+//! the queue waits for it, or for a route that leads elsewhere, each request up to its hold.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -49,53 +49,25 @@ fn dashboard() -> PathBuf {
     path
 }
 
-/// Both ways to name a dashboard lead online, also when the proxy is there first; a dashboard of
-/// another product ends the proxy.
-#[test]
-fn a_dashboard_is_found_by_address_and_by_its_record() {
-    let program = dashboard();
-    let server = Server::start(&[]);
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("coordinator").display().to_string();
-    let admin = format!("127.0.0.1:{}", free_port());
-    let addrs: Vec<String> = (0..2)
-        .map(|_| format!("127.0.0.1:{}", free_port()))
-        .collect();
-    let write = |name: &str, text: String| std::fs::write(dir.path().join(name), text).unwrap();
+/// Writes the settings of a dashboard at `admin` and of two proxies at `addrs`.
+fn write_settings(dir: &Path, admin: &str, addrs: &[String]) {
+    let product = format!("product_name = \"{PRODUCT}\"");
+    let write = |name: &str, text: String| std::fs::write(dir.join(name), text).unwrap();
     for (n, addr) in addrs.iter().enumerate() {
-        write(
-            &format!("proxy{n}.toml"),
-            format!(
-                "product_name = \"{PRODUCT}\"\nproxy_addr = \"{addr}\"\nadmin_addr = \"127.0.0.1:{}\"",
-                free_port()
-            ),
-        );
+        let own = format!("admin_addr = \"127.0.0.1:{}\"", free_port());
+        let text = format!("{product}\nproxy_addr = \"{addr}\"\n{own}");
+        write(&format!("proxy{n}.toml"), text);
     }
-    write(
-        "dashboard.toml",
-        format!(
-            "product_name = \"{PRODUCT}\"\nadmin_addr = \"{admin}\"\nmigration_timeout = \"1s\""
-        ),
-    );
-    let proxy = Path::new(env!("CARGO_BIN_EXE_codis-proxy"));
-    let by_address = format!("--dashboard={admin}");
-    let by_record = format!("--filesystem={root}");
-    let _first = start(proxy, dir.path(), &["-c", "proxy0.toml", &by_address]);
-    wait_for("the proxy listens", || {
-        TcpStream::connect(&addrs[0]).is_ok()
-    });
-    let mut refused = Client::connect(&addrs[0]);
-    assert_eq!(refused.read().text(), "-ERR router is not online");
-    let _dashboard = start(&program, dir.path(), &["-c", "dashboard.toml", &by_record]);
-    let _second = start(proxy, dir.path(), &["-c", "proxy1.toml", &by_record]);
-    wait_for("the proxy listens", || {
-        TcpStream::connect(&addrs[1]).is_ok()
-    });
+    let text = format!("{product}\nadmin_addr = \"{admin}\"\nmigration_timeout = \"1s\"");
+    write("dashboard.toml", text);
+}
 
+/// Makes a group of one server at the dashboard, and gives it all slots.
+fn give_all_slots_to(server: &Server, admin: &str) {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let client = http::Client::new(Duration::from_secs(1), Duration::from_secs(20));
     let put = |path: String| {
-        let asked = client.put::<serde_json::Value>(&admin, &path);
+        let asked = client.put::<serde_json::Value>(admin, &path);
         runtime.block_on(asked).map_err(|error| error.to_string())
     };
     let xauth = xauth::dashboard(PRODUCT);
@@ -111,8 +83,39 @@ fn a_dashboard_is_found_by_address_and_by_its_record() {
         })
         .collect();
     let path = format!("/api/topom/slots/assign/{xauth}");
-    let assigned = client.put_json::<_, serde_json::Value>(&admin, &path, &mappings);
+    let assigned = client.put_json::<_, serde_json::Value>(admin, &path, &mappings);
     runtime.block_on(assigned).unwrap();
+}
+
+/// Both ways to name a dashboard lead online, also when the proxy is there first; a dashboard of
+/// another product ends the proxy.
+#[test]
+fn a_dashboard_is_found_by_address_and_by_its_record() {
+    let program = dashboard();
+    let server = Server::start(&[]);
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("coordinator").display().to_string();
+    let admin = format!("127.0.0.1:{}", free_port());
+    let addrs: Vec<String> = (0..2)
+        .map(|_| format!("127.0.0.1:{}", free_port()))
+        .collect();
+    write_settings(dir.path(), &admin, &addrs);
+    let proxy = Path::new(env!("CARGO_BIN_EXE_codis-proxy"));
+    let by_address = format!("--dashboard={admin}");
+    let by_record = format!("--filesystem={root}");
+    let _first = start(proxy, dir.path(), &["-c", "proxy0.toml", &by_address]);
+    wait_for("the proxy listens", || {
+        TcpStream::connect(&addrs[0]).is_ok()
+    });
+    let mut refused = Client::connect(&addrs[0]);
+    assert_eq!(refused.read().text(), "-ERR router is not online");
+    let _dashboard = start(&program, dir.path(), &["-c", "dashboard.toml", &by_record]);
+    let _second = start(proxy, dir.path(), &["-c", "proxy1.toml", &by_record]);
+    wait_for("the proxy listens", || {
+        TcpStream::connect(&addrs[1]).is_ok()
+    });
+
+    give_all_slots_to(&server, &admin);
     for addr in &addrs {
         wait_for("the proxy serves", || {
             let mut client = Client::connect(addr);

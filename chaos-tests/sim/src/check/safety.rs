@@ -33,8 +33,8 @@ pub struct Safety {
     pub violation: Option<Violation>,
     /// Packets sent.
     pub messages: u64,
-    /// Orders that made the master of the highest epoch a replica: allowed when whoever gave it could
-    /// not know, but never without harm.
+    /// Orders that made the master of the highest epoch a replica: allowed when whoever gave it
+    /// could not know, but never without harm.
     pub demoted: u64,
     names: Vec<String>,
     needed: Vec<usize>,
