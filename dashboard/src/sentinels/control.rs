@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::backoff::Backoff;
-use codis_topom::{Refusal, edit};
+use codis_topom::{Cluster, edit};
 use tokio::task::JoinSet;
 
 use super::ensure;
 use crate::core::{Core, Failure};
 use crate::state::Audit;
-use codis_runtime::peer::Peer;
+use codis_runtime::peer::{Error, Peer};
 
 /// Pauses after a round that failed.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -31,28 +31,43 @@ pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure>
     Ok(())
 }
 
-/// Makes a sentinel forget the product and drops it.
+/// Drops a sentinel and makes it forget the product. It leaves the record first, so that nobody tells
+/// it to monitor again what it just forgot; it comes back when it cannot be told, unless forced.
 pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Result<(), Failure> {
-    let cluster = core.state.cluster();
-    if !cluster.sentinel().servers.contains(&addr) {
-        return Err(Refusal::SentinelMissing(addr).into());
-    }
-    let flagged = core
-        .state
-        .edit(audit.clone(), |cluster| edit::mark_sentinels(cluster, true));
-    flagged.await?;
+    let dropped = addr.clone();
+    let drop_it = move |cluster: &Cluster| edit::remove_sentinel(cluster, &dropped);
+    core.state.edit(audit.clone(), drop_it).await?;
     let limit = core.settings.sentinel_client_timeout.duration();
-    if let Err(cause) = ensure::forget(&addr, &core.settings, limit).await {
+    let forgotten = ensure::forget(&addr, &core.settings, limit).await;
+    if let Err(cause) = &forgotten {
         tracing::warn!(sentinel = addr, %cause, force, "sentinel not made to forget");
-        if !force {
-            return Err(Failure::new(format!("remove sentinel {addr} failed")));
-        }
     }
-    core.state
-        .edit(audit, move |cluster| edit::remove_sentinel(cluster, &addr))
-        .await?;
+    let failure = Failure::new(format!("remove sentinel {addr} failed"));
+    if forgotten.is_err() && !force {
+        let back = move |cluster: &Cluster| edit::add_sentinel(cluster, &addr);
+        core.state.edit(audit, back).await?;
+        return Err(failure);
+    }
     core.sentinels_due.notify_one();
     Ok(())
+}
+
+/// Tells one sentinel what to monitor, as long as it is on record.
+async fn order(core: &Core, addr: &str, cluster: &Cluster) -> Result<(), Error> {
+    ensure::ensure(addr, &core.settings, cluster).await?;
+    if core
+        .state
+        .cluster()
+        .sentinel()
+        .servers
+        .iter()
+        .any(|server| server == addr)
+    {
+        return Ok(());
+    }
+    // It was dropped while it was being told.
+    let limit = core.settings.sentinel_client_timeout.duration();
+    ensure::forget(addr, &core.settings, limit).await
 }
 
 /// Tells every sentinel what to monitor and every proxy which sentinels to watch.
@@ -66,8 +81,7 @@ pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
         let (core, cluster) = (core.clone(), cluster.clone());
         orders.spawn(async move {
             let limit = core.settings.sentinel_client_timeout.duration();
-            let work = ensure::ensure(&addr, &core.settings, &cluster);
-            match tokio::time::timeout(limit, work).await {
+            match tokio::time::timeout(limit, order(&core, &addr, &cluster)).await {
                 Ok(outcome) => outcome.map_err(|error| format!("sentinel-[{addr}]: {error}")),
                 Err(_) => Err(format!("sentinel-[{addr}]: no answer in time")),
             }
@@ -89,7 +103,7 @@ pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
     let pushed = first_error(&mut pushes).await;
     told.and(pushed)?;
     let servers = sentinel.servers;
-    let synced = move |cluster: &codis_topom::Cluster| {
+    let synced = move |cluster: &Cluster| {
         // A list that changed meanwhile is not in step yet.
         if cluster.sentinel().servers != servers {
             return Ok(Vec::new());
