@@ -31,8 +31,9 @@ pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure>
     Ok(())
 }
 
-/// Drops a sentinel and makes it forget the product. It leaves the record first, so that nobody tells
-/// it to monitor again what it just forgot; it comes back when it cannot be told, unless forced.
+/// Drops a sentinel and makes it forget the product. It leaves the record first, so that nobody
+/// tells it to monitor again what it just forgot; it comes back when it cannot be told, unless
+/// forced.
 pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Result<(), Failure> {
     let dropped = addr.clone();
     let drop_it = move |cluster: &Cluster| edit::remove_sentinel(cluster, &dropped);
