@@ -16,6 +16,8 @@ pub struct Disk {
     pub held: Snapshot,
     /// What the disk confirmed last: all that may be relied on.
     pub confirmed: Snapshot,
+    /// Its name in this life of the process; zero before the first.
+    pub confirmed_id: PersistId,
     /// The write under way.
     pub writing: Option<(PersistId, Snapshot)>,
     /// The next one.
@@ -34,6 +36,7 @@ impl Disk {
         Self {
             held: snapshot.clone(),
             confirmed: snapshot,
+            confirmed_id: PersistId(0),
             writing: None,
             waiting: None,
             refuses_until: Moment::default(),
@@ -60,6 +63,7 @@ impl Disk {
         if ok {
             self.held = snapshot.clone();
             self.confirmed = snapshot;
+            self.confirmed_id = id;
         } else if lands {
             self.held = snapshot;
         }
@@ -83,5 +87,6 @@ impl Disk {
         }
         self.waiting = None;
         self.confirmed = self.held.clone();
+        self.confirmed_id = PersistId(0);
     }
 }

@@ -228,6 +228,8 @@ impl World {
             Happening::Stray(conn, dir, packet) => {
                 if self.may_pass(conn, dir) {
                     self.arrive(conn, dir, *packet);
+                } else if let Some(conn) = self.conns.get_mut(&conn) {
+                    conn.holed = true;
                 }
             }
             Happening::ConnectTimeout(conn) => self.connect_timeout(conn),

@@ -75,8 +75,8 @@ impl World {
     pub(super) fn monitor(&mut self, who: usize, group: usize, addr: Option<Addr>) {
         let shape = self.plan.groups[group].clone();
         let settings = super::start::settings(&self.plan);
-        let confirmed = self.sentinels[who].disk.confirmed.masters.get(&shape.name);
-        let is_durable = confirmed.is_some_and(|master| master.settings == settings);
+        let process = &self.sentinels[who];
+        let is_durable = process.disk.confirmed_id >= process.last_persist;
         let local = self.sentinels[who].clock.local(self.now);
         let looked_up = self.believed_master(group).or_else(|| {
             let of_group = |member: &super::Member| member.node.group == group;
@@ -89,7 +89,8 @@ impl World {
         if self.operate(who)
             && let Some(machine) = &mut self.sentinels[who].machine
         {
-            if is_durable && machine.settings_of(&shape.name).is_some() {
+            let held = machine.settings_of(&shape.name);
+            if is_durable && held.is_some_and(|(held, _)| *held == settings) {
                 return;
             }
             let added = machine.monitor(local, &shape.name, target.clone(), shape.quorum);
@@ -131,27 +132,6 @@ impl World {
                 }
             }
             self.adopt_orphans(group, &name, &master);
-            self.raise_lone_master(group, &master);
-        }
-    }
-
-    /// A master that follows another while nobody knows a replica of it leads nobody.
-    fn raise_lone_master(&mut self, group: usize, master: &Addr) {
-        let members = self.nodes.iter().map(|member| &member.node);
-        let others: Vec<Addr> = members
-            .filter(|node| node.group == group && node.addr != *master)
-            .map(|node| node.addr.clone())
-            .collect();
-        let name = &self.plan.groups[group].name;
-        let known = others.iter().any(|addr| self.is_known(name, addr));
-        if let Some(node) = self.node_at(master).filter(|_| !known) {
-            let server = &mut self.nodes[node].node;
-            let done = server.reconfigure(self.now, None, &mut self.node_rng);
-            log!(
-                self,
-                "n{} is made master by the operator: {done:?}",
-                node + 1
-            );
         }
     }
 
@@ -170,18 +150,25 @@ impl World {
         held.is_some_and(|held| held.master != *master && (alone || held.epoch == Epoch::ZERO))
     }
 
+    /// Gives the servers that nobody knows to the master, which must be one to be found by them.
     fn adopt_orphans(&mut self, group: usize, name: &str, master: &Addr) {
-        for node in 0..self.nodes.len() {
-            let server = &self.nodes[node].node;
-            let foreign = server.group != group || server.addr == *master;
-            if foreign || server.life != Life::Running || self.is_known(name, &server.addr) {
-                continue;
-            }
+        let members = self.nodes.iter().enumerate();
+        let orphans: Vec<usize> = members
+            .map(|(node, member)| (node, &member.node))
+            .filter(|(_, server)| server.group == group && server.life == Life::Running)
+            .filter(|(_, server)| server.addr != *master && !self.is_known(name, &server.addr))
+            .map(|(node, _)| node)
+            .collect();
+        let Some(leader) = self.node_at(master).filter(|_| !orphans.is_empty()) else {
+            return;
+        };
+        for node in std::iter::once(leader).chain(orphans) {
+            let follow = (node != leader).then_some(master);
             let server = &mut self.nodes[node].node;
-            let done = server.reconfigure(self.now, Some(master), &mut self.node_rng);
+            let done = server.reconfigure(self.now, follow, &mut self.node_rng);
             log!(
                 self,
-                "n{} is given to {master} by the operator: {done:?}",
+                "n{} is told by the operator to follow {follow:?}: {done:?}",
                 node + 1
             );
         }
