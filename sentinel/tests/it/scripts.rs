@@ -9,8 +9,9 @@ fn scripts_run_with_the_arguments_of_the_event() {
     let dir = tempfile::tempdir().unwrap();
     let (notify, reconfig) = (dir.path().join("notify.sh"), dir.path().join("reconfig.sh"));
     let calls = dir.path().join("calls");
+    // The line leaves in one write: scripts of three sentinels append to the file at once.
     let body = format!(
-        "(printf '%s' \"$(basename $0)\"; printf ' [%s]' \"$@\"; echo) >> {}",
+        "line=$(basename \"$0\")$(printf ' [%s]' \"$@\")\nprintf '%s\\n' \"$line\" >> {}",
         calls.display()
     );
     script(&notify, &body);
