@@ -1,6 +1,6 @@
 //! Candidacy and election: who leads the failover of a master.
 //!
-//! A sentinel that sees O_DOWN waits a random moment of up to 50 ms, then raises the epoch, votes
+//! A sentinel that sees O_DOWN waits for its turn ([`crate::rank`]), then raises the epoch, votes
 //! for itself, and asks the others once that vote is on disk. It leads when more than half of the
 //! known sentinels, and at least quorum, voted for it in that epoch. When nobody can win it tries
 //! again after a random pause with a higher epoch; when somebody else may have won it leaves that
@@ -19,8 +19,6 @@ use crate::master::Master;
 use crate::schedule::{Key, Who};
 use crate::vote::PASSIVE_AFTER_VOTE;
 
-/// The random delay before a candidacy, in milliseconds.
-const CANDIDACY_DELAY_MS: u64 = 50;
 /// The random time that the votes of a first attempt may take, in milliseconds. Each attempt lost
 /// in a row allows half as much again, for slow disks and long lines.
 const VOTES_MS: (u64, u64) = (300, 500);
@@ -74,7 +72,7 @@ impl Master {
         if self.passive_until > core.now {
             return Some(self.passive_until);
         }
-        let at = core.now + core.random_ms(0, CANDIDACY_DELAY_MS);
+        let at = core.now + self.candidacy_delay(core);
         self.course = Course::Candidate { at };
         None
     }

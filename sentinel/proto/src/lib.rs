@@ -20,6 +20,7 @@ mod link;
 mod master;
 mod operator;
 mod opinion;
+mod rank;
 mod reconf;
 mod report;
 mod rng;
