@@ -1,6 +1,8 @@
 //! Checks that hold for any bytes. The fuzz targets and the tests run the same ones.
 
-use crate::resp::{Limits, ProtocolError, ReplyScanner, RequestScanner, Value, encode_command};
+use crate::resp::{
+    Limits, Protocol, ProtocolError, ReplyScanner, RequestScanner, Value, encode_command,
+};
 
 /// Limits low enough for short inputs to reach.
 const TIGHT: Limits = Limits {
@@ -145,12 +147,15 @@ fn check_request(request: &[u8], scanner: &RequestScanner, limits: Limits) {
     assert!(second.args().iter().map(|arg| &anew[arg.clone()]).eq(args));
 }
 
-/// A value that was read can be written and read again. (A lone CR in a line is not kept.)
+/// A value that was read can be written and read again, in both versions. (A lone CR in a line is
+/// not kept.)
 fn check_value(value: &Value, limits: Limits) {
-    let written = value.to_bytes();
-    let again = Value::parse(&written, &limits)
-        .expect("written")
-        .expect("complete");
-    assert_eq!(again.1, written.len());
-    assert_eq!(again.0.to_bytes(), written);
+    for protocol in [Protocol::Resp2, Protocol::Resp3] {
+        let written = value.to_bytes_as(protocol);
+        let again = Value::parse(&written, &limits)
+            .expect("written")
+            .expect("complete");
+        assert_eq!(again.1, written.len());
+        assert_eq!(again.0.to_bytes_as(protocol), written);
+    }
 }

@@ -1,4 +1,8 @@
-//! RESP2, the protocol of Redis, in the form that a proxy needs it.
+//! RESP, the protocol of Redis, in the form that a proxy needs it.
+//!
+//! Requests are those of both versions of the protocol; replies are read and written in either
+//! ([`Protocol`]). Of RESP3, attributes and strings of unknown length are not read: Redis sends
+//! neither.
 //!
 //! Most bytes that pass through are never looked into: a router has to know where a request ends,
 //! which bytes are its name and key, and where a reply ends. So the two scanners only find
@@ -9,8 +13,10 @@
 //! Nothing in here believes a header: an announced length is checked against [`Limits`], and memory
 //! is taken only for bytes that have arrived.
 
+mod build;
 mod encode;
 mod number;
+mod protocol;
 mod reply;
 mod request;
 mod value;
@@ -19,6 +25,7 @@ pub use encode::{
     encode_command, write_array, write_bulk, write_error, write_integer, write_null_array,
     write_null_bulk, write_simple,
 };
+pub use protocol::Protocol;
 pub use reply::ReplyScanner;
 pub use request::RequestScanner;
 pub use value::Value;
@@ -27,13 +34,13 @@ pub use value::Value;
 /// and a depth for replies, which Codis does not limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Elements of one array, in requests and replies.
+    /// Elements of one array, in requests and replies; a map has two for each pair.
     pub array_len_max: usize,
     /// Bytes of one bulk string; bounds the simple strings and errors of replies too.
     pub bulk_bytes_max: usize,
     /// Bytes of one inline request, without its line end.
     pub inline_bytes_max: usize,
-    /// How deep arrays may nest in a reply; an array of plain values has depth 1.
+    /// How deep aggregates may nest in a reply; an array of plain values has depth 1.
     pub depth_max: usize,
 }
 
@@ -48,7 +55,7 @@ impl Default for Limits {
     }
 }
 
-/// Bytes that are not RESP2, or are beyond the limits. The text may be sent to a client after
+/// Bytes that are not RESP, or are beyond the limits. The text may be sent to a client after
 /// `-ERR Protocol error: `.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{fault} at byte {offset}")]
@@ -74,7 +81,7 @@ pub enum Fault {
     /// An element of a request is not a bulk string.
     #[error("expected '$', got '{}'", .0.escape_ascii())]
     NotBulk(u8),
-    /// A reply starts with a byte that no RESP2 type has.
+    /// A reply starts with a byte that no type has.
     #[error("unknown reply type '{}'", .0.escape_ascii())]
     UnknownType(u8),
     /// A request with a count of arguments below one or above the limit, or a reply array with a
@@ -90,6 +97,9 @@ pub enum Fault {
     /// A simple string or error above the limit.
     #[error("too big line")]
     LineTooLong,
+    /// A null, boolean, double or verbatim string that is none.
+    #[error("invalid value")]
+    Value,
     /// Arrays nested above the limit.
     #[error("arrays nested too deep")]
     TooDeep,

@@ -138,6 +138,7 @@ impl Text for Value {
             Value::Bulk(None) => "(nil)".to_owned(),
             Value::Array(None) => "(nil array)".to_owned(),
             Value::Array(Some(all)) => all.iter().map(Text::text).collect::<Vec<_>>().join(" "),
+            resp3 => panic!("a proxy speaks RESP2: {resp3:?}"),
         }
     }
 }

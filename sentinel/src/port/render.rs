@@ -1,5 +1,5 @@
-//! Instances as the flat arrays of `SENTINEL MASTER` and its kin. Clients index them by position,
-//! so the order is part of the interface.
+//! Instances as the maps of `SENTINEL MASTER` and its kin. Clients of RESP2, where a map is a flat
+//! array, index it by position, so the order is part of the interface.
 
 use std::time::Duration;
 
@@ -7,21 +7,19 @@ use codis_core::resp::Value;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::view::{InstanceView, MasterView, ReplicaView, RoleView, SentinelView};
 
-/// A flat array of names and values.
+/// Names and values in order: a map in RESP3, a flat array in RESP2.
 #[derive(Debug, Default)]
-pub struct Map(Vec<Value>);
+pub struct Map(Vec<(Value, Value)>);
 
 impl Map {
     /// Adds a pair.
     pub fn text(&mut self, key: &'static str, value: impl Into<String>) {
-        self.0.push(Value::bulk(key));
-        self.0.push(bulk(value));
+        self.value(key, bulk(value));
     }
 
     /// Adds a pair with any value.
     pub fn value(&mut self, key: &'static str, value: Value) {
-        self.0.push(Value::bulk(key));
-        self.0.push(value);
+        self.0.push((Value::bulk(key), value));
     }
 
     fn number(&mut self, key: &'static str, value: impl ToString) {
@@ -35,7 +33,7 @@ impl Map {
 
 impl From<Map> for Value {
     fn from(map: Map) -> Self {
-        Value::array(map.0)
+        Value::Map(map.0)
     }
 }
 
@@ -219,10 +217,11 @@ mod tests {
             client_reconfig_script: None,
         };
         let value = master(&view);
-        let fields = value.as_array().unwrap();
-        let at = |index: usize| fields[index].as_str().unwrap();
-        assert_eq!((at(8), at(9)), ("flags", "s_down,master"));
-        assert_eq!((at(32), at(33)), ("num-other-sentinels", "4"));
-        assert_eq!(fields.len(), 40);
+        let fields = value.as_map().unwrap();
+        let at = |index: usize| (fields[index].0.as_str(), fields[index].1.as_str());
+        assert_eq!(at(4), (Some("flags"), Some("s_down,master")));
+        // The value at 33 of the flat array.
+        assert_eq!(at(16), (Some("num-other-sentinels"), Some("4")));
+        assert_eq!(fields.len(), 20);
     }
 }

@@ -59,7 +59,7 @@ pub fn write_integer(out: &mut impl BufMut, number: i64) {
     out.put_slice(b"\r\n");
 }
 
-fn put_line(out: &mut impl BufMut, text: &[u8]) {
+pub(super) fn put_line(out: &mut impl BufMut, text: &[u8]) {
     let mut pieces = text.split(|&byte| byte == b'\r' || byte == b'\n');
     if let Some(first) = pieces.next() {
         out.put_slice(first);
@@ -71,7 +71,7 @@ fn put_line(out: &mut impl BufMut, text: &[u8]) {
     out.put_slice(b"\r\n");
 }
 
-fn put_unsigned(out: &mut impl BufMut, mut number: u64) {
+pub(super) fn put_unsigned(out: &mut impl BufMut, mut number: u64) {
     // 20 digits hold any 64-bit number.
     let mut digits = [0u8; 20];
     let mut first = digits.len();

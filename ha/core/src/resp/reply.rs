@@ -137,23 +137,67 @@ impl ReplyScanner {
         };
         match kind {
             b'$' => self.bulk(buf),
-            b'+' | b'-' => self.line(buf),
+            b'+' | b'-' | b'(' => self.line(buf),
+            b'=' | b'!' => self.blob(buf, kind),
+            b'_' | b'#' | b',' => self.scalar(buf, kind),
             b':' => Ok(match number::read(buf, self.at + 1)? {
                 Some((_, next)) => Element::Leaf(next),
                 None => Element::Partial,
             }),
-            b'*' => {
-                let Some((count, next)) = number::read(buf, self.at + 1)? else {
-                    return Ok(Element::Partial);
-                };
-                if count == -1 {
-                    return Ok(Element::Leaf(next));
-                }
-                within(count, 0, self.limits.array_len_max)
-                    .map(|count| Element::Array(count, next))
-                    .ok_or(Fault::ArrayLength.at(self.at))
-            }
+            b'*' | b'%' | b'~' | b'>' => self.aggregate(buf, kind),
             other => Err(Fault::UnknownType(other).at(self.at)),
+        }
+    }
+
+    #[inline]
+    fn aggregate(&self, buf: &[u8], kind: u8) -> Result<Element, ProtocolError> {
+        let Some((count, next)) = number::read(buf, self.at + 1)? else {
+            return Ok(Element::Partial);
+        };
+        if count == -1 && kind == b'*' {
+            return Ok(Element::Leaf(next));
+        }
+        let per_entry = if kind == b'%' { 2 } else { 1 };
+        within(count, 0, self.limits.array_len_max / per_entry)
+            .map(|count| Element::Array(per_entry * count, next))
+            .ok_or(Fault::ArrayLength.at(self.at))
+    }
+
+    /// A verbatim string or a long error: a bulk string that is never null.
+    fn blob(&mut self, buf: &[u8], kind: u8) -> Result<Element, ProtocolError> {
+        let known = self.ahead > self.at;
+        let at = self.at;
+        if !known && matches!(number::read(buf, at + 1)?, Some((len, _)) if len < 0) {
+            return Err(Fault::BulkLength.at(at));
+        }
+        let element = self.bulk(buf)?;
+        let Element::Leaf(end) = element else {
+            return Ok(element);
+        };
+        // A verbatim string starts with its format: three bytes and a colon.
+        let text = memchr(b'\n', &buf[at..end]).map_or(end, |found| at + found + 1);
+        if kind == b'=' && (end - text < 6 || buf.get(text + 3) != Some(&b':')) {
+            return Err(Fault::Value.at(at));
+        }
+        Ok(element)
+    }
+
+    /// A null, a boolean or a double, which are a line of few forms.
+    fn scalar(&mut self, buf: &[u8], kind: u8) -> Result<Element, ProtocolError> {
+        let element = self.line(buf)?;
+        let Element::Leaf(end) = element else {
+            return Ok(element);
+        };
+        let text = &buf[self.at + 1..end - 2];
+        let valid = match kind {
+            b'_' => text.is_empty(),
+            b'#' => matches!(text, b"t" | b"f"),
+            _ => std::str::from_utf8(text).is_ok_and(|text| text.parse::<f64>().is_ok()),
+        };
+        if valid {
+            Ok(element)
+        } else {
+            Err(Fault::Value.at(self.at))
         }
     }
 

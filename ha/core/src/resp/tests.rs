@@ -109,7 +109,7 @@ fn replies_of_every_type_end_where_they_end() {
 #[test]
 fn what_is_no_reply_is_refused_with_its_place() {
     for (bytes, text) in [
-        (&b"%1\r\n"[..], "unknown reply type '%' at byte 0"),
+        (&b"@1\r\n"[..], "unknown reply type '@' at byte 0"),
         (b"*1\r\n\xff", "unknown reply type '\\xff' at byte 4"),
         (b"*-2\r\n", "invalid multibulk length at byte 0"),
         (b"*1048577\r\n", "invalid multibulk length at byte 0"),
@@ -135,6 +135,53 @@ fn what_is_no_reply_is_refused_with_its_place() {
     assert_eq!(scan(b"+abcdef"), Err(Fault::LineTooLong.at(0)));
     assert_eq!(scan(b"$4\r\nabcd\r\n"), Ok(Some(10)));
     assert_eq!(scan(b"$5\r\n"), Err(Fault::BulkLength.at(0)));
+}
+
+#[test]
+fn values_are_written_as_the_version_of_the_connection_wants_them() {
+    let map = Value::Map(vec![
+        (Value::bulk("id"), 7.into()),
+        (Value::bulk("flags"), Value::Set(vec![Value::simple("on")])),
+    ]);
+    for (value, resp2, resp3) in [
+        (
+            map,
+            "*4\r\n$2\r\nid\r\n:7\r\n$5\r\nflags\r\n*1\r\n+on\r\n",
+            "%2\r\n$2\r\nid\r\n:7\r\n$5\r\nflags\r\n~1\r\n+on\r\n",
+        ),
+        (Value::null(), "$-1\r\n", "_\r\n"),
+        (Value::Array(None), "*-1\r\n", "_\r\n"),
+        (Value::Null, "$-1\r\n", "_\r\n"),
+        (
+            Value::Push(vec![Value::Boolean(true)]),
+            "*1\r\n:1\r\n",
+            ">1\r\n#t\r\n",
+        ),
+        (Value::Double("1.5".into()), "$3\r\n1.5\r\n", ",1.5\r\n"),
+        (Value::BigNumber("12".into()), "$2\r\n12\r\n", "(12\r\n"),
+        (Value::verbatim("x\n"), "$2\r\nx\n\r\n", "=6\r\ntxt:x\n\r\n"),
+    ] {
+        assert_eq!(value.to_bytes(), resp2, "{value:?}");
+        assert_eq!(value.to_bytes_as(Protocol::Resp3), resp3, "{value:?}");
+    }
+}
+
+#[test]
+fn what_is_no_value_of_resp3_is_refused() {
+    for (bytes, fault) in [
+        (&b"_x\r\n"[..], Fault::Value),
+        (b"#y\r\n", Fault::Value),
+        (b",x\r\n", Fault::Value),
+        (b"=3\r\ntxt\r\n", Fault::Value),
+        (b"=5\r\ntxt-a\r\n", Fault::Value),
+        (b"=-1\r\n", Fault::BulkLength),
+        (b"!-1\r\n", Fault::BulkLength),
+        (b"%-1\r\n", Fault::ArrayLength),
+        (b"%524289\r\n", Fault::ArrayLength),
+    ] {
+        let shown = bytes.escape_ascii();
+        assert_eq!(reply(bytes), Err(fault.at(0)), "{shown}");
+    }
 }
 
 #[test]
@@ -203,6 +250,29 @@ fn value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(5, 60, 8, |inner| vec(inner, 0..8).prop_map(Value::array))
 }
 
+/// A value that RESP3 keeps as it is.
+fn resp3_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        line().prop_map(Value::Simple),
+        line().prop_map(Value::Error),
+        any::<i64>().prop_map(Value::Integer),
+        vec(any::<u8>(), 0..40).prop_map(Value::bulk),
+        vec(any::<u8>(), 0..40).prop_map(Value::verbatim),
+        any::<f64>().prop_map(|n| Value::Double(n.to_string().into())),
+        any::<bool>().prop_map(Value::Boolean),
+        Just(Value::Null),
+    ];
+    leaf.prop_recursive(5, 60, 8, |inner| {
+        let elements = vec(inner.clone(), 0..8);
+        prop_oneof![
+            elements.clone().prop_map(Value::array),
+            elements.clone().prop_map(Value::Set),
+            elements.prop_map(Value::Push),
+            vec((inner.clone(), inner), 0..4).prop_map(Value::Map),
+        ]
+    })
+}
+
 proptest! {
     #[test]
     fn a_written_value_reads_back(value in value(), behind in vec(any::<u8>(), 0..9)) {
@@ -211,6 +281,14 @@ proptest! {
         let len = bytes.len();
         fuzzing::resp_reply(&bytes);
         bytes.extend(behind);
+        prop_assert_eq!(Value::parse(&bytes, &Limits::default()), Ok(Some((value, len))));
+    }
+
+    #[test]
+    fn a_value_written_in_resp3_reads_back(value in resp3_value()) {
+        let bytes = value.to_bytes_as(Protocol::Resp3);
+        fuzzing::resp_reply(&bytes);
+        let len = bytes.len();
         prop_assert_eq!(Value::parse(&bytes, &Limits::default()), Ok(Some((value, len))));
     }
 
@@ -236,7 +314,8 @@ proptest! {
         bytes in prop_oneof![
             vec(any::<u8>(), 0..200),
             vec(prop::sample::select(&b"*$+-:0123\r\nab "[..]), 0..60),
-            "([*$:][0-4]\r\n|[+-]a\r\n|ab\r\n){0,12}".prop_map(String::into_bytes),
+            "([*$:%~>=!][0-4]\r\n|[+-]a\r\n|ab\r\n|_\r\n|#t\r\n|txt:\r\n|,1\r\n){0,12}"
+                .prop_map(String::into_bytes),
         ]
     ) {
         fuzzing::resp_request(&bytes);

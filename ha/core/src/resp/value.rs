@@ -1,13 +1,16 @@
 //! The content of a reply.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes};
 
-use super::{
-    Limits, ProtocolError, ReplyScanner, number, write_array, write_bulk, write_error,
-    write_integer, write_null_array, write_null_bulk, write_simple,
-};
+use super::build::build;
+use super::{Limits, Protocol, ProtocolError, ReplyScanner};
 
-/// One RESP2 value.
+/// One value of either version of the protocol.
+///
+/// Whoever makes a reply says what it means, and the version of the connection decides how that is
+/// written: [`Value::encode_as`] makes a flat array of a [`Value::Map`] in RESP2, for instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// A status such as `OK`; has no line end inside.
@@ -16,10 +19,31 @@ pub enum Value {
     Error(Bytes),
     /// A signed number.
     Integer(i64),
-    /// Any bytes, or null.
+    /// Any bytes, or null. The null is `_` in RESP3.
     Bulk(Option<Bytes>),
-    /// Values, or null.
+    /// Values, or null. The null is `_` in RESP3.
     Array(Option<Vec<Value>>),
+    /// The null of RESP3; a null bulk string in RESP2.
+    Null,
+    /// Pairs in order; a flat array in RESP2.
+    Map(Vec<(Value, Value)>),
+    /// Values of which each is there once; an array in RESP2.
+    Set(Vec<Value>),
+    /// Something that nobody asked for, such as a message; an array in RESP2.
+    Push(Vec<Value>),
+    /// Truth; 1 or 0 in RESP2.
+    Boolean(bool),
+    /// A number with a fraction, as its text; a bulk string in RESP2.
+    Double(Bytes),
+    /// An integer of any size, as its text; a bulk string in RESP2.
+    BigNumber(Bytes),
+    /// A text for people; a bulk string in RESP2.
+    Verbatim {
+        /// `txt` or `mkd`.
+        format: [u8; 3],
+        /// The text.
+        text: Bytes,
+    },
 }
 
 impl Value {
@@ -48,6 +72,14 @@ impl Value {
         Self::Bulk(Some(bytes.into()))
     }
 
+    /// A plain text for people.
+    pub fn verbatim(text: impl Into<Bytes>) -> Self {
+        Self::Verbatim {
+            format: *b"txt",
+            text: text.into(),
+        }
+    }
+
     /// An array.
     pub fn array(elements: impl IntoIterator<Item = Value>) -> Self {
         Self::Array(Some(elements.into_iter().collect()))
@@ -66,45 +98,44 @@ impl Value {
         build(&buf[..len]).map(|value| value.map(|value| (value, len)))
     }
 
-    /// Writes the value. A line end inside of a simple string or error becomes a space.
+    /// Writes the value in RESP2. A line end inside of a simple string or error becomes a space.
     pub fn encode(&self, out: &mut impl BufMut) {
-        // Not recursive: a value that was made by hand may be of any depth.
-        let mut open = vec![std::slice::from_ref(self).iter()];
-        while let Some(elements) = open.last_mut() {
-            match elements.next() {
-                None => {
-                    open.pop();
-                }
-                Some(Self::Simple(text)) => write_simple(out, text),
-                Some(Self::Error(text)) => write_error(out, text),
-                Some(Self::Integer(number)) => write_integer(out, *number),
-                Some(Self::Bulk(Some(bytes))) => write_bulk(out, bytes),
-                Some(Self::Bulk(None)) => write_null_bulk(out),
-                Some(Self::Array(None)) => write_null_array(out),
-                Some(Self::Array(Some(inner))) => {
-                    write_array(out, inner.len());
-                    open.push(inner.iter());
-                }
-            }
-        }
+        self.encode_as(Protocol::Resp2, out);
     }
 
-    /// The encoded value.
+    /// The value in RESP2.
     pub fn to_bytes(&self) -> Bytes {
+        self.to_bytes_as(Protocol::Resp2)
+    }
+
+    /// The value in that version of the protocol.
+    pub fn to_bytes_as(&self, protocol: Protocol) -> Bytes {
         let mut out = Vec::new();
-        self.encode(&mut out);
+        self.encode_as(protocol, &mut out);
         out.into()
     }
 
-    /// The bytes of a simple or bulk string.
+    /// The bytes of a string of any kind.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
-            Self::Simple(bytes) | Self::Bulk(Some(bytes)) => Some(bytes),
-            Self::Error(_) | Self::Integer(_) | Self::Bulk(None) | Self::Array(_) => None,
+            Self::Simple(bytes)
+            | Self::Bulk(Some(bytes))
+            | Self::Double(bytes)
+            | Self::BigNumber(bytes)
+            | Self::Verbatim { text: bytes, .. } => Some(bytes),
+            Self::Error(_)
+            | Self::Integer(_)
+            | Self::Bulk(None)
+            | Self::Array(_)
+            | Self::Null
+            | Self::Map(_)
+            | Self::Set(_)
+            | Self::Push(_)
+            | Self::Boolean(_) => None,
         }
     }
 
-    /// The text of a simple or bulk string, if it is UTF-8.
+    /// The text of a string of any kind, if it is UTF-8.
     pub fn as_str(&self) -> Option<&str> {
         self.as_bytes()
             .and_then(|bytes| std::str::from_utf8(bytes).ok())
@@ -112,31 +143,43 @@ impl Value {
 
     /// The number of an integer.
     pub const fn as_int(&self) -> Option<i64> {
-        match self {
-            Self::Integer(number) => Some(*number),
-            Self::Simple(_) | Self::Error(_) | Self::Bulk(_) | Self::Array(_) => None,
+        if let Self::Integer(number) = self {
+            Some(*number)
+        } else {
+            None
         }
     }
 
-    /// The elements of an array.
+    /// The elements of an array, a set or a push.
     pub fn as_array(&self) -> Option<&[Value]> {
-        match self {
-            Self::Array(elements) => elements.as_deref(),
-            Self::Simple(_) | Self::Error(_) | Self::Integer(_) | Self::Bulk(_) => None,
+        if let Self::Array(Some(elements)) | Self::Set(elements) | Self::Push(elements) = self {
+            Some(elements)
+        } else {
+            None
+        }
+    }
+
+    /// The pairs of a map.
+    pub fn as_map(&self) -> Option<&[(Value, Value)]> {
+        if let Self::Map(pairs) = self {
+            Some(pairs)
+        } else {
+            None
         }
     }
 
     /// The text of an error; bytes that are not UTF-8 are replaced.
-    pub fn as_error(&self) -> Option<std::borrow::Cow<'_, str>> {
-        match self {
-            Self::Error(text) => Some(String::from_utf8_lossy(text)),
-            Self::Simple(_) | Self::Integer(_) | Self::Bulk(_) | Self::Array(_) => None,
+    pub fn as_error(&self) -> Option<Cow<'_, str>> {
+        if let Self::Error(text) = self {
+            Some(String::from_utf8_lossy(text))
+        } else {
+            None
         }
     }
 
-    /// Whether it is a null bulk string or a null array.
+    /// Whether it is a null of any kind.
     pub const fn is_null(&self) -> bool {
-        matches!(self, Self::Bulk(None) | Self::Array(None))
+        matches!(self, Self::Bulk(None) | Self::Array(None) | Self::Null)
     }
 }
 
@@ -144,83 +187,4 @@ impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Self::Integer(number)
     }
-}
-
-/// An array whose elements are being read.
-struct Open {
-    elements: Vec<Value>,
-    len: usize,
-}
-
-/// Builds the value of one whole reply. The scanner has been over it, so every count in it is
-/// backed by bytes, and what the scanner cannot promise to the compiler comes out as `None`.
-fn build(reply: &[u8]) -> Result<Option<Value>, ProtocolError> {
-    let mut stack: Vec<Open> = Vec::new();
-    let mut at = 0;
-    loop {
-        let Some((next, leaf)) = leaf(reply, at)? else {
-            return Ok(None);
-        };
-        at = next;
-        let mut value = match leaf {
-            Leaf::Value(value) => value,
-            Leaf::Array(0) => Value::Array(Some(Vec::new())),
-            Leaf::Array(len) => {
-                let elements = Vec::with_capacity(len);
-                stack.push(Open { elements, len });
-                continue;
-            }
-        };
-        loop {
-            let Some(top) = stack.last_mut() else {
-                return Ok(Some(value));
-            };
-            top.elements.push(value);
-            if top.elements.len() < top.len {
-                break;
-            }
-            let elements = std::mem::take(&mut top.elements);
-            stack.pop();
-            value = Value::Array(Some(elements));
-        }
-    }
-}
-
-enum Leaf {
-    Value(Value),
-    /// The header of an array with so many elements.
-    Array(usize),
-}
-
-fn leaf(reply: &[u8], at: usize) -> Result<Option<(usize, Leaf)>, ProtocolError> {
-    let Some(&kind) = reply.get(at) else {
-        return Ok(None);
-    };
-    if kind == b'+' || kind == b'-' {
-        let rest = &reply[at + 1..];
-        let Some(newline) = memchr::memchr(b'\n', rest) else {
-            return Ok(None);
-        };
-        let text = Bytes::copy_from_slice(&rest[..newline.saturating_sub(1)]);
-        let value = if kind == b'+' {
-            Value::Simple(text)
-        } else {
-            Value::Error(text)
-        };
-        return Ok(Some((at + 1 + newline + 1, Leaf::Value(value))));
-    }
-    let Some((count, next)) = number::read(reply, at + 1)? else {
-        return Ok(None);
-    };
-    let len = usize::try_from(count).ok();
-    Ok(match (kind, len) {
-        (b':', _) => Some((next, Leaf::Value(Value::Integer(count)))),
-        (b'$', None) => Some((next, Leaf::Value(Value::Bulk(None)))),
-        (b'$', Some(len)) => reply.get(next..next + len).map(|bytes| {
-            let value = Value::bulk(Bytes::copy_from_slice(bytes));
-            (next + len + 2, Leaf::Value(value))
-        }),
-        (_, None) => Some((next, Leaf::Value(Value::Array(None)))),
-        (_, Some(len)) => Some((next, Leaf::Array(len))),
-    })
 }

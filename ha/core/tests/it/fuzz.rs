@@ -23,6 +23,9 @@ const REPLIES: &[&[u8]] = &[
     b"*3\r\n$-1\r\n*-1\r\n*2\r\n:1\r\n*0\r\n",
     b"*1\r\n*1\r\n*1\r\n*1\r\n$1\r\nx\r\n",
     b"*1048576\r\n*1048576\r\n",
+    b"%2\r\n$5\r\nproto\r\n:3\r\n$7\r\nmodules\r\n~1\r\n#t\r\n",
+    b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n_\r\n",
+    b"*4\r\n,1.5e3\r\n(12345678901234567890\r\n=8\r\ntxt:some\r\n!5\r\nERR x\r\n",
 ];
 
 /// Pieces that mean something to the codec.
@@ -43,6 +46,14 @@ const TOKENS: &[&[u8]] = &[
     b"*2\r\n",
     b"$1\r\n",
     b"*0\r\n",
+    b"%1\r\n",
+    b"~1\r\n",
+    b">1\r\n",
+    b"_\r\n",
+    b"#t\r\n",
+    b",inf\r\n",
+    b"=5\r\ntxt:a\r\n",
+    b"!1\r\nx\r\n",
     b"9223372036854775807",
     b"00000000000000000000000000000000",
     b"\0",

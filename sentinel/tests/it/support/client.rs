@@ -80,24 +80,41 @@ impl Client {
     }
 }
 
-/// The text of a reply, for comparison: strings as they are, arrays in brackets.
+/// The text of a reply, for comparison: strings as they are, aggregates in brackets of their own.
 pub fn show(value: &Value) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let list = |values: &[Value]| values.iter().map(show).collect::<Vec<_>>().join(", ");
     match value {
-        Value::Simple(text) => format!("+{}", String::from_utf8_lossy(text)),
-        Value::Error(text) => format!("-{}", String::from_utf8_lossy(text)),
+        Value::Simple(line) => format!("+{}", text(line)),
+        Value::Error(line) => format!("-{}", text(line)),
         Value::Integer(number) => format!(":{number}"),
         Value::Bulk(None) => "(nil)".into(),
-        Value::Bulk(Some(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Bulk(Some(bytes)) => text(bytes),
         Value::Array(None) => "(nil array)".into(),
-        Value::Array(Some(values)) => {
-            let texts: Vec<String> = values.iter().map(show).collect();
-            format!("[{}]", texts.join(", "))
+        Value::Array(Some(values)) => format!("[{}]", list(values)),
+        Value::Null => "(null)".into(),
+        Value::Map(pairs) => {
+            let pairs = pairs.iter().map(|(k, v)| format!("{}: {}", show(k), show(v)));
+            format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
+        Value::Set(values) => format!("~[{}]", list(values)),
+        Value::Push(values) => format!(">[{}]", list(values)),
+        Value::Boolean(truth) => format!("#{truth}"),
+        Value::Double(number) => format!(",{}", text(number)),
+        Value::BigNumber(number) => format!("({}", text(number)),
+        Value::Verbatim {
+            format,
+            text: bytes,
+        } => format!("={}:{}", text(format), text(bytes)),
     }
 }
 
-/// A field of a flat array of names and values.
+/// A field of a map, or of a flat array of names and values.
 pub fn field(map: &Value, name: &str) -> Option<String> {
+    if let Some(pairs) = map.as_map() {
+        let pair = pairs.iter().find(|(key, _)| key.as_str() == Some(name))?;
+        return Some(pair.1.as_str()?.to_owned());
+    }
     let parts = map.as_array()?;
     let pair = parts
         .chunks(2)
