@@ -3,12 +3,13 @@
 DRILL = target/release/codis-drill
 PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-admin -p codis-chaos
 
-.PHONY: help setup build up drill bench sim test fmt
+.PHONY: help setup build up drill bench quorums sim test fmt
 
 help:
 	@echo 'make up     start the six-host cluster on 127.0.10.20 - 127.0.10.25; Ctrl-C stops it'
 	@echo 'make drill  kill a master under load: timeline, errors, lost writes, PASS or FAIL'
 	@echo 'make bench  the proxy beside a direct server'
+	@echo 'make quorums  how fast the sentinels are beside stock ones, and quorums of both'
 	@echo 'make sim    the simulator: quorums of sentinels through seeded disasters'
 	@echo 'make test   everything that a change must pass'
 	@echo 'make fmt    format the code'
@@ -28,6 +29,11 @@ drill: build
 
 bench: build
 	@exec $(DRILL) bench
+
+quorums: build
+	@scripts/peers
+	@$(DRILL) sentinels times
+	@$(DRILL) sentinels mixed
 
 sim: setup
 	@cargo run --release -p codis-sim --bin sim -- run

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod sentinels;
 mod up;
 
 use std::path::PathBuf;
@@ -80,6 +81,9 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Quorums of sentinels without a cluster around them: how fast, and with whom.
+    #[command(subcommand)]
+    Sentinels(sentinels::Sentinels),
 }
 
 /// Where the cluster runs, and its times.
@@ -146,6 +150,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 output,
                 place,
             } => measure(place.options(state)?, output, &talk).await,
+            Command::Sentinels(command) => sentinels::run(command, &talk).await,
         }
     };
     tokio::select! {

@@ -12,6 +12,7 @@ pub mod ports;
 pub mod preflight;
 pub mod process;
 pub mod query;
+pub mod quorum;
 pub mod scenario;
 pub mod talk;
 mod unsafe_spawn;

@@ -4,4 +4,5 @@
 
 mod cluster;
 mod pieces;
+mod quorums;
 mod tidy;

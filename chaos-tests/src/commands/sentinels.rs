@@ -1,0 +1,110 @@
+//! `codis-drill sentinels`: quorums without a cluster around them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use codis_chaos::preflight::Programs;
+use codis_chaos::quorum::mixed::{self, Mix};
+use codis_chaos::quorum::times::{self, Fault};
+use codis_chaos::quorum::{Breed, Breeds};
+use codis_chaos::talk::Talk;
+
+use super::{EXIT_FAIL, Output, show};
+
+/// What to do with a quorum.
+#[derive(Subcommand)]
+pub enum Sentinels {
+    /// How long ours and a stock quorum take to replace a killed and a stopped master.
+    Times {
+        /// Trials of each combination.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+        trials: u16,
+        /// The down-afters, in milliseconds.
+        #[arg(long, value_delimiter = ',', default_value = "500,1000,5000")]
+        down_after: Vec<u64>,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Quorums of ours with sentinels of other versions, with either side as leader.
+    Mixed {
+        /// Failovers of each mix.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
+        times: u16,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+/// Where the labs run.
+#[derive(Args)]
+pub struct Place {
+    /// Labs at the same time.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=32))]
+    parallel: u16,
+    /// The first two bytes of all addresses.
+    #[arg(long, default_value = "127.77")]
+    net: String,
+    /// Where data, config and logs are kept while a lab runs, and after a failure.
+    #[arg(long, default_value = "run/sentinels")]
+    state: PathBuf,
+    /// The directory of our programs [default: that of this one].
+    #[arg(long)]
+    bin_dir: Option<PathBuf>,
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+impl Place {
+    fn breeds(&self) -> anyhow::Result<Breeds> {
+        let programs = match &self.bin_dir {
+            Some(dir) => Programs::in_dir(std::path::absolute(dir)?),
+            None => Programs::beside_this()?,
+        };
+        Ok(Breeds::beside(programs))
+    }
+}
+
+/// Carries out a command.
+pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
+    match command {
+        Sentinels::Times {
+            trials,
+            down_after,
+            place,
+        } => {
+            let plan = times::Plan {
+                breeds: vec![Breed::Ours, Breed::Redis70],
+                faults: vec![Fault::Kill, Fault::Stop],
+                down_afters: down_after.into_iter().map(Duration::from_millis).collect(),
+                trials: usize::from(trials),
+                parallel: usize::from(place.parallel),
+                net: place.net.clone(),
+            };
+            let results = times::run(&place.breeds()?, &plan, &place.state, talk).await?;
+            show(&results, place.output)?;
+            Ok(code(results.failures.is_empty()))
+        }
+        Sentinels::Mixed { times, place } => {
+            let mixes = Mix::all(&Breed::OTHERS);
+            let results = mixed::run(
+                &place.breeds()?,
+                &mixes,
+                usize::from(times),
+                usize::from(place.parallel),
+                &place.net,
+                &place.state,
+                talk,
+            )
+            .await?;
+            show(&results, place.output)?;
+            Ok(code(results.failures.is_empty()))
+        }
+    }
+}
+
+fn code(passed: bool) -> ExitCode {
+    ExitCode::from(if passed { 0 } else { EXIT_FAIL })
+}

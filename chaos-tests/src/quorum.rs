@@ -1,0 +1,11 @@
+//! One master, its replicas and a quorum of sentinels, without proxies and dashboard: for what only
+//! the sentinels decide. Any of them may be of another breed than ours.
+
+pub mod breed;
+pub mod lab;
+pub mod mixed;
+pub mod times;
+pub mod watch;
+
+pub use breed::{Breed, Breeds};
+pub use lab::Lab;
