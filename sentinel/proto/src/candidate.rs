@@ -11,10 +11,7 @@ use crate::core::Core;
 use crate::info::Role;
 use crate::instance::Replica;
 use crate::master::Master;
-use crate::report::INFO_PERIOD;
 
-/// The last proof of life of a candidate is no older, nor its INFO when the master is S_DOWN.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Its link to the master was lost no longer before the master's S_DOWN, in down-afters.
 const LINK_DOWN_AFTERS: u32 = 10;
 
@@ -71,7 +68,7 @@ impl Master {
             return Some("it did not become master when it was told to".into());
         }
         let silence = core.awake().since(node.silent_since(core));
-        if silence > SILENCE_MAX {
+        if silence > core.timing.silence_max() {
             return Some(format!("it has not answered PING for {}", text(silence)));
         }
         self.refusal_by_info(core, replica)
@@ -86,9 +83,9 @@ impl Master {
         }
         let s_down = self.server.node.s_down;
         let age_max = if s_down.is_some() {
-            SILENCE_MAX
+            core.timing.silence_max()
         } else {
-            3 * INFO_PERIOD
+            3 * core.timing.info_period
         };
         if age > age_max {
             return Some(format!("its INFO is {} old", text(age)));
@@ -121,7 +118,7 @@ impl Master {
     fn idle_for(&self, core: &Core) -> Duration {
         match self.server.role {
             Role::Master => Duration::ZERO,
-            Role::Replica => core.age(self.server.role_since) + INFO_PERIOD,
+            Role::Replica => core.age(self.server.role_since) + core.timing.info_period,
         }
     }
 }

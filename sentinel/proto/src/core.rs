@@ -17,6 +17,7 @@ use crate::rng::Rng;
 use crate::schedule::{Key, MasterId, Schedule, User, Who};
 use crate::settings::{MasterSettings, Settings};
 use crate::stall::Stall;
+use crate::timing::Timing;
 
 /// What all masters share.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Core {
     /// The time of the present step.
     pub(crate) now: Time,
     pub(crate) settings: Settings,
+    pub(crate) timing: Timing,
     pub(crate) current_epoch: Epoch,
     /// When this process started, and when it last saw the epoch rise.
     pub(crate) started: Time,
@@ -46,11 +48,12 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn new(now: Time, settings: Settings, current_epoch: Epoch) -> Self {
         let mut stall = Stall::default();
-        stall.called(now, None);
+        stall.called(now, None, Duration::MAX);
         Self {
             now,
             rng: Rng::new(settings.seed),
             settings,
+            timing: Timing::default(),
             current_epoch,
             started: now,
             epoch_rose: now,
@@ -133,7 +136,7 @@ impl Core {
         addr: &Addr,
         settings: &MasterSettings,
     ) -> LinkId {
-        let pace = Pace::of(settings.down_after);
+        let pace = Pace::of(settings.down_after, &self.timing);
         let peer = match &user.1 {
             Who::Peer(id) => Some(id.clone()),
             Who::Master | Who::Replica(_) => None,
@@ -196,6 +199,13 @@ impl Core {
             link.down.remove(from);
             link.users.insert(to.clone());
             self.touch(Key::Node(to.0, to.1));
+        }
+    }
+
+    /// Touches every link.
+    pub(crate) fn touch_links(&mut self) {
+        for id in self.links.keys() {
+            self.schedule.touch(Key::Link(*id));
         }
     }
 

@@ -5,8 +5,6 @@
 //! S_DOWN no later than down-after afterwards, and never earlier than down-after after the last
 //! proof of life. O_DOWN, the judgement of many: enough sentinels say S_DOWN about a master.
 
-use std::time::Duration;
-
 use codis_core::time::Time;
 
 use crate::core::Core;
@@ -14,18 +12,17 @@ use crate::info::Role;
 use crate::input::Opinion;
 use crate::instance::Peer;
 use crate::master::Master;
-use crate::report::INFO_PERIOD;
 use crate::schedule::{Key, Who, sooner};
-
-/// A sentinel's word about a master counts for this long.
-const OPINION_AGE_MAX: Duration = Duration::from_secs(5);
 
 impl Master {
     /// Judges S_DOWN of one instance. When silence will have lasted long enough.
     pub(crate) fn judge_s_down(&mut self, core: &mut Core, who: &Who) -> Option<Time> {
         let node = self.node(who)?;
         let silence_over = core.real(node.silent_since(core) + self.settings.down_after);
-        let (at, was) = (sooner(Some(silence_over), self.misfit_at(who)), node.s_down);
+        let (at, was) = (
+            sooner(Some(silence_over), self.misfit_at(core, who)),
+            node.s_down,
+        );
         let is = at.is_some_and(|at| at <= core.now);
         match (was, is) {
             (None, true) if core.stall.is_tilt() => None,
@@ -44,13 +41,13 @@ impl Master {
 
     /// When a master that answers is S_DOWN all the same: it says that it is a replica, or it
     /// restarted and does not get ready.
-    fn misfit_at(&self, who: &Who) -> Option<Time> {
+    fn misfit_at(&self, core: &Core, who: &Who) -> Option<Time> {
         match who {
             Who::Replica(_) | Who::Peer(_) => None,
             Who::Master => {
                 let (server, settings) = (&self.server, &self.settings);
                 let wrong_role = (server.role == Role::Replica)
-                    .then(|| server.role_since + settings.down_after + 2 * INFO_PERIOD);
+                    .then(|| server.role_since + settings.down_after + 2 * core.timing.info_period);
                 let rebooted = server.rebooted.map(|at| at + settings.reboot_down_after);
                 sooner(wrong_role, rebooted)
             }
@@ -106,8 +103,9 @@ impl Master {
         if core.stall.is_tilt() {
             return None;
         }
+        let age_max = core.timing.opinion_age_max();
         let until = |peer: &Peer| match &peer.opinion {
-            Some((at, Opinion { down: true, .. })) => Some(*at + OPINION_AGE_MAX),
+            Some((at, Opinion { down: true, .. })) => Some(*at + age_max),
             Some((_, Opinion { down: false, .. })) | None => None,
         };
         let agreeing = self.peers.values().filter_map(until);

@@ -6,8 +6,6 @@
 //! again after a random pause with a higher epoch; when somebody else may have won it leaves that
 //! one the time to work.
 
-use std::time::Duration;
-
 use codis_core::addr::Addr;
 use codis_core::time::Time;
 
@@ -27,8 +25,6 @@ const VOTES_MS: (u64, u64) = (300, 500);
 const RETRY_MS_MIN: u64 = 10;
 const RETRY_MS_STEP: u64 = 100;
 const RETRY_MS_MAX: u64 = 450;
-/// No attempt takes longer, nor longer than failover-timeout.
-const ELECTION_MAX: Duration = Duration::from_secs(10);
 /// Attempts lost in a row that still count.
 const LOST_MAX: u32 = 16;
 
@@ -83,9 +79,11 @@ impl Master {
         core.see_epoch(self, epoch);
         self.tell_of(core, "+try-failover", &Who::Master);
         self.vote_for(core, core.settings.myid.clone(), epoch);
-        let mut patience = core.random_ms(VOTES_MS.0, VOTES_MS.1);
+        // No attempt takes longer, nor longer than failover-timeout.
+        let longest = core.timing.election_timeout;
+        let mut patience = core.random_ms(VOTES_MS.0, VOTES_MS.1).min(longest);
         for _ in 0..self.lost {
-            patience = (patience + patience / 2).min(ELECTION_MAX);
+            patience = (patience + patience / 2).min(longest);
         }
         let ends = core.now + patience.min(self.settings.failover_timeout);
         self.refused.clear();

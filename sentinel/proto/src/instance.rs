@@ -11,7 +11,6 @@ use crate::core::Core;
 use crate::ids::{CommandId, LinkId, SentinelId};
 use crate::info::{Info, Role};
 use crate::input::Opinion;
-use crate::master::PUBLISH_PERIOD;
 
 /// What all instances have.
 #[derive(Debug)]
@@ -55,9 +54,9 @@ impl Node {
         self.s_down_last = None;
     }
 
-    /// Makes the next hello due at `at` at the latest.
-    pub(crate) fn publish_no_later(&mut self, at: Time) {
-        self.published = self.published.map(|_| at.before(PUBLISH_PERIOD));
+    /// Makes the next hello due at `at`, where one is due each `period`.
+    pub(crate) fn publish_no_later(&mut self, at: Time, period: Duration) {
+        self.published = self.published.map(|_| at.before(period));
     }
 
     /// Whether it was not seen S_DOWN for `span`.

@@ -41,6 +41,7 @@ pub mod input;
 pub mod machine;
 pub mod persist;
 pub mod settings;
+pub mod timing;
 pub mod view;
 
 pub use effect::{Auth, Command, Effect, ReconfigScript};

@@ -15,20 +15,16 @@ use crate::effect::{Auth, Command, Effect};
 use crate::ids::{CommandId, LinkId};
 use crate::input::{Channel, PingReply};
 use crate::schedule::{MasterId, User, sooner};
+use crate::timing::Timing;
 
 /// PING is sent this many times within down-after, so that the last proof of life is young when
 /// the server dies.
 const PINGS_IN_DOWN_AFTER: u32 = 10;
-/// Limits of the time between two PINGs.
+/// The shortest time between two PINGs, unless ping-period is even shorter.
 const PING_PERIOD_MIN: Duration = Duration::from_millis(50);
-const PING_PERIOD_MAX: Duration = Duration::from_secs(1);
 /// Limits of the time that a connection may take to open.
 const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(500);
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
-/// A connection younger than this is not closed for being silent.
-const LINK_AGE_MIN: Duration = Duration::from_secs(15);
-/// Silence on a pub/sub connection, on which at least our own hellos arrive, that closes it.
-const PUBSUB_SILENCE_MAX: Duration = Duration::from_secs(6);
 /// Commands without a reply, for each user of a link, beyond which no more are sent.
 const PENDING_MAX: usize = 100;
 
@@ -75,15 +71,20 @@ pub(crate) struct Question {
 pub(crate) struct Pace {
     ping_period: Duration,
     patience: Duration,
+    /// A connection that is younger is not closed for its silence.
+    age_min: Duration,
+    pubsub_silence_max: Duration,
 }
 
 impl Pace {
     /// The pace for a down-after.
-    pub(crate) fn of(down_after: Duration) -> Self {
-        let period = down_after / PINGS_IN_DOWN_AFTER;
+    pub(crate) fn of(down_after: Duration, timing: &Timing) -> Self {
+        let period = (down_after / PINGS_IN_DOWN_AFTER).max(PING_PERIOD_MIN);
         Self {
-            ping_period: period.clamp(PING_PERIOD_MIN, PING_PERIOD_MAX),
+            ping_period: period.min(timing.ping_period),
             patience: down_after,
+            age_min: timing.min_link_reconnect_period,
+            pubsub_silence_max: timing.pubsub_silence_max(),
         }
     }
 
@@ -100,8 +101,8 @@ impl Pace {
         (self.patience / 2).clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT_MAX)
     }
 
-    fn age_min(self) -> Duration {
-        LINK_AGE_MIN.min(self.patience * 4)
+    fn command_age_min(self) -> Duration {
+        self.age_min.min(self.patience * 4)
     }
 }
 
@@ -376,10 +377,10 @@ impl Link {
             (State::Up { since, .. }, Channel::Command) => {
                 self.ping.in_flight?;
                 let sent = self.ping.sent? + self.pace.patience / 2 + stalled;
-                Some(sent.max(since + self.pace.age_min()))
+                Some(sent.max(since + self.pace.command_age_min()))
             }
             (State::Up { since, heard }, Channel::PubSub) => {
-                Some((heard + PUBSUB_SILENCE_MAX).max(since + LINK_AGE_MIN))
+                Some((heard + self.pace.pubsub_silence_max).max(since + self.pace.age_min))
             }
         }
     }

@@ -18,11 +18,10 @@ use crate::event::Event;
 use crate::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
 use crate::input::{Channel, Input, Opinion, PingReply, Reply};
 use crate::link::Purpose;
-use crate::master::{Master, PUBLISH_RETRY};
+use crate::master::Master;
 use crate::persist::Snapshot;
 use crate::schedule::{Key, MasterId, User, Who};
 use crate::settings::Settings;
-use crate::stall::TILT_MAX;
 
 /// A step sweeps fewer keys than this, or it runs in a circle.
 const SWEEPS_MAX: usize = 1_000_000;
@@ -135,13 +134,16 @@ impl Machine {
     pub(crate) fn enter(&mut self, now: Time) {
         self.core.now = self.core.now.max(now);
         let deadline = self.core.schedule.next();
-        if !self.core.stall.called(self.core.now, deadline) {
+        let trigger = self.core.timing.tilt_trigger;
+        if !self.core.stall.called(self.core.now, deadline, trigger) {
             return;
         }
         let up = self.core.links.values().filter(|link| link.is_up());
         let unheard: BTreeSet<LinkId> = up.map(|link| link.id).collect();
         let down_after = self.masters.values().map(|it| it.settings.down_after).max();
-        let span = down_after.unwrap_or_default().min(TILT_MAX);
+        let span = down_after
+            .unwrap_or_default()
+            .min(self.core.timing.tilt_period);
         let until = self.core.now + span;
         self.core.stall.enter_tilt(until, unheard);
         self.core.touch(Key::Tilt);
@@ -302,6 +304,7 @@ impl Machine {
     /// A hello was refused: it is said again soon.
     fn publish_again(&mut self, link: LinkId, id: MasterId) {
         let users = self.core.link(link).map(|link| link.users.clone());
+        let timing = &self.core.timing;
         let user = users
             .into_iter()
             .flatten()
@@ -310,7 +313,10 @@ impl Machine {
             && let Some(master) = self.masters.get_mut(&id)
             && let Some(node) = master.node_mut(&who)
         {
-            node.publish_no_later(self.core.now + PUBLISH_RETRY);
+            node.publish_no_later(
+                self.core.now + timing.publish_retry(),
+                timing.publish_period,
+            );
             self.core.touch(Key::Node(id, who));
         }
     }

@@ -1,7 +1,6 @@
 //! One monitored master with everything that is known in its context.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
@@ -296,12 +295,13 @@ impl Master {
     }
 
     fn publish_if_due(&mut self, core: &mut Core, who: &Who) -> Option<Time> {
-        let due = |node: &Node| node.published.map(|at| at + PUBLISH_PERIOD);
+        let period = core.timing.publish_period;
+        let due = |node: &Node| node.published.map(|at| at + period);
         if due(self.node(who)?).is_none_or(|at| at <= core.now) {
             self.publish_to(core, who);
         }
         // A link with too many commands in flight is tried again later.
-        Some(due(self.node(who)?).unwrap_or(core.now + PUBLISH_RETRY))
+        Some(due(self.node(who)?).unwrap_or(core.now + core.timing.publish_retry()))
     }
 
     /// Looks at the whole: O_DOWN, failover, questions. The next deadline.
@@ -316,7 +316,3 @@ impl Master {
 
 /// Replicas, and sentinels, that are kept of one master.
 pub(crate) const INSTANCES_MAX: usize = 1024;
-/// Time between two hellos on a link.
-pub(crate) const PUBLISH_PERIOD: Duration = Duration::from_secs(2);
-/// Time until a hello that could not be sent, or was refused, is tried again.
-pub(crate) const PUBLISH_RETRY: Duration = Duration::from_millis(500);

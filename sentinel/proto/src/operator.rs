@@ -12,6 +12,7 @@ use crate::machine::{Machine, OrderError};
 use crate::master::Master;
 use crate::schedule::{Key, MasterId, Who};
 use crate::settings::MasterSettings;
+use crate::timing::Timing;
 
 impl Machine {
     /// Starts to monitor a master with default settings. An address that the name had when it was
@@ -31,7 +32,12 @@ impl Machine {
         }
         let removed = self.core.removed.remove(name);
         let known = removed.filter(|(_, was)| *was == addr);
-        let id = self.add_master(name, addr, quorum, MasterSettings::default());
+        let settings = MasterSettings {
+            down_after: self.core.timing.default_down_after,
+            failover_timeout: self.core.timing.default_failover_timeout,
+            ..MasterSettings::default()
+        };
+        let id = self.add_master(name, addr, quorum, settings);
         let again = self.core.floors.contains_key(name);
         self.core.floors.entry(name.to_owned()).or_default();
         if let Some(master) = self.masters.get_mut(&id) {
@@ -128,6 +134,24 @@ impl Machine {
         self.settle();
     }
 
+    /// Replaces the time constants, for everything that is under way too.
+    pub fn set_timing(&mut self, now: Time, timing: Timing) {
+        self.enter(now);
+        self.core.timing = timing;
+        let latest = self.core.now + self.core.timing.tilt_period;
+        self.core.stall.tilt_no_later(latest);
+        self.repace();
+        self.core.touch(Key::Tilt);
+        self.core.touch_links();
+        for master in self.masters.values() {
+            self.core.touch(Key::Master(master.id));
+            for who in master.everybody() {
+                self.core.touch(Key::Node(master.id, who));
+            }
+        }
+        self.settle();
+    }
+
     /// Resets the named masters: forgets replicas and sentinels.
     pub fn reset(&mut self, now: Time, names: &[String]) {
         self.enter(now);
@@ -202,7 +226,7 @@ impl Machine {
             let Some(down_after) = masters.map(|it| it.settings.down_after).min() else {
                 continue;
             };
-            let pace = Pace::of(down_after);
+            let pace = Pace::of(down_after, &self.core.timing);
             if link.pace != pace {
                 link.pace = pace;
                 self.core.schedule.touch(Key::Link(link.id));

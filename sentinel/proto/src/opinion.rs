@@ -19,9 +19,8 @@ use crate::link::{Purpose, Question};
 use crate::master::Master;
 use crate::schedule::{Key, sooner};
 
-/// Time between two questions while the answer is still open, and once it is known.
+/// Time between two questions while the answer is still open.
 const ASK_PERIOD_OPEN: Duration = Duration::from_millis(50);
-const ASK_PERIOD: Duration = Duration::from_secs(1);
 
 impl Master {
     /// The epoch for which votes are wanted now.
@@ -43,7 +42,12 @@ impl Master {
             return None;
         }
         let open = vote.is_some() || self.o_down.is_none();
-        let period = if open { ASK_PERIOD_OPEN } else { ASK_PERIOD };
+        let ask_period = core.timing.ask_period;
+        let period = if open {
+            ASK_PERIOD_OPEN.min(ask_period)
+        } else {
+            ask_period
+        };
         let mut next = None;
         let peers: Vec<SentinelId> = self.peers.keys().cloned().collect();
         for id in peers {
@@ -63,9 +67,13 @@ impl Master {
         let link = core.link(peer.node.link).filter(|link| link.is_up())?;
         let new_vote = vote.is_some() && peer.asked_vote != vote;
         let answered = vote.is_some() && peer.ballot.as_ref().map(|b| b.epoch) == vote;
-        let due = peer
-            .asked
-            .map(|at| at + if answered { ASK_PERIOD } else { period });
+        let due = peer.asked.map(|at| {
+            at + if answered {
+                core.timing.ask_period
+            } else {
+                period
+            }
+        });
         let waits = link.waits_for(peer.ask_command);
         if !new_vote && waits {
             return None;

@@ -12,15 +12,10 @@ use crate::info::Role;
 use crate::instance::{Reconf, Replica};
 use crate::link::Purpose;
 use crate::master::Master;
-use crate::report::INFO_PERIOD;
 use crate::schedule::{Key, Who, sooner};
 
-/// A replica that was told whom to follow says so within this time.
-const RECONF_TIMEOUT: Duration = Duration::from_secs(10);
 /// No second order to follow the master within this time.
 const ORDER_PAUSE: Duration = Duration::from_secs(1);
-/// A replica that says it is a master is left alone this long, when nothing more is known of it.
-const CONVERT_AFTER: Duration = Duration::from_secs(8);
 /// A hello counts as the present word of a sentinel for this long: hellos are 2 s apart.
 const HELLO_FRESH: Duration = Duration::from_secs(5);
 /// An election that somebody opened has made its master within this time, or never will: longer
@@ -76,10 +71,11 @@ impl Master {
 
     /// Tells one replica whom to follow, when it is its turn. When its time runs out.
     fn reconfigure_one(&mut self, core: &mut Core, addr: &Addr) -> Option<Time> {
+        let timeout = core.timing.replica_reconf_timeout;
         let replica = self.replicas.get_mut(addr)?;
         if let Reconf::Sent(at) = replica.reconf {
-            if core.now < at + RECONF_TIMEOUT {
-                return Some(at + RECONF_TIMEOUT);
+            if core.now < at + timeout {
+                return Some(at + timeout);
             }
             let again = !std::mem::replace(&mut replica.reconf_retried, true);
             replica.reconf = if again { Reconf::Waiting } else { Reconf::Done };
@@ -90,7 +86,7 @@ impl Master {
         let turn = self.in_progress() < self.settings.parallel_syncs.max(1) as usize;
         if waiting && turn && self.order_to_follow(core, addr, Some("+slave-reconf-sent")) {
             self.replicas.get_mut(addr)?.reconf = Reconf::Sent(core.now);
-            return Some(core.now + RECONF_TIMEOUT);
+            return Some(core.now + timeout);
         }
         None
     }
@@ -215,9 +211,10 @@ impl Master {
             && !self.expects_switch(core)
             && self.looks_sane(core, MASTER_INFO_FRESH)
             && self.most_agree(core, server.role_since);
-        let waited = core.age(server.role_since) > CONVERT_AFTER
-            && server.node.was_up_for(core, CONVERT_AFTER)
-            && self.looks_sane(core, 2 * INFO_PERIOD);
+        let convert_after = core.timing.convert_after();
+        let waited = core.age(server.role_since) > convert_after
+            && server.node.was_up_for(core, convert_after)
+            && self.looks_sane(core, 2 * core.timing.info_period);
         if known_deposed || waited {
             self.order_to_follow(core, addr, Some("+convert-to-slave"));
         }
@@ -259,7 +256,7 @@ impl Master {
         let ordered = replica.ordered_until.is_some_and(|until| core.now < until);
         let due = core.age(replica.follows_since) > timeout
             && replica.server.node.was_up_for(core, timeout)
-            && self.looks_sane(core, 2 * INFO_PERIOD);
+            && self.looks_sane(core, 2 * core.timing.info_period);
         if astray && due && !ordered && self.failover().is_none() {
             self.order_to_follow(core, addr, Some("+fix-slave-config"));
         }

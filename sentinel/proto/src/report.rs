@@ -15,9 +15,7 @@ use crate::link::Purpose;
 use crate::master::Master;
 use crate::schedule::{Key, Who};
 
-/// Time between two INFO of a server of which nothing is expected.
-pub(crate) const INFO_PERIOD: Duration = Duration::from_secs(10);
-/// ... of one that is not in its place.
+/// Time between two INFO of a server that is not in its place. No INFO is rarer than info-period.
 const INFO_PERIOD_ASTRAY: Duration = Duration::from_secs(1);
 /// ... of a replica whose master is down: its offset decides.
 const INFO_PERIOD_MASTER_DOWN: Duration = Duration::from_millis(100);
@@ -30,18 +28,20 @@ const EXPECTED_SOON: Duration = Duration::from_secs(10);
 
 impl Master {
     fn info_period(&self, core: &Core, who: &Who) -> Duration {
-        match who {
+        let idle = core.timing.info_period;
+        let period = match who {
             Who::Master if self.server.role == Role::Replica => INFO_PERIOD_ASTRAY,
             Who::Master if self.server.node.s_down.is_some() => INFO_PERIOD_ASTRAY,
             // Replicas are found through it.
             Who::Master if self.replicas.is_empty() => INFO_PERIOD_ASTRAY,
-            Who::Master => INFO_PERIOD,
+            Who::Master => idle,
             Who::Replica(addr) => self
                 .replicas
                 .get(addr)
-                .map_or(INFO_PERIOD, |replica| self.replica_period(core, replica)),
-            Who::Peer(_) => Duration::MAX,
-        }
+                .map_or(idle, |replica| self.replica_period(core, replica)),
+            Who::Peer(_) => return Duration::MAX,
+        };
+        period.min(idle)
     }
 
     fn replica_period(&self, core: &Core, replica: &Replica) -> Duration {
@@ -68,7 +68,7 @@ impl Master {
             (Some((Stage::SelectSlave { .. } | Stage::WaitStart { .. }, since)), _, None) => {
                 soon(since, INFO_PERIOD_MASTER_DOWN)
             }
-            (Some(_) | None, _, None) if in_place => INFO_PERIOD,
+            (Some(_) | None, _, None) if in_place => core.timing.info_period,
             (Some(_) | None, _, None) => INFO_PERIOD_ASTRAY,
         }
     }

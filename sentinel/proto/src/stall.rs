@@ -17,10 +17,6 @@ use crate::ids::LinkId;
 
 /// Lateness below this is the normal jitter of timers.
 const STALL_MIN: Duration = Duration::from_millis(20);
-/// Lateness beyond this is TILT.
-const TILT_TRIGGER: Duration = Duration::from_secs(2);
-/// TILT never lasts longer.
-pub(crate) const TILT_MAX: Duration = Duration::from_secs(30);
 
 /// What is known about our own stalls.
 #[derive(Default, Debug)]
@@ -39,20 +35,28 @@ struct Tilt {
 }
 
 impl Stall {
-    /// A call came at `now` while `deadline` was due. True when the stall is worth a TILT.
-    pub(crate) fn called(&mut self, now: Time, deadline: Option<Time>) -> bool {
+    /// A call came at `now` while `deadline` was due. True when the stall is longer than
+    /// `trigger`, and so worth a TILT.
+    pub(crate) fn called(&mut self, now: Time, deadline: Option<Time>, trigger: Duration) -> bool {
         let expected = deadline.map_or(now, |at| at.max(self.called));
         self.called = now;
         let late = now.since(expected);
         if late > STALL_MIN {
             self.lost += late;
         }
-        late > TILT_TRIGGER
+        late > trigger
     }
 
     /// Enters TILT, or starts it again.
     pub(crate) fn enter_tilt(&mut self, until: Time, unheard: BTreeSet<LinkId>) {
         self.tilt = Some(Tilt { until, unheard });
+    }
+
+    /// Ends a present TILT at `latest`, if not before.
+    pub(crate) fn tilt_no_later(&mut self, latest: Time) {
+        if let Some(tilt) = &mut self.tilt {
+            tilt.until = tilt.until.min(latest);
+        }
     }
 
     /// A link has answered, or is gone.
@@ -92,18 +96,20 @@ mod tests {
         Time::from_millis(millis)
     }
 
+    const TRIGGER: Duration = Duration::from_secs(2);
+
     #[test]
     fn only_time_past_a_deadline_is_lost_and_only_once() {
         let mut stall = Stall::default();
-        assert!(!stall.called(ms(100), Some(ms(95))), "jitter");
+        assert!(!stall.called(ms(100), Some(ms(95)), TRIGGER), "jitter");
         assert_eq!(stall.lost, Duration::ZERO);
-        assert!(!stall.called(ms(600), Some(ms(150))), "short");
+        assert!(!stall.called(ms(600), Some(ms(150)), TRIGGER), "short");
         assert_eq!(stall.lost, Duration::from_millis(450));
         assert!(
-            !stall.called(ms(601), Some(ms(150))),
+            !stall.called(ms(601), Some(ms(150)), TRIGGER),
             "the same deadline, still due"
         );
         assert_eq!(stall.lost, Duration::from_millis(450));
-        assert!(stall.called(ms(3000), Some(ms(700))), "long");
+        assert!(stall.called(ms(3000), Some(ms(700)), TRIGGER), "long");
     }
 }

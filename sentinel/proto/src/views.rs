@@ -14,6 +14,7 @@ use crate::link::Link;
 use crate::machine::Machine;
 use crate::master::Master;
 use crate::settings::MasterSettings;
+use crate::timing::Timing;
 use crate::view::{InstanceView, MasterView, ReplicaView, RoleView, SentinelView};
 
 impl Machine {
@@ -110,6 +111,11 @@ impl Machine {
         let up = |peer: &&Peer| peer.node.s_down.is_none();
         let usable = master.peers.values().filter(up).count() + 1;
         Some((usable, master.voters(), master.quorum))
+    }
+
+    /// The time constants.
+    pub fn timing(&self) -> &Timing {
+        &self.core.timing
     }
 
     /// The highest epoch seen.

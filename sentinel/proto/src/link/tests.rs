@@ -13,7 +13,7 @@ fn data_link(down_after: u64) -> (Link, Outbox) {
         user: None,
         pass: None,
     };
-    let pace = Pace::of(Duration::from_millis(down_after));
+    let pace = Pace::of(Duration::from_millis(down_after), &Timing::default());
     let link = Link::new(LinkId(1), Addr::new("h", 1), auth, pace);
     (link, Outbox::default())
 }
@@ -30,7 +30,7 @@ fn drain(out: &mut Outbox) -> Vec<String> {
 #[test]
 fn ping_follows_down_after_within_limits() {
     for (down_after, period) in [(200, 50), (1000, 100), (5000, 500), (30_000, 1000)] {
-        let pace = Pace::of(Duration::from_millis(down_after));
+        let pace = Pace::of(Duration::from_millis(down_after), &Timing::default());
         assert_eq!(pace.ping_period, Duration::from_millis(period));
     }
 }
@@ -106,5 +106,24 @@ fn only_some_answers_prove_life() {
         assert_eq!(link.pinged(ms(5), CommandId(1), reply), alive);
         assert_eq!(link.ping.proof.is_some(), alive);
         assert!(link.ping.replied.is_some());
+    }
+}
+
+#[test]
+fn a_young_connection_is_not_closed_for_its_silence() {
+    for (age_min, closes_at) in [(15_000, 5000), (1000, 2000)] {
+        let (mut link, mut out) = data_link(1000);
+        let timing = Timing {
+            min_link_reconnect_period: Duration::from_millis(age_min),
+            ..Timing::default()
+        };
+        link.pace = Pace::of(Duration::from_millis(1000), &timing);
+        link.sweep(ms(1000), NO_STALL, &mut out);
+        link.connected(ms(1000), Channel::Command, "ip".into());
+        link.sweep(ms(1000), NO_STALL, &mut out);
+        let (_, closed) = link.sweep(ms(closes_at - 1), NO_STALL, &mut out);
+        assert!(!closed, "{age_min}");
+        let (_, closed) = link.sweep(ms(closes_at), NO_STALL, &mut out);
+        assert!(closed, "{age_min}");
     }
 }

@@ -10,5 +10,6 @@ mod scale;
 mod server;
 mod stalls;
 mod storms;
+mod timing;
 mod votes;
 mod world;

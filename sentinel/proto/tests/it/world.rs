@@ -79,6 +79,8 @@ pub struct World {
     pub events: Vec<(Time, usize, String)>,
     pub topologies: Vec<(Time, usize, Topology)>,
     pub scripts: Vec<(usize, bool, Addr, Addr)>,
+    /// How many commands of each kind each sentinel sent to each address.
+    pub sent: BTreeMap<(usize, Addr, &'static str), usize>,
     /// Votes told to others: (voter, epoch) to leader.
     pub votes: BTreeMap<(usize, Epoch), SentinelId>,
     /// Pairs that cannot talk, by address.
@@ -108,6 +110,7 @@ impl World {
             events: Vec::new(),
             topologies: Vec::new(),
             scripts: Vec::new(),
+            sent: BTreeMap::new(),
             votes: BTreeMap::new(),
             cut: BTreeSet::new(),
             sockets: BTreeMap::new(),

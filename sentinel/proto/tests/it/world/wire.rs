@@ -120,7 +120,8 @@ impl World {
             }
             Effect::Send { link, id, command } => {
                 let socket = (n, link, Channel::Command);
-                if let Some((generation, _)) = self.sockets.get(&socket).cloned() {
+                if let Some((generation, to)) = self.sockets.get(&socket).cloned() {
+                    *self.sent.entry((n, to, kind(&command))).or_default() += 1;
                     self.arrive(LATENCY, Arrival::Command(socket, generation, id, command));
                 }
             }
@@ -192,5 +193,16 @@ impl World {
         let life = self.sentinels[n].life;
         self.arrive(Duration::ZERO, Arrival::Input(n, life, input));
         self.run(Duration::ZERO.max(Duration::from_nanos(1)));
+    }
+}
+
+fn kind(command: &Command) -> &'static str {
+    match command {
+        Command::Ping => "PING",
+        Command::Info => "INFO",
+        Command::Publish(_) => "PUBLISH",
+        Command::IsMasterDown { .. } => "IS-MASTER-DOWN",
+        Command::Reconfigure { .. } => "SLAVEOF",
+        Command::ScriptKill => "SCRIPT KILL",
     }
 }
