@@ -26,6 +26,7 @@ use crate::pubsub::Hub;
 use crate::scripts::{self, Scripts};
 use crate::simulate::Simulated;
 use crate::state::{Persisted, Writer};
+use crate::tls::Tls;
 use codis_sentinel_proto::epochs;
 
 mod effects;
@@ -61,6 +62,8 @@ pub struct Parts {
     pub signals: Signals,
     /// The local address of links.
     pub source: Option<Source>,
+    /// The encryption of links.
+    pub tls: Arc<Tls>,
     /// Where the state goes.
     pub writer: Writer,
     /// What became of it.
@@ -83,6 +86,7 @@ pub struct Node {
     globals: Globals,
     base: Option<Globals>,
     source: Option<Source>,
+    tls: Arc<Tls>,
     writer: Writer,
     shared: Arc<Shared>,
     process: Process,
@@ -147,6 +151,7 @@ pub async fn run(parts: Parts) -> End {
         globals: parts.globals,
         base: parts.base,
         source: parts.source,
+        tls: parts.tls,
         writer: parts.writer,
         shared: parts.shared,
         process: parts.process,
@@ -179,7 +184,7 @@ impl Node {
                 biased;
                 _ = inlets.signals.terminate.recv() => self.stop("SIGTERM"),
                 _ = inlets.signals.interrupt.recv() => self.stop("SIGINT"),
-                _ = inlets.signals.hangup.recv() => self.log.reopen(),
+                _ = inlets.signals.hangup.recv() => self.hang_up(),
                 Some(report) = inlets.links.recv() => self.link_reported(report),
                 Some(done) = inlets.persisted.recv() => self.persisted(done),
                 Some(report) = inlets.scripts.recv() => {
@@ -218,6 +223,21 @@ impl Node {
         let now = self.now();
         if self.machine.poll_timeout().is_some_and(|due| due <= now) {
             self.machine.handle_timeout(now);
+        }
+    }
+
+    /// SIGHUP: opens the log again, and reads certificates again.
+    fn hang_up(&self) {
+        self.log.reopen();
+        if !self.tls.is_used() {
+            return;
+        }
+        match self.tls.reload() {
+            Ok(()) => self.log.notice("Read the TLS certificates again"),
+            Err(error) => {
+                let text = format!("Kept the TLS certificates as they were: {error}");
+                self.log.warning(&text);
+            }
         }
     }
 

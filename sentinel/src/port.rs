@@ -15,6 +15,7 @@ use crate::pubsub::{Mailbox, SessionId};
 
 pub mod clients;
 pub mod commands;
+pub mod listen;
 pub mod render;
 pub mod server;
 pub mod session;

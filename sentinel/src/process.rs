@@ -12,8 +12,10 @@ pub struct Process {
     pub run_id: String,
     /// The id of the sentinel.
     pub myid: String,
-    /// The port.
+    /// The port in clear; 0 when there is none.
     pub port: u16,
+    /// The port at which other sentinels reach this one.
+    pub port_of_links: u16,
     /// The config file.
     pub config_file: Option<PathBuf>,
     /// The program.

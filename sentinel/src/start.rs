@@ -11,7 +11,6 @@ use codis_runtime::pidfile::PidFile;
 use codis_sentinel_proto::Machine;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::settings::Settings;
-use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -23,11 +22,14 @@ use crate::links::connect::Source;
 use crate::log::{self, Log};
 use crate::node::{self, End, Parts, Signals};
 use crate::port::clients::Clients;
+use crate::port::listen::{self, Listener, SocketFile};
+use crate::port::server::Hall;
 use crate::port::{REQUESTS_LEN, Shared, Stats, server};
 use crate::process::Process;
 use crate::random;
 use crate::simulate;
 use crate::state::{STATE_FILE, Store, Writer};
+use crate::tls::{self, Tls};
 
 mod system;
 
@@ -50,12 +52,20 @@ enum Error {
     #[error("cannot open the log {path}: {error}")]
     Log { path: String, error: io::Error },
     #[error(transparent)]
-    Bind(#[from] server::BindError),
+    Bind(#[from] listen::BindError),
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     #[error("{what}: {error}")]
     System {
         what: &'static str,
         error: io::Error,
     },
+}
+
+/// Where clients come in.
+struct Doors {
+    listeners: Vec<Listener>,
+    tls: Tls,
 }
 
 /// Makes an error of the system one of ours.
@@ -102,9 +112,11 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         error,
     };
     store.check().map_err(unwritable)?;
-    let listeners = server::bind(&config.server)?;
+    let tls = Tls::load(config.server.tls.clone(), config.server.tls_port != 0)?;
+    let listeners = listen::bind(&config.server)?;
+    let socket_files: Vec<SocketFile> = listeners.iter().filter_map(Listener::file).collect();
     if config.server.daemonize && !system::is_detached() {
-        drop(listeners);
+        drop((listeners, socket_files));
         system::detach(words).map_err(system("cannot start in the background"))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -120,8 +132,10 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         .enable_all()
         .build()
         .map_err(system("cannot start the event loop"))?;
-    let serve = serve(config, base, store, arguments.file.clone(), listeners, log);
+    let doors = Doors { listeners, tls };
+    let serve = serve(config, base, store, arguments.file.clone(), doors, log);
     let end = runtime.block_on(serve)?;
+    drop(socket_files);
     runtime.shutdown_timeout(THREADS_TIMEOUT);
     drop(guard);
     Ok(match end {
@@ -197,7 +211,7 @@ async fn serve(
     base: Option<Globals>,
     store: Store,
     config_file: Option<PathBuf>,
-    listeners: Vec<std::net::TcpListener>,
+    doors: Doors,
     log: Log,
 ) -> Result<End, Error> {
     let no_randomness = "cannot read random numbers";
@@ -209,6 +223,7 @@ async fn serve(
         run_id: random::hex(20).map_err(system(no_randomness))?,
         myid: myid.as_str().to_owned(),
         port: config.server.port,
+        port_of_links: config.server.port_of_links(),
         config_file,
         executable: std::env::current_exe().unwrap_or_default(),
     };
@@ -218,7 +233,7 @@ async fn serve(
     let settings = Settings {
         myid: myid.clone(),
         announce_port: match config.globals.announce_port {
-            0 => config.server.port,
+            0 => config.server.port_of_links(),
             port => port,
         },
         announce_ip: config.globals.announce_ip.clone(),
@@ -227,9 +242,13 @@ async fn serve(
     let machine = Machine::new(Time::ZERO, settings, config.snapshot(myid));
     let (calls, call_receiver) = mpsc::channel(REQUESTS_LEN);
     let shared = Arc::new(shared(&config, calls, &log));
-    for listener in listeners {
-        let listener = TcpListener::from_std(listener).map_err(system("cannot use the port"))?;
-        tokio::spawn(server::serve(listener, Arc::clone(&shared), log.clone()));
+    let hall = Hall {
+        shared: Arc::clone(&shared),
+        tls: Arc::new(doors.tls),
+        log: log.clone(),
+    };
+    for listener in doors.listeners {
+        server::start(listener, hall.clone()).map_err(system("cannot use the port"))?;
     }
     let (writer, persisted) = Writer::start(store);
     if config.server.supervised
@@ -242,6 +261,7 @@ async fn serve(
         machine,
         signals,
         source: source(&config),
+        tls: hall.tls,
         globals: config.globals,
         base,
         writer,

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use crate::log::Level;
+use crate::tls;
 
 /// The ordinary directives that have an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,14 @@ pub struct Server {
     pub supervised: bool,
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
+    /// `tls-port`; 0 opens none.
+    pub tls_port: u16,
+    /// The other `tls-` directives.
+    pub tls: tls::Settings,
+    /// `unixsocket`: a path at which the port is opened too.
+    pub unixsocket: Option<PathBuf>,
+    /// `unixsocketperm`: the mode of that path; 0 leaves it to the umask.
+    pub unixsocket_mode: u32,
 }
 
 /// One address of `bind`.
@@ -67,6 +76,10 @@ impl Default for Server {
             tcp_keepalive_secs: 300,
             supervised: false,
             tcp_backlog: 511,
+            tls_port: 0,
+            tls: tls::Settings::default(),
+            unixsocket: None,
+            unixsocket_mode: 0,
         }
     }
 }
@@ -107,6 +120,11 @@ impl Server {
         };
         let keyword = keyword.to_ascii_lowercase();
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        if let [value] = args.as_slice()
+            && self.tls.apply(&keyword, value)?
+        {
+            return Ok(Taken::Applied);
+        }
         if !OWN.contains(&keyword.as_str()) {
             return accept_foreign(&keyword, &args);
         }
@@ -119,6 +137,15 @@ impl Server {
         };
         self.apply_single(&keyword, value)?;
         Ok(Taken::Applied)
+    }
+
+    /// The port at which other sentinels connect when nothing else is announced.
+    pub const fn port_of_links(&self) -> u16 {
+        if self.tls.replication && self.tls_port != 0 {
+            self.tls_port
+        } else {
+            self.port
+        }
     }
 
     fn apply_single(&mut self, keyword: &str, value: &str) -> Result<(), String> {
@@ -140,6 +167,9 @@ impl Server {
             "timeout" => self.timeout_secs = number(value, 0, i32::MAX as u64)?,
             "tcp-keepalive" => self.tcp_keepalive_secs = number(value, 0, i32::MAX as u64)?,
             "tcp-backlog" => self.tcp_backlog = number(value, 0, i32::MAX as u32)?,
+            "tls-port" => self.tls_port = number(value, 0, 65_535)?,
+            "unixsocket" => self.unixsocket = text(value).map(PathBuf::from),
+            "unixsocketperm" => self.unixsocket_mode = octal(value)?,
             "supervised" => {
                 one_of(value, &["no", "auto", "systemd", "upstart"])?;
                 self.supervised = matches!(value.to_ascii_lowercase().as_str(), "auto" | "systemd");
@@ -147,6 +177,14 @@ impl Server {
             _ => return Err("bad directive or wrong number of arguments".into()),
         }
         Ok(())
+    }
+}
+
+/// Permissions in octal.
+fn octal(value: &str) -> Result<u32, String> {
+    match u32::from_str_radix(value, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err(format!("`{value}`: must be an octal number in 0..=777")),
     }
 }
 
@@ -181,13 +219,10 @@ fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
     let harmless = match (keyword, args) {
         // What a Redis Sentinel without ACLs writes into its file by itself.
         ("user", ["default", "on", "nopass", ..]) => true,
-        ("tls-port", [port]) => *port == "0",
-        ("tls-replication" | "syslog-enabled", [value]) => value.eq_ignore_ascii_case("no"),
-        ("aclfile" | "unixsocket", [path]) => path.is_empty(),
-        (
-            "user" | "tls-port" | "tls-replication" | "syslog-enabled" | "aclfile" | "unixsocket",
-            _,
-        ) => false,
+        ("syslog-enabled", [value]) => value.eq_ignore_ascii_case("no"),
+        ("aclfile", [path]) => path.is_empty(),
+        ("user" | "syslog-enabled" | "aclfile", _) => false,
+        (keyword, _) if tls::settings::WITHOUT_EFFECT.contains(&keyword) => false,
         _ => true,
     };
     if !harmless {
@@ -218,6 +253,9 @@ const OWN: &[&str] = &[
     "tcp-backlog",
     "tcp-keepalive",
     "timeout",
+    "tls-port",
+    "unixsocket",
+    "unixsocketperm",
 ];
 
 /// Directives of redis.conf (2.8 to 8) that change nothing in a sentinel.
@@ -262,12 +300,8 @@ set-max-listpack-value set-proc-title shutdown-on-sigint shutdown-on-sigterm shu
 slave-announce-ip slave-announce-port slave-ignore-maxmemory slave-lazy-flush slave-priority
 slave-read-only slave-serve-stale-data slaveof slowlog-log-slower-than slowlog-max-len
 socket-mark-id stop-writes-on-bgsave-error stream-node-max-bytes stream-node-max-entries
-syslog-enabled syslog-facility syslog-ident tls-auth-clients tls-ca-cert-dir tls-ca-cert-file
-tls-cert-file tls-ciphers tls-ciphersuites tls-client-cert-file tls-client-key-file
-tls-client-key-file-pass tls-cluster tls-dh-params-file tls-key-file tls-key-file-pass tls-port
-tls-prefer-server-ciphers tls-protocols tls-replication tls-session-cache-size
-tls-session-cache-timeout tls-session-caching tracking-table-max-keys unixsocket unixsocketperm
-user zset-max-listpack-entries zset-max-listpack-value zset-max-ziplist-entries
+syslog-enabled syslog-facility syslog-ident tls-cluster tracking-table-max-keys user
+zset-max-listpack-entries zset-max-listpack-value zset-max-ziplist-entries
 zset-max-ziplist-value
 ";
 
@@ -291,7 +325,15 @@ mod tests {
             apply(&mut server, "repl-diskless-sync-delay 5"),
             Ok(Taken::Ignored)
         );
-        assert_eq!(apply(&mut server, "tls-port 1"), Ok(Taken::Unsupported));
+        assert_eq!(apply(&mut server, "tls-port 1"), Ok(Taken::Applied));
+        apply(&mut server, "tls-auth-clients optional").unwrap();
+        apply(&mut server, "tls-protocols \"TLSv1.2 TLSv1.3\"").unwrap();
+        apply(&mut server, "unixsocketperm 700").unwrap();
+        assert_eq!((server.tls_port, server.unixsocket_mode), (1, 0o700));
+        assert_eq!(
+            apply(&mut server, "tls-ciphers DEFAULT"),
+            Ok(Taken::Unsupported)
+        );
         let default = "user default on nopass ~* &* +@all";
         assert_eq!(apply(&mut server, default), Ok(Taken::Ignored));
     }
@@ -307,6 +349,10 @@ mod tests {
             "frobnicate yes",
             "loglevel loud",
             "timeout -1",
+            "tls-auth-clients perhaps",
+            "tls-protocols TLSv1.1",
+            "tls-protocols SSLv3",
+            "unixsocketperm 888",
         ] {
             assert!(apply(&mut server, line).is_err(), "{line}");
         }

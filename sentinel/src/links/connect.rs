@@ -7,18 +7,21 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_sentinel_proto::DisconnectReason;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 use super::command::{Words, renamed};
 use crate::conf::hosts;
 
-/// How long opening a connection may take, name lookup included. A host that drops packets is tried
-/// again after that.
+/// How long opening a connection may take, name lookup and encryption included. A host that drops
+/// packets is tried again after that.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whom to connect to, and how to greet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// Where to.
     pub addr: Addr,
@@ -34,6 +37,21 @@ pub struct Target {
     pub myid: String,
     /// Host names may be used, rather than addresses only.
     pub names: bool,
+    /// Encrypts, when links are to be encrypted.
+    pub tls: Option<TlsConnector>,
+}
+
+/// What is read and written: a connection in clear or an encrypted one.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// An open connection.
+pub struct Opened {
+    /// What is read and written.
+    pub stream: Box<dyn Stream>,
+    /// Its local address as text; empty when the system does not tell.
+    pub local_ip: String,
 }
 
 /// The local address of outgoing connections.
@@ -75,25 +93,43 @@ impl Target {
 }
 
 /// Opens a connection.
-pub async fn open(target: &Target) -> Result<TcpStream, DisconnectReason> {
+///
+/// # Errors
+/// Why it could not be opened.
+pub async fn open(target: &Target) -> Result<Opened, DisconnectReason> {
     let opened = timeout(CONNECT_TIMEOUT, open_untimed(target)).await;
-    let stream = opened.map_err(|_| DisconnectReason::TimedOut)??;
-    stream.set_nodelay(true).map_err(|error| reason(&error))?;
-    Ok(stream)
+    opened.map_err(|_| DisconnectReason::TimedOut)?
 }
 
-async fn open_untimed(target: &Target) -> Result<TcpStream, DisconnectReason> {
+async fn open_untimed(target: &Target) -> Result<Opened, DisconnectReason> {
     let ip = hosts::look_up(target.addr.host()).await;
     let ip = ip.ok_or(DisconnectReason::Other)?;
     let to = SocketAddr::new(ip, target.addr.port());
-    let source = target.source.filter(|source| source.suits(ip));
+    let failed = |error: io::Error| reason(&error);
+    let stream = connect(target.source, to).await.map_err(failed)?;
+    stream.set_nodelay(true).map_err(failed)?;
+    let local = stream.local_addr().map(|addr| addr.ip().to_canonical());
+    let stream: Box<dyn Stream> = match &target.tls {
+        None => Box::new(stream),
+        Some(connector) => {
+            // Who the server says it is does not matter, only who vouches for it.
+            let name = ServerName::IpAddress(ip.into());
+            let stream = connector.connect(name, stream).await;
+            Box::new(stream.map_err(failed)?)
+        }
+    };
+    let local_ip = local.map(|ip| ip.to_string()).unwrap_or_default();
+    Ok(Opened { stream, local_ip })
+}
+
+async fn connect(source: Option<Source>, to: SocketAddr) -> io::Result<TcpStream> {
+    let source = source.filter(|source| source.suits(to.ip()));
     match connect_from(source, to).await {
         Err(error) if source.is_some() && cannot_leave_from_there(&error) => {
             connect_from(None, to).await
         }
         other => other,
     }
-    .map_err(|error| reason(&error))
 }
 
 async fn connect_from(source: Option<Source>, to: SocketAddr) -> io::Result<TcpStream> {

@@ -7,24 +7,27 @@ use codis_core::addr::Addr;
 use codis_core::resp::{Value, encode_command};
 use codis_sentinel_proto::hello::{CHANNEL, Hello};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::command::renamed;
-use super::connect::{self, Target};
-use super::wire::{local_ip, next_value};
+use super::connect::{self, Opened, Target};
+use super::wire::next_value;
 use super::{News, Reporter};
 use crate::conf::hosts;
 
 pub(super) async fn run(target: Target, reporter: Reporter) {
     let reason = match connect::open(&target).await {
-        Ok(stream) => connect::reason(&listen(stream, &target, &reporter).await),
+        Ok(opened) => connect::reason(&listen(opened, &target, &reporter).await),
         Err(reason) => reason,
     };
     reporter.send(News::Gone(reason)).await;
 }
 
 /// Listens until the connection ends, and tells how it ended.
-async fn listen(mut stream: TcpStream, target: &Target, reporter: &Reporter) -> io::Error {
+async fn listen(opened: Opened, target: &Target, reporter: &Reporter) -> io::Error {
+    let Opened {
+        mut stream,
+        local_ip,
+    } = opened;
     let mut greeting = target.greeting();
     let subscribe = renamed(&target.renames, "SUBSCRIBE");
     greeting.push(vec![subscribe, CHANNEL.as_bytes().to_vec()]);
@@ -32,10 +35,13 @@ async fn listen(mut stream: TcpStream, target: &Target, reporter: &Reporter) -> 
     for words in &greeting {
         encode_command(&mut out, words);
     }
-    if let Err(error) = stream.write_all(&out).await {
+    let written = async {
+        stream.write_all(&out).await?;
+        stream.flush().await
+    };
+    if let Err(error) = written.await {
         return error;
     }
-    let local_ip = local_ip(&stream);
     reporter.send(News::Connected { local_ip }).await;
     let mut unread = BytesMut::new();
     loop {

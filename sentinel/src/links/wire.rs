@@ -7,12 +7,11 @@ use std::io;
 use bytes::{Buf, BytesMut};
 use codis_core::resp::{Limits, Value, encode_command};
 use codis_sentinel_proto::ids::CommandId;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::command::{Expect, Outgoing};
-use super::connect::{self, Target};
+use super::connect::{self, Opened, Stream, Target};
 use super::{News, REPLY_BYTES_MAX, Reporter};
 
 /// Commands taken from the queue for one write.
@@ -30,11 +29,13 @@ pub(super) const LIMITS: Limits = Limits {
 };
 
 pub(super) async fn run(target: Target, mut orders: mpsc::Receiver<Outgoing>, reporter: Reporter) {
-    let mut stream = match connect::open(&target).await {
-        Ok(stream) => stream,
+    let Opened {
+        mut stream,
+        local_ip,
+    } = match connect::open(&target).await {
+        Ok(opened) => opened,
         Err(reason) => return reporter.send(News::Gone(reason)).await,
     };
-    let local_ip = local_ip(&stream);
     let mut wire = Wire {
         names: target.names,
         ..Wire::default()
@@ -50,13 +51,6 @@ pub(super) async fn run(target: Target, mut orders: mpsc::Receiver<Outgoing>, re
     reporter.send(News::Connected { local_ip }).await;
     let error = wire.serve(&mut stream, &mut orders, &reporter).await;
     reporter.send(News::Gone(connect::reason(&error))).await;
-}
-
-/// The local address of a socket as text; empty when the system does not tell.
-pub(super) fn local_ip(stream: &TcpStream) -> String {
-    let addr = stream.local_addr();
-    addr.map(|a| a.ip().to_canonical().to_string())
-        .unwrap_or_default()
 }
 
 /// A command whose replies are not complete.
@@ -81,16 +75,19 @@ struct Wire {
 
 impl Wire {
     /// Serves until the connection ends, and tells how it ended.
-    async fn serve(
+    async fn serve<S: Stream>(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut S,
         orders: &mut mpsc::Receiver<Outgoing>,
         reporter: &Reporter,
     ) -> io::Error {
-        let (mut reader, mut writer) = stream.split();
+        let (mut reader, mut writer) = tokio::io::split(stream);
         let mut batch = Vec::new();
+        // An encrypted connection keeps what was written until it is flushed.
+        let mut has_unflushed = false;
         loop {
             let has_unsent = !self.unsent.is_empty();
+            has_unflushed |= has_unsent;
             let has_room = self.unsent.len() < UNSENT_BYTES_MAX;
             let done = tokio::select! {
                 read = reader.read_buf(&mut self.unread) => match read {
@@ -105,7 +102,10 @@ impl Wire {
                     self.take(&mut batch);
                     Ok(())
                 },
-                wrote = writer.write_buf(&mut self.unsent), if has_unsent => wrote.map(drop),
+                pushed = push(&mut writer, &mut self.unsent), if has_unflushed => {
+                    has_unflushed = has_unsent;
+                    pushed
+                }
             };
             if let Err(error) = done {
                 return error;
@@ -113,8 +113,9 @@ impl Wire {
         }
     }
 
-    async fn write(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        stream.write_all_buf(&mut self.unsent).await
+    async fn write<S: Stream>(&mut self, stream: &mut S) -> io::Result<()> {
+        stream.write_all_buf(&mut self.unsent).await?;
+        stream.flush().await
     }
 
     fn take(&mut self, batch: &mut Vec<Outgoing>) {
@@ -144,6 +145,14 @@ impl Wire {
         }
         Ok(())
     }
+}
+
+/// Writes some of what is unsent, or flushes what was written. Nothing is lost when it is dropped.
+async fn push(writer: &mut (impl AsyncWrite + Unpin), unsent: &mut BytesMut) -> io::Result<()> {
+    if unsent.is_empty() {
+        return writer.flush().await;
+    }
+    writer.write_buf(unsent).await.map(drop)
 }
 
 /// Takes the next complete value out of a buffer.

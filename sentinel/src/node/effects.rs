@@ -122,6 +122,7 @@ impl Node {
             renames,
             myid,
             names: self.globals.resolve_hostnames,
+            tls: self.tls.connector(),
         }
     }
 

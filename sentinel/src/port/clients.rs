@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Instant;
 
 use crate::pubsub::SessionId;
@@ -16,10 +17,8 @@ pub struct Clients {
 /// One session, as CLIENT LIST shows it.
 #[derive(Debug)]
 pub struct Client {
-    /// The peer.
-    pub addr: SocketAddr,
-    /// The local end.
-    pub local: SocketAddr,
+    /// Both ends of its connection.
+    pub ends: Ends,
     /// Its name, by CLIENT SETNAME.
     pub name: String,
     /// When it connected.
@@ -32,17 +31,48 @@ pub struct Client {
     pub command: String,
 }
 
+/// Both ends of a connection, as CLIENT LIST shows them.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// The peer.
+    pub addr: String,
+    /// The local end.
+    pub local: String,
+    /// It is a unix socket.
+    pub unix: bool,
+}
+
+impl Ends {
+    /// Of a TCP connection.
+    pub fn tcp(addr: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            addr: addr.to_string(),
+            local: local.to_string(),
+            unix: false,
+        }
+    }
+
+    /// Of a unix socket: its path stands for both.
+    pub fn unix(path: &Path) -> Self {
+        let text = format!("{}:0", path.display());
+        Self {
+            addr: text.clone(),
+            local: text,
+            unix: true,
+        }
+    }
+}
+
 impl Clients {
     /// Adds a session and gives it a number, unless there are `max` already.
-    pub fn add(&mut self, addr: SocketAddr, local: SocketAddr, max: usize) -> Option<SessionId> {
+    pub fn add(&mut self, ends: Ends, max: usize) -> Option<SessionId> {
         if self.rows.len() >= max {
             return None;
         }
         self.last_id += 1;
         let now = Instant::now();
         let client = Client {
-            addr,
-            local,
+            ends,
             name: String::new(),
             since: now,
             active: now,
@@ -101,8 +131,7 @@ impl Clients {
 
 fn line(id: SessionId, client: &Client) -> String {
     let Client {
-        addr,
-        local,
+        ends,
         name,
         since,
         active,
@@ -110,7 +139,13 @@ fn line(id: SessionId, client: &Client) -> String {
         command,
     } = client;
     let (age, idle) = (since.elapsed().as_secs(), active.elapsed().as_secs());
-    let flags = if *subscriptions > 0 { "P" } else { "N" };
+    let Ends { addr, local, unix } = ends;
+    let flags = match (*subscriptions > 0, *unix) {
+        (true, true) => "PU",
+        (true, false) => "P",
+        (false, true) => "U",
+        (false, false) => "N",
+    };
     format!(
         "id={id} addr={addr} laddr={local} fd=-1 name={name} age={age} idle={idle} flags={flags} \
          db=0 sub={subscriptions} psub=0 ssub=0 multi=-1 cmd={command} user=default resp=2"

@@ -61,7 +61,7 @@ impl Context<'_> {
     /// Makes the machine announce what the settings say.
     fn announce(&mut self) {
         let port = match self.globals.announce_port {
-            0 => self.process.port,
+            0 => self.process.port_of_links,
             port => port,
         };
         let ip = self.globals.announce_ip.clone();

@@ -1,120 +1,176 @@
-//! Opening the port and accepting clients.
+//! Accepting clients.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::timeout;
 
+use super::clients::Ends;
+use super::listen::Listener;
 use super::{Shared, Stats, session};
-use crate::conf::Server;
-use crate::log::Log;
+use crate::log::{Level, Log};
+use crate::pubsub::SessionId;
+use crate::tls::Tls;
 
 /// Pause after an accept that failed, for instance because descriptors ran out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a client may take to agree on the encryption.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DENIED: &[u8] = b"-DENIED Running in protected mode: there is no password and no bind \
 address, so only connections from the loopback interface are accepted. Set a password, a bind \
 address, or `protected-mode no`.\r\n";
 
-/// An address that could not be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr}: {error}")]
-pub struct BindError {
-    /// The address.
-    pub addr: SocketAddr,
-    /// What the system says.
-    pub error: io::Error,
+const TOO_MANY: &[u8] = b"-ERR max number of clients reached\r\n";
+
+/// What all listeners hand to their clients.
+#[derive(Clone, Debug)]
+pub struct Hall {
+    /// What sessions share.
+    pub shared: Arc<Shared>,
+    /// How TLS connections are greeted.
+    pub tls: Arc<Tls>,
+    /// The log.
+    pub log: Log,
 }
 
-/// Opens the port on every configured address; an optional one may fail.
-pub fn bind(server: &Server) -> Result<Vec<std::net::TcpListener>, BindError> {
-    let mut listeners = Vec::new();
-    for bind in &server.bind {
-        let ip = match bind.host.as_str() {
-            "*" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            "::*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            host => match host.parse() {
-                Ok(ip) => ip,
-                Err(_) => {
-                    let addr = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), server.port);
-                    let text = format!("`{host}` is not an IP address");
-                    let error = io::Error::new(io::ErrorKind::InvalidInput, text);
-                    return Err(BindError { addr, error });
-                }
-            },
-        };
-        let addr = SocketAddr::new(ip, server.port);
-        match listen(addr, server.tcp_backlog) {
-            Ok(listener) => listeners.push(listener),
-            Err(_) if bind.optional => {}
-            Err(error) => return Err(BindError { addr, error }),
+/// Accepts clients from now on.
+///
+/// # Errors
+/// The system does not let the socket be waited for.
+pub fn start(listener: Listener, hall: Hall) -> io::Result<()> {
+    match listener {
+        Listener::Tcp(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(serve(listener, hall, false));
+        }
+        Listener::Tls(listener) => {
+            let listener = TcpListener::from_std(listener)?;
+            tokio::spawn(serve(listener, hall, true));
+        }
+        Listener::Unix(listener, path) => {
+            let listener = UnixListener::from_std(listener)?;
+            tokio::spawn(serve_unix(listener, path, hall));
         }
     }
-    Ok(listeners)
+    Ok(())
 }
 
-fn listen(addr: SocketAddr, backlog: u32) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
-}
-
-/// Accepts clients for ever.
-pub async fn serve(listener: TcpListener, shared: Arc<Shared>, log: Log) {
+async fn serve(listener: TcpListener, hall: Hall, with_tls: bool) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => admit(stream, peer, &shared),
-            Err(error) => {
-                log.write(
-                    crate::log::Level::Verbose,
-                    &format!("Accepting a client connection failed: {error}"),
-                );
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+            Ok((stream, peer)) => hall.admit(stream, peer, with_tls),
+            Err(error) => hall.not_accepted(&error).await,
         }
     }
 }
 
-fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>) {
-    if shared.protected && !peer.ip().to_canonical().is_loopback() {
-        tokio::spawn(refuse(stream, DENIED));
-        return;
+async fn serve_unix(listener: UnixListener, path: std::path::PathBuf, hall: Hall) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => hall.admit_local(stream, &path),
+            Err(error) => hall.not_accepted(&error).await,
+        }
     }
-    let Ok(local) = stream.local_addr() else {
-        return;
-    };
-    let admitted = shared.clients().add(peer, local, shared.clients_max);
-    let Some(id) = admitted else {
-        Stats::add(&shared.stats.rejected, 1);
-        tokio::spawn(refuse(stream, b"-ERR max number of clients reached\r\n"));
-        return;
-    };
-    Stats::add(&shared.stats.connections, 1);
-    // A socket without these options works, only less well.
+}
+
+impl Hall {
+    async fn not_accepted(&self, error: &io::Error) {
+        let text = format!("Accepting a client connection failed: {error}");
+        self.log.write(Level::Verbose, &text);
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr, with_tls: bool) {
+        let shared = &self.shared;
+        if shared.protected && !peer.ip().to_canonical().is_loopback() {
+            refuse(stream, DENIED, with_tls);
+            return;
+        }
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        let Some(id) = self.register(Ends::tcp(peer, local)) else {
+            refuse(stream, TOO_MANY, with_tls);
+            return;
+        };
+        prepare(&stream, shared.tcp_keepalive_secs);
+        if with_tls {
+            tokio::spawn(self.clone().greet(stream, id, peer));
+        } else {
+            tokio::spawn(session::run(stream, id, Arc::clone(shared)));
+        }
+    }
+
+    fn admit_local(&self, stream: UnixStream, path: &Path) {
+        let Some(id) = self.register(Ends::unix(path)) else {
+            refuse(stream, TOO_MANY, false);
+            return;
+        };
+        tokio::spawn(session::run(stream, id, Arc::clone(&self.shared)));
+    }
+
+    /// A number for a client, unless there are too many.
+    fn register(&self, ends: Ends) -> Option<SessionId> {
+        let shared = &self.shared;
+        let admitted = shared.clients().add(ends, shared.clients_max);
+        let counter = match admitted {
+            Some(_) => &shared.stats.connections,
+            None => &shared.stats.rejected,
+        };
+        Stats::add(counter, 1);
+        admitted
+    }
+
+    /// Agrees on the encryption, off the accepting task, and serves.
+    async fn greet(self, stream: TcpStream, id: SessionId, peer: SocketAddr) {
+        let agreed = match self.tls.acceptor() {
+            Some(acceptor) => timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await,
+            None => Ok(Err(io::ErrorKind::Unsupported.into())),
+        };
+        let error = match agreed {
+            Ok(Ok(stream)) => {
+                return session::run(stream, id, Arc::clone(&self.shared)).await;
+            }
+            Ok(Err(error)) => error,
+            Err(_) => io::ErrorKind::TimedOut.into(),
+        };
+        self.shared.clients().remove(id);
+        let text = format!("Error accepting a client connection: {error} (addr={peer})");
+        self.log.write(Level::Verbose, &text);
+    }
+}
+
+/// Sets the options of a client's socket. One without them works, only less well.
+fn prepare(stream: &TcpStream, keepalive_secs: u64) {
     let _ = stream.set_nodelay(true);
-    if shared.tcp_keepalive_secs > 0 {
-        let interval = Duration::from_secs(shared.tcp_keepalive_secs);
+    if keepalive_secs > 0 {
+        let interval = Duration::from_secs(keepalive_secs);
         let probe = (interval / 3).max(Duration::from_secs(1));
         let keepalive = TcpKeepalive::new()
             .with_time(interval)
             .with_interval(probe)
             .with_retries(3);
-        let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
+        let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
     }
-    tokio::spawn(session::run(stream, id, Arc::clone(shared)));
 }
 
-/// Says why, once, without waiting for a client that does not read.
-async fn refuse(mut stream: TcpStream, text: &'static [u8]) {
-    let _ = tokio::time::timeout(ACCEPT_PAUSE, stream.write_all(text)).await;
+/// Says why, once, without waiting for a client that does not read. A client that speaks TLS would
+/// not understand it.
+fn refuse<S>(mut stream: S, text: &'static [u8], with_tls: bool)
+where
+    S: AsyncWrite + Unpin + Send + 'static,
+{
+    if !with_tls {
+        tokio::spawn(async move {
+            let _ = timeout(ACCEPT_PAUSE, stream.write_all(text)).await;
+        });
+    }
 }

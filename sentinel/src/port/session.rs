@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 use codis_core::resp::{Limits, RequestScanner, Value};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -47,7 +46,10 @@ pub struct Session {
 }
 
 /// Serves a client until it goes or is cut off.
-pub async fn run(stream: TcpStream, id: SessionId, shared: Arc<Shared>) {
+pub async fn run<S>(stream: S, id: SessionId, shared: Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (queue, messages) = mpsc::channel(QUEUE_LEN);
     let cut = Arc::new(Notify::new());
     let mut session = Session {
@@ -77,11 +79,14 @@ pub async fn run(stream: TcpStream, id: SessionId, shared: Arc<Shared>) {
 }
 
 impl Session {
-    async fn serve(
+    async fn serve<S>(
         &mut self,
-        mut stream: TcpStream,
+        mut stream: S,
         mut messages: mpsc::Receiver<Bytes>,
-    ) -> io::Result<()> {
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         let mut input = BytesMut::new();
         let mut output = BytesMut::new();
         let mut scanner = RequestScanner::new(LIMITS);
@@ -186,12 +191,19 @@ impl Session {
         }
     }
 
-    async fn flush(&self, stream: &mut TcpStream, output: &mut BytesMut) -> io::Result<()> {
+    async fn flush<S>(&self, stream: &mut S, output: &mut BytesMut) -> io::Result<()>
+    where
+        S: AsyncWrite + Unpin,
+    {
         if output.is_empty() {
             return Ok(());
         }
         Stats::add(&self.shared.stats.output_bytes, output.len());
-        timeout(WRITE_TIMEOUT, stream.write_all_buf(output)).await?
+        let written = async {
+            stream.write_all_buf(output).await?;
+            stream.flush().await
+        };
+        timeout(WRITE_TIMEOUT, written).await?
     }
 }
 

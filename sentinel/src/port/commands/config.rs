@@ -41,7 +41,11 @@ fn read(globals: &Globals, pattern: &str) -> Value {
     let shown = options
         .into_iter()
         .filter(|(name, _)| glob::matches(pattern.as_bytes(), name.as_bytes()));
-    Value::Map(shown.map(|(name, value)| (bulk(name), bulk(value))).collect())
+    Value::Map(
+        shown
+            .map(|(name, value)| (bulk(name), bulk(value)))
+            .collect(),
+    )
 }
 
 fn write(globals: &mut Globals, option: &str, value: &str) -> Result<(), String> {

@@ -94,7 +94,9 @@ pub fn show(value: &Value) -> String {
         Value::Array(Some(values)) => format!("[{}]", list(values)),
         Value::Null => "(null)".into(),
         Value::Map(pairs) => {
-            let pairs = pairs.iter().map(|(k, v)| format!("{}: {}", show(k), show(v)));
+            let pairs = pairs
+                .iter()
+                .map(|(k, v)| format!("{}: {}", show(k), show(v)));
             format!("{{{}}}", pairs.collect::<Vec<_>>().join(", "))
         }
         Value::Set(values) => format!("~[{}]", list(values)),
