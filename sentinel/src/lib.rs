@@ -21,3 +21,4 @@ pub mod simulate;
 pub mod start;
 pub mod state;
 pub mod tls;
+pub mod wall;

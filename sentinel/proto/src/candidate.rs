@@ -17,7 +17,7 @@ const LINK_DOWN_AFTERS: u32 = 10;
 
 /// Candidates in order, best first: one that follows rather than one that says it is a master, the
 /// lower priority number, the higher offset, the smaller run id.
-type Rank = (bool, u32, Reverse<u64>, bool, String);
+pub(crate) type Rank = (bool, u32, Reverse<u64>, bool, String);
 
 impl Master {
     /// Whether every replica that can be reached has told its state since `since`.
@@ -52,34 +52,43 @@ impl Master {
         }
         let best = fit.into_iter().min().map(|(_, addr)| addr.clone());
         self.refused = refused;
+        let epoch = self.failover().map(|failover| failover.epoch);
+        self.refused_at = Some((core.now, epoch.unwrap_or(core.current_epoch)));
         best
     }
 
-    /// Why a replica may not be promoted now.
+    /// Why a replica may not be promoted now: the first reason.
     pub(crate) fn refusal(&self, core: &Core, replica: &Replica) -> Option<String> {
+        self.refusals(core, replica).into_iter().next()
+    }
+
+    /// All the reasons why a replica may not be promoted now.
+    pub(crate) fn refusals(&self, core: &Core, replica: &Replica) -> Vec<String> {
         let node = &replica.server.node;
+        let mut reasons = Vec::new();
         if node.s_down.is_some() {
-            return Some("it is subjectively down".into());
+            reasons.push("it is subjectively down".into());
         }
         if !core.link_is_up(node.link) {
-            return Some("it is disconnected".into());
+            reasons.push("it is disconnected".into());
         }
         if replica.failed_until.is_some_and(|until| core.now < until) {
-            return Some("it did not become master when it was told to".into());
+            reasons.push("it did not become master when it was told to".into());
         }
         let silence = core.awake().since(node.silent_since(core));
         if silence > core.timing.silence_max() {
-            return Some(format!("it has not answered PING for {}", text(silence)));
+            reasons.push(format!("it has not answered PING for {}", text(silence)));
         }
-        self.refusal_by_info(core, replica)
+        self.refuse_by_info(core, replica, &mut reasons);
+        reasons
     }
 
-    fn refusal_by_info(&self, core: &Core, replica: &Replica) -> Option<String> {
+    fn refuse_by_info(&self, core: &Core, replica: &Replica, reasons: &mut Vec<String>) {
         let Some((info, age)) = replica.info().zip(replica.server.info_age(core)) else {
-            return Some("it has not answered INFO yet".into());
+            return reasons.push("it has not answered INFO yet".into());
         };
         if info.priority == 0 {
-            return Some("its priority is 0".into());
+            reasons.push("its priority is 0".into());
         }
         let s_down = self.server.node.s_down;
         let age_max = if s_down.is_some() {
@@ -88,11 +97,11 @@ impl Master {
             3 * core.timing.info_period
         };
         if age > age_max {
-            return Some(format!("its INFO is {} old", text(age)));
+            reasons.push(format!("its INFO is {} old", text(age)));
         }
         let former = self.former.contains(&replica.server.node.addr);
         if info.role == Role::Master && former && !self.follows(&replica.server.node.addr) {
-            return Some("it was master in an earlier epoch and still says so".into());
+            reasons.push("it was master in an earlier epoch and still says so".into());
         }
         let down_for = s_down.map_or(Duration::ZERO, |at| core.age(at));
         let link_max =
@@ -100,9 +109,8 @@ impl Master {
         let link_down = Duration::from_millis(info.master_link_down_ms.max(0).unsigned_abs());
         if link_down > link_max {
             let span = text(link_down);
-            return Some(format!("its link to the master has been down for {span}"));
+            reasons.push(format!("its link to the master has been down for {span}"));
         }
-        None
     }
 }
 
@@ -123,7 +131,8 @@ impl Master {
     }
 }
 
-fn rank(replica: &Replica) -> Rank {
+/// The place of a replica among those that are fit.
+pub(crate) fn rank(replica: &Replica) -> Rank {
     let run_id = replica.server.run_id.to_ascii_lowercase();
     let (master, priority, offset) = replica.info().map_or((true, u32::MAX, 0), |info| {
         (info.role == Role::Master, info.priority, info.offset)

@@ -87,6 +87,7 @@ impl Master {
         }
         let ends = core.now + patience.min(self.settings.failover_timeout);
         self.refused.clear();
+        self.refused_at = None;
         self.course = Course::Failover(Failover {
             epoch,
             forced,

@@ -9,6 +9,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod candidate;
+mod candidates;
 mod core;
 mod discovery;
 mod disk;

@@ -56,6 +56,8 @@ pub(crate) struct Master {
     pub(crate) former: BTreeSet<Addr>,
     /// Why replicas were passed over in the last failover.
     pub(crate) refused: Vec<Refusal>,
+    /// When that was, and the epoch of that failover.
+    pub(crate) refused_at: Option<(Time, Epoch)>,
     /// What was last published as topology.
     pub(crate) shown: Option<Shown>,
 }
@@ -97,6 +99,7 @@ impl Master {
             barren: 0,
             former: BTreeSet::new(),
             refused: Vec::new(),
+            refused_at: None,
             shown: None,
         }
     }

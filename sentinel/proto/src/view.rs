@@ -111,3 +111,43 @@ pub struct SentinelView {
     /// At which epoch.
     pub voted_leader_epoch: Epoch,
 }
+
+/// A replica as a candidate for promotion.
+#[derive(Clone, PartialEq, Debug)]
+pub struct CandidateView {
+    /// Where it listens.
+    pub addr: Addr,
+    /// 1 would be promoted; `None` when it is refused.
+    pub rank: Option<u32>,
+    /// `slave_priority`; `None` before its first INFO.
+    pub priority: Option<u32>,
+    /// Its replication offset in bytes.
+    pub offset: u64,
+    /// Bytes behind the highest offset of all replicas.
+    pub behind: u64,
+    /// Its run id; empty while unknown.
+    pub run_id: String,
+    /// Its link to its master is up.
+    pub link_up: bool,
+    /// How long that link has been down, as it says.
+    pub link_down: Duration,
+    /// Age of its last INFO; `None` before the first.
+    pub info_age: Option<Duration>,
+    /// Age of its last acceptable PING reply.
+    pub ok_ping: Duration,
+    /// Why it may not be promoted; empty when it may.
+    pub refused: Vec<String>,
+    /// Why the last failover passed it over.
+    pub last_refused: Option<PastRefusal>,
+}
+
+/// Why the last failover passed a replica over.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PastRefusal {
+    /// The rule, in words.
+    pub reason: String,
+    /// How long ago.
+    pub age: Duration,
+    /// The epoch of that failover.
+    pub epoch: Epoch,
+}

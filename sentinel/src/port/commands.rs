@@ -24,6 +24,7 @@ use crate::scripts::Scripts;
 use crate::simulate::Simulated;
 
 mod arity;
+mod candidates;
 mod config;
 mod info;
 pub mod local;

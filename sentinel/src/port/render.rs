@@ -22,11 +22,13 @@ impl Map {
         self.0.push((Value::bulk(key), value));
     }
 
-    fn number(&mut self, key: &'static str, value: impl ToString) {
+    /// Adds a pair with a number as text.
+    pub fn number(&mut self, key: &'static str, value: impl ToString) {
         self.text(key, value.to_string());
     }
 
-    fn millis(&mut self, key: &'static str, value: Duration) {
+    /// Adds a pair with a span in milliseconds.
+    pub fn millis(&mut self, key: &'static str, value: Duration) {
         self.number(key, value.as_millis());
     }
 }

@@ -173,3 +173,33 @@ fn a_deposed_master_may_be_chosen_when_the_present_one_follows_it() {
     demote(&mut master, "h1", Duration::ZERO);
     assert_eq!(master.choose(&core, None), Some(deposed));
 }
+
+#[test]
+fn the_table_of_candidates_is_in_order_with_all_reasons() {
+    let (mut core, mut master) = case(&[
+        "role:slave\nslave_repl_offset:5\nrun_id:a",
+        "role:slave\nslave_repl_offset:9\nslave_priority:0",
+        "role:slave\nslave_repl_offset:7\nrun_id:b",
+    ]);
+    let sick = Addr::new("h2", 1);
+    master.replicas.get_mut(&sick).unwrap().failed_until = Some(NOW + Duration::from_secs(1));
+    assert_eq!(master.choose(&core, None), Some(Addr::new("h3", 1)));
+    core.now = NOW + Duration::from_millis(300);
+    let views = master.candidates(&core);
+    let short: Vec<_> = views
+        .iter()
+        .map(|view| (view.addr.host(), view.rank, view.behind))
+        .collect();
+    let expected = [("h3", Some(1), 2), ("h1", Some(2), 4), ("h2", None, 0)];
+    assert_eq!(short, expected);
+    let reasons = [
+        "it did not become master when it was told to",
+        "its priority is 0",
+    ];
+    assert_eq!(views[2].refused, reasons);
+    let past = views[2].last_refused.as_ref().unwrap();
+    assert_eq!(past.reason, reasons[0]);
+    assert_eq!(past.age, Duration::from_millis(300));
+    assert!(views[0].refused.is_empty() && views[0].last_refused.is_none());
+    assert_eq!(views[0].info_age, Some(Duration::from_millis(300)));
+}

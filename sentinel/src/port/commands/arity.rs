@@ -25,6 +25,7 @@ const COMMANDS: &[(&str, i32)] = &[
 
 /// Words of each subcommand of SENTINEL, `sentinel` included.
 const SENTINEL: &[(&str, i32)] = &[
+    ("candidates", 3),
     ("ckquorum", 3),
     ("config", -3),
     ("failover", -3),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use codis_core::resp::Value;
 
 use super::super::render::bulk;
-use super::{Context, Outcome, arity, config, masters, monitor, queries, set, text};
+use super::{Context, Outcome, arity, candidates, config, masters, monitor, queries, set, text};
 use crate::simulate::Simulated;
 
 pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
@@ -25,6 +25,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
         "get-master-addr-by-name" => masters::address(context, first),
         "topology" => masters::topology(context, &words),
         "is-master-down-by-addr" => queries::is_master_down(context, &words),
+        "candidates" => candidates::candidates(context, first),
         "ckquorum" => queries::ckquorum(context, first),
         "info-cache" => queries::info_cache(context, &words),
         "pending-scripts" => queries::pending_scripts(context),
@@ -56,6 +57,8 @@ fn simulate_failure(context: &mut Context<'_>, words: &[String]) -> Outcome {
 
 const HELP: &str = "\
 SENTINEL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:
+CANDIDATES <name>
+    The replicas as candidates: who would be promoted now, and why others would not.
 CKQUORUM <name>
     Tell whether the quorum and the majority for a failover can be reached.
 CONFIG GET <pattern>
