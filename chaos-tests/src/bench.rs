@@ -13,6 +13,7 @@ use tokio::process::Command;
 use codis_core::addr::Addr;
 
 use crate::cluster::Cluster;
+use crate::figures::cpu_seconds;
 use crate::scenario::table;
 use crate::talk::Talk;
 
@@ -121,22 +122,6 @@ fn rate(csv: &str, test: &str) -> Option<f64> {
     line.split(',').nth(1)?.trim_matches('"').parse().ok()
 }
 
-/// User and system time of a process.
-fn cpu_seconds(pid: u32) -> anyhow::Result<f64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let ticks = cpu_ticks(&text).context("read CPU time of the proxy")?;
-    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
-}
-
-/// Fields 14 and 15 of `/proc/PID/stat`; field 2 may hold anything between its parentheses.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let fields: Vec<_> = rest.split_whitespace().collect();
-    let user: u64 = fields.get(11)?.parse().ok()?;
-    let system: u64 = fields.get(12)?.parse().ok()?;
-    Some(user + system)
-}
-
 impl fmt::Display for Results {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = [
@@ -171,11 +156,5 @@ mod tests {
         let csv = "\"test\",\"rps\",\"avg_latency_ms\"\n\"SET\",\"81234.50\",\"0.3\"\n";
         assert_eq!(rate(csv, "set"), Some(81234.5));
         assert_eq!(rate(csv, "get"), None);
-    }
-
-    #[test]
-    fn odd_program_names_do_not_shift_fields() {
-        let stat = "7 (a) b) S 1 7 7 0 -1 4 1 0 0 0 120 30 0 0 20 0";
-        assert_eq!(cpu_ticks(stat), Some(150));
     }
 }

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod conf;
 pub mod control;
 pub mod events;
+pub mod figures;
 pub mod layout;
 pub mod plans;
 pub mod ports;

@@ -2,8 +2,10 @@
 //! the sentinels decide. Any of them may be of another breed than ours.
 
 pub mod breed;
+pub mod fleet;
 pub mod lab;
 pub mod mixed;
+pub mod scale;
 pub mod times;
 pub mod watch;
 

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use codis_chaos::preflight::Programs;
 use codis_chaos::quorum::mixed::{self, Mix};
+use codis_chaos::quorum::scale;
 use codis_chaos::quorum::times::{self, Fault};
 use codis_chaos::quorum::{Breed, Breeds};
 use codis_chaos::talk::Talk;
@@ -33,6 +35,24 @@ pub enum Sentinels {
         /// Failovers of each mix.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
         times: u16,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// What three sentinels cost that watch many (simulated) masters, and how long it takes to
+    /// replace many that die at once.
+    Scale {
+        /// Masters, each with one replica.
+        #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u16).range(1..))]
+        masters: u16,
+        /// Masters that die at once.
+        #[arg(long, default_value_t = 150)]
+        die: u16,
+        /// The down-after, in milliseconds.
+        #[arg(long, default_value_t = 5000)]
+        down_after: u64,
+        /// Seconds for which the idle cost is measured.
+        #[arg(long, default_value_t = 20)]
+        idle: u64,
         #[command(flatten)]
         place: Place,
     },
@@ -64,6 +84,14 @@ impl Place {
             None => Programs::beside_this()?,
         };
         Ok(Breeds::beside(programs))
+    }
+
+    fn two_bytes(&self) -> anyhow::Result<(u8, u8)> {
+        let bytes = self
+            .net
+            .split_once('.')
+            .and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
+        bytes.with_context(|| format!("--net {}: expected two bytes, such as 127.77", self.net))
     }
 }
 
@@ -101,6 +129,27 @@ pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
             .await?;
             show(&results, place.output)?;
             Ok(code(results.failures.is_empty()))
+        }
+        Sentinels::Scale {
+            masters,
+            die,
+            down_after,
+            idle,
+            place,
+        } => {
+            let plan = scale::Plan {
+                masters: usize::from(masters),
+                die: usize::from(die),
+                down_after: Duration::from_millis(down_after),
+                idle: Duration::from_secs(idle),
+                net: place.two_bytes()?,
+            };
+            let (breeds, mut results) = (place.breeds()?, Vec::new());
+            for breed in [Breed::Ours, Breed::Redis70] {
+                results.push(scale::run(&breeds, breed, &plan, &place.state, talk).await?);
+            }
+            show(&scale::Comparison(results), place.output)?;
+            Ok(code(true))
         }
     }
 }

@@ -216,7 +216,8 @@ fn sentinel_config(spec: &Spec, addr: &Addr, master: &Addr) -> String {
     )
 }
 
-fn start_sentinel(
+/// Starts a sentinel in a folder of its own below `dir`; `text` is its config without `dir`.
+pub(super) fn start_sentinel(
     breeds: &Breeds,
     breed: Breed,
     dir: &Path,
