@@ -11,3 +11,5 @@ mod mixed;
 mod port;
 mod scripts;
 mod support;
+mod tls;
+mod unix;

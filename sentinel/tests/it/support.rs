@@ -5,10 +5,12 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+mod certs;
 mod client;
 mod process;
 mod quorum;
 
+pub use certs::Certs;
 pub use client::Client;
 pub use process::{Process, Sentinel, Server};
 pub use quorum::{Kind, Quorum};

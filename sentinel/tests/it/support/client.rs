@@ -52,6 +52,22 @@ impl Client {
         }
     }
 
+    /// The next reply; `None` as well when what comes is no reply at all.
+    pub fn read_or_end(&mut self) -> Option<Value> {
+        loop {
+            match Value::parse(&self.unread, &Limits::default()) {
+                Ok(Some((value, _))) => return Some(value),
+                Ok(None) => {}
+                Err(_) => return None,
+            }
+            let mut buffer = [0; 1024];
+            match self.stream.read(&mut buffer) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.unread.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+
     /// Sends a command and reads its reply.
     pub fn call(&mut self, line: &str) -> Value {
         self.write(line);
