@@ -6,6 +6,7 @@ pub mod fleet;
 pub mod lab;
 pub mod mixed;
 pub mod scale;
+pub mod storm;
 pub mod times;
 pub mod watch;
 

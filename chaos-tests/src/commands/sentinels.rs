@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 
 use codis_chaos::preflight::Programs;
 use codis_chaos::quorum::mixed::{self, Mix};
-use codis_chaos::quorum::scale;
 use codis_chaos::quorum::times::{self, Fault};
 use codis_chaos::quorum::{Breed, Breeds};
+use codis_chaos::quorum::{scale, storm};
 use codis_chaos::talk::Talk;
 
 use super::{EXIT_FAIL, Output, show};
@@ -53,6 +53,14 @@ pub enum Sentinels {
         /// Seconds for which the idle cost is measured.
         #[arg(long, default_value_t = 20)]
         idle: u64,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// A failover while thousands of connections, noise and deaf subscribers load the ports.
+    Storm {
+        /// Connections to the first sentinel that are held open.
+        #[arg(long, default_value_t = 10_000)]
+        connections: u16,
         #[command(flatten)]
         place: Place,
     },
@@ -149,6 +157,17 @@ pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
                 results.push(scale::run(&breeds, breed, &plan, &place.state, talk).await?);
             }
             show(&scale::Comparison(results), place.output)?;
+            Ok(code(true))
+        }
+        Sentinels::Storm { connections, place } => {
+            let plan = storm::Plan {
+                connections: usize::from(connections),
+                noisy: 4,
+                deaf: 8,
+                net: format!("{}.1", place.net),
+            };
+            let results = storm::run(&place.breeds()?, &plan, &place.state, talk).await?;
+            show(&results, place.output)?;
             Ok(code(true))
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use codis_chaos::preflight::Programs;
 use codis_chaos::quorum::mixed::{self, Mix};
 use codis_chaos::quorum::times::{self, Fault};
-use codis_chaos::quorum::{Breed, Breeds};
+use codis_chaos::quorum::{Breed, Breeds, scale, storm};
 use codis_chaos::talk::Talk;
 
 fn breeds() -> Breeds {
@@ -49,4 +49,53 @@ async fn the_stopwatch_gives_its_figures() {
         );
         assert!(write.min > 500.0, "not before down-after: {line:?}");
     }
+}
+
+/// Many masters that die at once are all replaced, ours and stock sentinels alike.
+#[tokio::test]
+async fn many_masters_that_die_at_once_are_all_replaced() {
+    let state = tempfile::tempdir().unwrap();
+    let plan = scale::Plan {
+        masters: 40,
+        die: 12,
+        down_after: Duration::from_secs(1),
+        idle: Duration::from_secs(2),
+        net: (127, 73),
+    };
+    let talk = Talk::silent();
+    let results = scale::run(&breeds(), Breed::Ours, &plan, state.path(), &talk).await;
+    let results = results.unwrap();
+    println!("{}", scale::Comparison(vec![results.clone()]));
+    let (first, _, last) = results.promoted_ms;
+    assert!(first > 500 && last < 60_000, "{results:?}");
+}
+
+/// Ten thousand connections, noise and deaf subscribers neither stop the sentinels nor fill their
+/// memory, and a dead master is replaced meanwhile.
+#[tokio::test]
+async fn a_storm_on_the_ports_does_not_keep_a_failover_up() {
+    let state = tempfile::tempdir().unwrap();
+    let wanted = 10_000;
+    let connections = storm::room_for(wanted);
+    if connections < wanted {
+        println!("only {connections} of {wanted} connections: the limit of open files is too low");
+    }
+    let plan = storm::Plan {
+        connections,
+        noisy: 4,
+        deaf: 8,
+        net: "127.74.0".to_owned(),
+    };
+    let results = storm::run(&breeds(), &plan, state.path(), &Talk::silent()).await;
+    let results = results.unwrap();
+    println!("{results}");
+    let (taken, refused) = results.connections;
+    assert!(
+        taken > connections * 9 / 10,
+        "{taken} taken, {refused} refused"
+    );
+    assert_eq!(results.cut_off, (8, 8), "who does not read is cut off");
+    assert!(results.noise > 1000, "{} messages", results.noise);
+    assert!(results.memory_peak_mib.iter().all(|mib| *mib < 400.0));
+    assert!(results.switch_ms.iter().all(|ms| *ms < 15_000));
 }
