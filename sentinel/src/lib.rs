@@ -2,9 +2,11 @@
 //!
 //! All decisions are made by the pure machine of `codis-sentinel-proto`. This crate gives it a
 //! world: configuration ([`conf`]), durable state ([`state`]), connections ([`links`]), a command
-//! port ([`port`]), subscribers ([`pubsub`]), scripts ([`scripts`]), encryption ([`tls`]) and a log
-//! ([`log`]). One task, the event loop in [`node`], owns the machine and carries out its orders.
+//! port ([`port`]) with its users ([`acl`]), subscribers ([`pubsub`]), scripts ([`scripts`]),
+//! encryption ([`tls`]) and a log ([`log`]). One task, the event loop in [`node`], owns the machine
+//! and carries out its orders.
 
+pub mod acl;
 pub mod args;
 pub mod conf;
 pub mod glob;

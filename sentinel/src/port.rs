@@ -19,6 +19,7 @@ pub mod listen;
 pub mod render;
 pub mod server;
 pub mod session;
+pub mod table;
 
 /// Requests that may wait for the event loop.
 pub const REQUESTS_LEN: usize = 1024;
