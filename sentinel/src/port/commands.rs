@@ -14,7 +14,7 @@ use codis_sentinel_proto::hello::{CHANNEL, Hello};
 use codis_sentinel_proto::ids::SentinelId;
 
 use super::render::bulk;
-use super::{Answer, Request, Shared};
+use super::{Answer, Request, Shared, table};
 use crate::conf::Globals;
 use crate::infos::Infos;
 use crate::links::pubsub::foreign_hello;
@@ -23,7 +23,7 @@ use crate::pubsub::{Hub, Kind};
 use crate::scripts::Scripts;
 use crate::simulate::Simulated;
 
-mod arity;
+mod about;
 mod candidates;
 mod config;
 mod info;
@@ -138,7 +138,7 @@ pub fn run(context: &mut Context<'_>, request: &Request) -> Outcome {
         b"unsubscribe" => unsubscribe(context, request, Kind::Channels),
         b"punsubscribe" => unsubscribe(context, request, Kind::Patterns),
         b"shutdown" => Outcome::Shutdown,
-        _ => Value::error(arity::unknown(args).into_bytes()).into(),
+        _ => Value::error(table::unknown(args).into_bytes()).into(),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 mod find;
 
-pub use find::{echo, find, unknown};
+pub use find::{find, resolve, unknown};
 
 /// Rows that fit into a set of commands.
 pub const ROWS_MAX: usize = 128;
@@ -200,7 +200,7 @@ mod tests {
         let listed: Vec<&Spec> = rows().iter().filter(|row| !row.extension).collect();
         assert_eq!(listed.len(), 73);
         assert_eq!(top_level().count(), 15);
-        assert_eq!(subcommands("client").count(), 16);
+        assert_eq!(subcommands("client").count(), 17);
         assert!(rows().len() <= ROWS_MAX);
         assert_eq!(TABLE.by_name.len(), rows().len(), "names are unique");
         for row in rows() {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod candidates;
+mod command_table;
 mod config;
 mod differential;
 mod durability;

@@ -5,7 +5,8 @@ use codis_core::resp::Value;
 
 use super::super::render::{Map, bulk, integer};
 use super::super::session::Session;
-use super::{arity, text};
+use super::super::table;
+use super::{about, text};
 use crate::process::VERSION_COMPATIBLE;
 
 /// What a session does with a request.
@@ -27,7 +28,7 @@ pub fn run(session: &mut Session, command: &str, args: &[Bytes]) -> Local {
         "auth" => auth(session, &args[1..]),
         "client" => client(session, args),
         "hello" => hello(session, args),
-        "command" => about_commands(args),
+        "command" => about::run(args),
         _ => return Local::Forward,
     })
 }
@@ -41,7 +42,7 @@ fn admissible(session: &Session, command: &str, args: &[Bytes]) -> Result<(), St
         "subscribe",
         "unsubscribe",
     ];
-    arity::check(command, args)?;
+    table::find(args)?;
     if !session.authenticated && !matches!(command, "auth" | "hello") {
         return Err("NOAUTH Authentication required.".into());
     }
@@ -198,11 +199,4 @@ fn hello(session: &mut Session, args: &[Bytes]) -> Value {
 
 fn hello_syntax(option: &Bytes) -> Value {
     Value::error(format!("ERR Syntax error in HELLO option '{}'", text(option)).into_bytes())
-}
-
-fn about_commands(args: &[Bytes]) -> Value {
-    match args.get(1).map(|w| text(w).to_ascii_lowercase()).as_deref() {
-        Some("count") => integer(arity::command_count()),
-        _ => Value::array([]),
-    }
 }

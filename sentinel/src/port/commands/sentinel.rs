@@ -4,7 +4,7 @@ use bytes::Bytes;
 use codis_core::resp::Value;
 
 use super::super::render::bulk;
-use super::{Context, Outcome, arity, candidates, config, masters, monitor, queries, set, text};
+use super::{Context, Outcome, candidates, config, masters, monitor, queries, set, text};
 use crate::simulate::Simulated;
 
 pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
@@ -12,9 +12,6 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
         .get(1)
         .map(|w| text(w).to_ascii_lowercase())
         .unwrap_or_default();
-    if let Err(error) = arity::check_sentinel(&subcommand, args) {
-        return Outcome::error(error);
-    }
     let words: Vec<String> = args[2..].iter().map(text).collect();
     let first = words.first().map_or("", String::as_str);
     match subcommand.as_str() {

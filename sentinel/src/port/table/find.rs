@@ -23,7 +23,7 @@ pub fn find(args: &[Bytes]) -> Result<&'static Spec, String> {
 }
 
 /// The same whatever the number of words.
-fn resolve(args: &[Bytes]) -> Result<&'static Spec, String> {
+pub fn resolve(args: &[Bytes]) -> Result<&'static Spec, String> {
     let name = args.first().map(|name| String::from_utf8_lossy(name));
     let name = name.unwrap_or_default();
     // The bar is for rules and documentation, not for requests.
@@ -60,7 +60,7 @@ pub fn unknown(args: &[Bytes]) -> String {
 }
 
 /// The beginning of a word of a request, for an error.
-pub fn echo(bytes: &[u8], bytes_max: usize) -> String {
+fn echo(bytes: &[u8], bytes_max: usize) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(bytes_max)]).into_owned()
 }
 
