@@ -116,7 +116,7 @@ impl Links {
         let (outbox, orders) = mpsc::channel(OUTBOX_LEN);
         let (addr, renames) = (target.addr.clone(), target.renames.clone());
         let task = match channel {
-            Channel::Command => tokio::spawn(wire::run(target, orders, reporter)),
+            Channel::Command | Channel::Probe => tokio::spawn(wire::run(target, orders, reporter)),
             Channel::PubSub => tokio::spawn(pubsub::run(target, reporter)),
         };
         let open = Open {
@@ -137,7 +137,8 @@ impl Links {
     /// Queues a command. When the connection cannot take it, the connection is closed and what the
     /// machine must be told is returned.
     pub fn send(&mut self, link: LinkId, id: CommandId, command: &Command) -> Option<Input> {
-        let key = (link, Channel::Command);
+        let channel = command.channel();
+        let key = (link, channel);
         let open = self.open.get(&key)?;
         let outgoing = command::encode(id, command, &open.renames);
         if open.outbox.try_send(outgoing).is_ok() {
@@ -146,7 +147,7 @@ impl Links {
         self.open.remove(&key);
         Some(Input::Disconnected {
             link,
-            channel: Channel::Command,
+            channel,
             reason: DisconnectReason::Other,
         })
     }
@@ -204,8 +205,10 @@ impl Links {
 
     /// Changes the names by which a link's server knows commands.
     pub fn rename(&mut self, link: LinkId, renames: BTreeMap<String, String>) {
-        if let Some(open) = self.open.get_mut(&(link, Channel::Command)) {
-            open.renames = renames;
+        for channel in [Channel::Command, Channel::Probe] {
+            if let Some(open) = self.open.get_mut(&(link, channel)) {
+                open.renames.clone_from(&renames);
+            }
         }
     }
 

@@ -292,7 +292,7 @@ impl Node {
             priority: self.priority,
             offset: self.offset,
             announced: true,
-            text: String::new(),
+            ..Info::default()
         })
     }
 }

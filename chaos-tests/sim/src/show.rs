@@ -91,6 +91,7 @@ fn show_reply(f: &mut fmt::Formatter<'_>, reply: &Reply) -> fmt::Result {
         Reply::MasterDown(opinion) => write!(f, "opinion {}", OpinionText(opinion)),
         Reply::Reconfigured(result) => write!(f, "reconfigured {result:?}"),
         Reply::ScriptKilled => f.write_str("script killed"),
+        Reply::WriteProbed(probe) => write!(f, "write {probe:?}"),
     }
 }
 
@@ -177,5 +178,6 @@ fn show_command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
         } => write!(f, "SLAVEOF {master}"),
         Command::Reconfigure { follow: None } => f.write_str("SLAVEOF NO ONE"),
         Command::ScriptKill => f.write_str("SCRIPT KILL"),
+        Command::WriteProbe => f.write_str("SETRANGE"),
     }
 }

@@ -33,8 +33,8 @@ pub enum Effect {
         /// Which of its connections.
         channel: Channel,
     },
-    /// Write a command on a link's command connection. Commands of one `poll_effect` drain on one
-    /// link leave in one write.
+    /// Write a command on the connection of a link that [`Command::channel`] names. Commands of
+    /// one `poll_effect` drain on one connection leave in one write.
     Send {
         /// The link.
         link: LinkId,
@@ -123,4 +123,25 @@ pub enum Command {
     },
     /// `SCRIPT KILL`.
     ScriptKill,
+    /// `SETRANGE` [`WRITE_PROBE_KEY`] `0 ""`: changes nothing, creates nothing, is not propagated,
+    /// and is refused whenever writes are.
+    WriteProbe,
+}
+
+/// A key that nobody has.
+pub const WRITE_PROBE_KEY: &str = "__codis_sentinel__:write-check";
+
+impl Command {
+    /// Which connection of the link it goes on.
+    pub const fn channel(&self) -> Channel {
+        match self {
+            Self::WriteProbe => Channel::Probe,
+            Self::Ping
+            | Self::Info
+            | Self::Publish(_)
+            | Self::IsMasterDown { .. }
+            | Self::Reconfigure { .. }
+            | Self::ScriptKill => Channel::Command,
+        }
+    }
 }

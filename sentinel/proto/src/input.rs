@@ -79,6 +79,9 @@ pub enum Channel {
     Command,
     /// `SUBSCRIBE __sentinel__:hello`; masters and replicas only.
     PubSub,
+    /// [`Command::WriteProbe`](crate::Command::WriteProbe) and its replies, so that a write which
+    /// hangs holds up nothing else; masters whose writes are checked only.
+    Probe,
 }
 
 /// Why a connection is gone.
@@ -109,6 +112,74 @@ pub enum Reply {
     Reconfigured(Result<(), String>),
     /// To SCRIPT KILL.
     ScriptKilled,
+    /// To the write that changes nothing.
+    WriteProbed(WriteProbe),
+}
+
+/// What the write that changes nothing came back with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WriteProbe {
+    /// Writes are taken: a number, or `-WRONGTYPE`.
+    Accepted,
+    /// Writes are refused.
+    Refused(WriteRefusal),
+    /// `-NOPERM`, `-NOAUTH`, `-MOVED`, an unknown command: the answer says nothing about writes.
+    CannotTell(CannotTell),
+    /// `-LOADING`, `-BUSY`, `-MASTERDOWN`: no word about writes now, and PING tells the same.
+    NotNow,
+}
+
+/// Why a server refuses writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum WriteRefusal {
+    /// `-MISCONF`: its disk refuses.
+    Disk,
+    /// `-OOM`.
+    Memory,
+    /// `-NOREPLICAS`: fewer good replicas than `min-replicas-to-write`.
+    Replicas,
+    /// `-READONLY`: it is a replica.
+    ReadOnly,
+    /// No answer, though PING is answered.
+    Hang,
+}
+
+impl WriteRefusal {
+    /// The word in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disk => "MISCONF",
+            Self::Memory => "OOM",
+            Self::Replicas => "NOREPLICAS",
+            Self::ReadOnly => "READONLY",
+            Self::Hang => "no answer",
+        }
+    }
+}
+
+/// Why a write probe says nothing about writes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum CannotTell {
+    /// `-NOPERM`: our user may not write.
+    NoPermission,
+    /// `-NOAUTH` or `-WRONGPASS`: the password is missing or wrong.
+    NoAuth,
+    /// `-MOVED`, `-ASK`, `-CLUSTERDOWN`, `-CROSSSLOT`: a member of a Redis cluster.
+    Cluster,
+    /// Any other error, an unknown command above all.
+    Other,
+}
+
+impl CannotTell {
+    /// The word in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoPermission => "NOPERM",
+            Self::NoAuth => "NOAUTH",
+            Self::Cluster => "cluster",
+            Self::Other => "unknown command",
+        }
+    }
 }
 
 /// What a PING came back with.
@@ -122,6 +193,8 @@ pub enum PingReply {
     MasterDown,
     /// `-BUSY`: a script runs.
     Busy,
+    /// `-MISCONF`: it takes no writes, because its disk refuses.
+    Misconf,
     /// Any other reply: somebody answers, but not as a working server.
     Other,
 }

@@ -46,5 +46,8 @@ pub mod timing;
 pub mod view;
 
 pub use effect::{Auth, Command, Effect, ReconfigScript};
-pub use input::{Channel, DisconnectReason, Input, Opinion, PingReply, Reply};
+pub use input::{
+    CannotTell, Channel, DisconnectReason, Input, Opinion, PingReply, Reply, WriteProbe,
+    WriteRefusal,
+};
 pub use machine::Machine;

@@ -1,6 +1,7 @@
 //! Links: the connections to one server process, and the PING that proves it alive.
 //!
-//! A lost connection is opened again at once, then at the pace of PING. Every time that feeds a
+//! A lost connection is opened again at once, then soon and less and less often, and after
+//! down-after at the pace of PING. Every time that feeds a
 //! judgement about the server is *awake time* (see [`crate::stall`]): silence counts only while
 //! this process could have heard something.
 
@@ -13,18 +14,17 @@ use codis_core::time::Time;
 
 use crate::effect::{Auth, Command, Effect};
 use crate::ids::{CommandId, LinkId};
-use crate::input::{Channel, PingReply};
+use crate::input::{Channel, DisconnectReason, PingReply};
 use crate::schedule::{MasterId, User, sooner};
-use crate::timing::Timing;
 
-/// PING is sent this many times within down-after, so that the last proof of life is young when
-/// the server dies.
-const PINGS_IN_DOWN_AFTER: u32 = 10;
-/// The shortest time between two PINGs, unless ping-period is even shorter.
-const PING_PERIOD_MIN: Duration = Duration::from_millis(50);
-/// Limits of the time that a connection may take to open.
-const CONNECT_TIMEOUT_MIN: Duration = Duration::from_millis(500);
-const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(5);
+mod pace;
+mod refusals;
+
+pub(crate) use pace::Pace;
+pub(crate) use refusals::Refusals;
+
+/// A connection that was open for longer than this was not refused.
+const LONG_OPEN: Duration = pace::CONNECT_TIMEOUT_MIN;
 /// Commands without a reply, for each user of a link, beyond which no more are sent.
 const PENDING_MAX: usize = 100;
 
@@ -64,46 +64,6 @@ pub(crate) struct Question {
     pub(crate) era: u64,
     /// The epoch for which the vote was wanted.
     pub(crate) vote: Option<Epoch>,
-}
-
-/// How often and how patiently a link is probed: by the most demanding of its users.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Pace {
-    ping_period: Duration,
-    patience: Duration,
-    /// A connection that is younger is not closed for its silence.
-    age_min: Duration,
-    pubsub_silence_max: Duration,
-}
-
-impl Pace {
-    /// The pace for a down-after.
-    pub(crate) fn of(down_after: Duration, timing: &Timing) -> Self {
-        let period = (down_after / PINGS_IN_DOWN_AFTER).max(PING_PERIOD_MIN);
-        Self {
-            ping_period: period.min(timing.ping_period),
-            patience: down_after,
-            age_min: timing.min_link_reconnect_period,
-            pubsub_silence_max: timing.pubsub_silence_max(),
-        }
-    }
-
-    /// The more demanding of two.
-    pub(crate) fn stricter(self, other: Self) -> Self {
-        if other.patience < self.patience {
-            other
-        } else {
-            self
-        }
-    }
-
-    fn connect_timeout(self) -> Duration {
-        (self.patience / 2).clamp(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT_MAX)
-    }
-
-    fn command_age_min(self) -> Duration {
-        self.age_min.min(self.patience * 4)
-    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -163,9 +123,20 @@ pub(crate) struct Link {
     pub(crate) local_ip: String,
     /// Counts the command connections opened so far.
     pub(crate) opened: u64,
+    /// Refused connections since the last proof of life.
+    pub(crate) refusals: Option<Refusals>,
+    /// Awake time since which the command connection is down.
+    down_since: Option<Time>,
     command: Conn,
     pubsub: Option<Conn>,
+    /// While the writes of the server are checked.
+    probe: Option<Conn>,
+    /// The write probe without an answer, and when it was sent, in awake time.
+    probe_in_flight: Option<(CommandId, Time)>,
 }
+
+/// All connections that a link may have.
+const CHANNELS: [Channel; 3] = [Channel::Command, Channel::PubSub, Channel::Probe];
 
 impl Link {
     pub(crate) fn new(id: LinkId, addr: Addr, auth: Auth, pace: Pace) -> Self {
@@ -184,8 +155,12 @@ impl Link {
             ping: Ping::default(),
             local_ip: String::new(),
             opened: 0,
+            refusals: None,
+            down_since: None,
             command: Conn::new(),
             pubsub,
+            probe: None,
+            probe_in_flight: None,
         }
     }
 
@@ -239,40 +214,51 @@ impl Link {
             // The report of a connection that was given up meanwhile.
             return;
         }
-        match channel {
-            Channel::Command => {
-                self.command.state = up;
-                self.local_ip = local_ip;
-                self.opened += 1;
-                self.ping.in_flight = None;
-                self.ping.sent = None;
-            }
-            Channel::PubSub => {
-                if let Some(conn) = &mut self.pubsub {
-                    conn.state = up;
-                }
-            }
+        if channel == Channel::Command {
+            self.local_ip = local_ip;
+            self.opened += 1;
+            self.down_since = None;
+            self.ping.in_flight = None;
+            self.ping.sent = None;
+        }
+        if let Some(conn) = self.conn_mut(channel) {
+            conn.state = up;
         }
     }
 
     /// A connection is gone, and with it everything in flight on it.
-    pub(crate) fn lost(&mut self, awake: Time, channel: Channel) {
+    pub(crate) fn lost(&mut self, awake: Time, channel: Channel, reason: DisconnectReason) {
         if self.conn(channel).is_none_or(|it| it.state == State::Idle) {
             return;
         }
         match channel {
             Channel::Command => {
-                self.command.state = State::Idle;
+                self.note_refusal(awake, reason);
+                self.down_since.get_or_insert(awake);
                 self.pending.clear();
                 self.ping.in_flight = None;
                 self.ping.waiting_since.get_or_insert(awake);
             }
-            Channel::PubSub => {
-                if let Some(conn) = &mut self.pubsub {
-                    conn.state = State::Idle;
-                }
-            }
+            Channel::PubSub => {}
+            Channel::Probe => self.probe_in_flight = None,
         }
+        if let Some(conn) = self.conn_mut(channel) {
+            conn.state = State::Idle;
+        }
+    }
+
+    fn note_refusal(&mut self, awake: Time, reason: DisconnectReason) {
+        self.refusals = match reason {
+            DisconnectReason::Refused => {
+                let long_open = match self.command.state {
+                    State::Up { since, .. } => awake.since(since) > LONG_OPEN,
+                    State::Idle | State::Connecting => false,
+                };
+                Some(Refusals::more(self.refusals, awake, long_open))
+            }
+            DisconnectReason::Closed => self.refusals,
+            DisconnectReason::TimedOut | DisconnectReason::Other => None,
+        };
     }
 
     /// Something arrived on the pub/sub connection.
@@ -294,38 +280,31 @@ impl Link {
         self.ping.replied = Some(awake);
         let alive = match reply {
             PingReply::Pong | PingReply::Loading | PingReply::MasterDown => true,
-            PingReply::Busy | PingReply::Other => false,
+            PingReply::Busy | PingReply::Misconf | PingReply::Other => false,
         };
         if alive {
             self.ping.proof = Some(awake);
             self.ping.waiting_since = None;
+            self.refusals = None;
         }
         alive
     }
 
     /// Closes whatever is open, for instance because the password changed. It opens again at once.
     pub(crate) fn close(&mut self, awake: Time, out: &mut Outbox) {
-        for channel in [Channel::Command, Channel::PubSub] {
+        for channel in CHANNELS {
             self.drop_conn(awake, channel, out);
-        }
-        self.command.attempted = None;
-        if let Some(conn) = &mut self.pubsub {
-            conn.attempted = None;
+            if let Some(conn) = self.conn_mut(channel) {
+                conn.attempted = None;
+            }
         }
     }
 
     fn drop_conn(&mut self, awake: Time, channel: Channel, out: &mut Outbox) {
-        let open = match channel {
-            Channel::Command => self.command.state != State::Idle,
-            Channel::PubSub => self
-                .pubsub
-                .as_ref()
-                .is_some_and(|conn| conn.state != State::Idle),
-        };
-        if open {
+        if self.conn(channel).is_some_and(|it| it.state != State::Idle) {
             let link = self.id;
             out.push(Effect::Disconnect { link, channel });
-            self.lost(awake, channel);
+            self.lost(awake, channel, DisconnectReason::TimedOut);
         }
     }
 
@@ -344,17 +323,17 @@ impl Link {
         let closed = self
             .silent_at(stalled, Channel::Command)
             .is_some_and(|at| at <= now);
-        for channel in [Channel::Command, Channel::PubSub] {
+        for channel in CHANNELS {
             if self.silent_at(stalled, channel).is_some_and(|at| at <= now) {
                 self.drop_conn(awake, channel, out);
             }
-            self.open(now, channel, out);
+            self.open(now, stalled, channel, out);
         }
         let ping = self.ping_if_due(awake, out).map(|at| at + stalled);
-        let mut next = sooner(ping, self.silent_at(stalled, Channel::Command));
-        next = sooner(next, self.silent_at(stalled, Channel::PubSub));
-        for channel in [Channel::Command, Channel::PubSub] {
-            next = sooner(next, self.retry_at(channel));
+        let mut next = ping;
+        for channel in CHANNELS {
+            next = sooner(next, self.silent_at(stalled, channel));
+            next = sooner(next, self.retry_at(stalled, channel));
         }
         (next, closed)
     }
@@ -363,6 +342,15 @@ impl Link {
         match channel {
             Channel::Command => Some(&self.command),
             Channel::PubSub => self.pubsub.as_ref(),
+            Channel::Probe => self.probe.as_ref(),
+        }
+    }
+
+    fn conn_mut(&mut self, channel: Channel) -> Option<&mut Conn> {
+        match channel {
+            Channel::Command => Some(&mut self.command),
+            Channel::PubSub => self.pubsub.as_mut(),
+            Channel::Probe => self.probe.as_mut(),
         }
     }
 
@@ -370,10 +358,8 @@ impl Link {
     fn silent_at(&self, stalled: Duration, channel: Channel) -> Option<Time> {
         let conn = self.conn(channel)?;
         match (conn.state, channel) {
-            (State::Idle, Channel::Command | Channel::PubSub) => None,
-            (State::Connecting, Channel::Command | Channel::PubSub) => {
-                Some(conn.attempted? + self.pace.connect_timeout())
-            }
+            (State::Idle, _) => None,
+            (State::Connecting, _) => Some(conn.attempted? + self.pace.connect_timeout()),
             (State::Up { since, .. }, Channel::Command) => {
                 self.ping.in_flight?;
                 let sent = self.ping.sent? + self.pace.patience / 2 + stalled;
@@ -382,25 +368,35 @@ impl Link {
             (State::Up { since, heard }, Channel::PubSub) => {
                 Some((heard + self.pace.pubsub_silence_max).max(since + self.pace.age_min))
             }
+            (State::Up { .. }, Channel::Probe) => {
+                let (_, sent) = self.probe_in_flight?;
+                Some(sent + self.pace.patience / 2 + stalled)
+            }
         }
     }
 
     /// When an idle connection may be tried again.
-    fn retry_at(&self, channel: Channel) -> Option<Time> {
+    fn retry_at(&self, stalled: Duration, channel: Channel) -> Option<Time> {
         let conn = self.conn(channel)?;
-        let idle = conn.state == State::Idle;
-        idle.then(|| conn.attempted.unwrap_or(Time::ZERO) + self.pace.ping_period)
+        if conn.state != State::Idle {
+            return None;
+        }
+        let attempted = conn.attempted.unwrap_or(Time::ZERO);
+        let gap = match (channel, self.down_since) {
+            (Channel::Command, Some(since)) => {
+                self.pace.retry_gap(attempted.before(stalled).since(since))
+            }
+            _ => self.pace.ping_period,
+        };
+        Some(attempted + gap)
     }
 
-    fn open(&mut self, now: Time, channel: Channel, out: &mut Outbox) {
-        let Some(retry_at) = self.retry_at(channel) else {
+    fn open(&mut self, now: Time, stalled: Duration, channel: Channel, out: &mut Outbox) {
+        let Some(retry_at) = self.retry_at(stalled, channel) else {
             return;
         };
         let (link, addr, auth) = (self.id, self.addr.clone(), self.auth.clone());
-        let Some(conn) = (match channel {
-            Channel::Command => Some(&mut self.command),
-            Channel::PubSub => self.pubsub.as_mut(),
-        }) else {
+        let Some(conn) = self.conn_mut(channel) else {
             return;
         };
         if conn.attempted.is_some() && now < retry_at {

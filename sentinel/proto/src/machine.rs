@@ -16,7 +16,7 @@ use crate::effect::{Command, Effect};
 use crate::epochs::is_plausible;
 use crate::event::Event;
 use crate::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
-use crate::input::{Channel, Input, Opinion, PingReply, Reply};
+use crate::input::{Channel, DisconnectReason, Input, Opinion, PingReply, Reply};
 use crate::link::Purpose;
 use crate::master::Master;
 use crate::persist::Snapshot;
@@ -85,7 +85,11 @@ impl Machine {
                 channel,
                 local_ip,
             } => self.connected(link, channel, local_ip),
-            Input::Disconnected { link, channel, .. } => self.disconnected(link, channel),
+            Input::Disconnected {
+                link,
+                channel,
+                reason,
+            } => self.disconnected(link, channel, reason),
             Input::Reply {
                 link,
                 command,
@@ -203,10 +207,10 @@ impl Machine {
         }
     }
 
-    fn disconnected(&mut self, id: LinkId, channel: Channel) {
+    fn disconnected(&mut self, id: LinkId, channel: Channel, reason: DisconnectReason) {
         let awake = self.core.awake();
         if let Some(link) = self.core.links.get_mut(&id) {
-            link.lost(awake, channel);
+            link.lost(awake, channel, reason);
             self.core.stall.heard(id);
             self.core.touch(Key::Tilt);
             self.core.touch(Key::Link(id));
@@ -251,7 +255,7 @@ impl Machine {
                     self.core.touch(Key::Master(user.0));
                 }
             }
-            Reply::ScriptKilled => {}
+            Reply::ScriptKilled | Reply::WriteProbed(_) => {}
         }
         // An answer may let a command go that waited for room, or for this one.
         if let Some(user) = self.server_behind(id) {

@@ -26,6 +26,44 @@ pub struct MasterSettings {
     pub renamed_commands: BTreeMap<String, String>,
     /// `master-reboot-down-after-period`; zero is off.
     pub reboot_down_after: Duration,
+    /// `refused-after-milliseconds`: connections refused for this long make the master S_DOWN
+    /// before down-after; zero is off.
+    pub refused_after: Duration,
+    /// `master-lost-data-failover`: a master that restarted with less data than its replicas is
+    /// failed over, and not only reported.
+    pub lost_data_failover: bool,
+    /// `master-write-check`.
+    pub write_check: WriteCheck,
+}
+
+/// What is done about a master that answers but takes no writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum WriteCheck {
+    /// Refusals that PING and INFO show are reported.
+    #[default]
+    No,
+    /// Writes are probed too, and refusals reported.
+    Report,
+    /// ... and a refusal that lasts down-after makes S_DOWN.
+    Yes,
+}
+
+impl WriteCheck {
+    /// The value from its word in the file, in any case.
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::No, Self::Report, Self::Yes];
+        all.into_iter()
+            .find(|it| it.as_str().eq_ignore_ascii_case(word))
+    }
+
+    /// Its word in the file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::No => "no",
+            Self::Report => "report",
+            Self::Yes => "yes",
+        }
+    }
 }
 
 impl Default for MasterSettings {
@@ -40,6 +78,9 @@ impl Default for MasterSettings {
             auth_pass: None,
             renamed_commands: BTreeMap::new(),
             reboot_down_after: Duration::ZERO,
+            refused_after: Duration::ZERO,
+            lost_data_failover: true,
+            write_check: WriteCheck::No,
         }
     }
 }

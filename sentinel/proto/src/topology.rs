@@ -33,13 +33,22 @@ impl Master {
             epoch: self.config_epoch,
             master: self.addr().clone(),
             run_id: self.server.run_id.clone(),
-            flags: text(self.master_flags(core)),
+            flags: text(self.topology_flags(core)),
             replicas: self.replicas.values().map(record).collect(),
             failover_state: self.failover().map_or("none", |it| it.state()).to_owned(),
             fence_epoch: self.vote.epoch,
             sentinel: core.settings.myid.to_string(),
             refused: self.refused.clone(),
         }
+    }
+
+    /// The flags of `SENTINEL MASTER`, and those that a stock sentinel does not have.
+    fn topology_flags(&self, core: &Core) -> Vec<&'static str> {
+        let mut flags = self.master_flags(core);
+        if self.server.node.s_down.is_some() && self.refused_until(core).is_some() {
+            flags.push("refused");
+        }
+        flags
     }
 
     /// Publishes the record when something in it changed that moves a peer. Offsets and ages do

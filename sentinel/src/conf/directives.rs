@@ -11,7 +11,7 @@ use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::persist::PersistedMaster;
-use codis_sentinel_proto::settings::MasterSettings;
+use codis_sentinel_proto::settings::{MasterSettings, WriteCheck};
 
 use super::server::{number, yes_no};
 use super::{Config, hosts};
@@ -167,6 +167,12 @@ fn apply_setting(
         ("down-after-milliseconds", [ms]) => settings.down_after = millis(ms, 1)?,
         ("failover-timeout", [ms]) => settings.failover_timeout = millis(ms, 1)?,
         ("master-reboot-down-after-period", [ms]) => settings.reboot_down_after = millis(ms, 0)?,
+        ("refused-after-milliseconds", [ms]) => settings.refused_after = millis(ms, 0)?,
+        ("master-lost-data-failover", [yes]) => settings.lost_data_failover = yes_no(yes)?,
+        ("master-write-check", [word]) => {
+            settings.write_check =
+                WriteCheck::parse(word).ok_or("argument must be 'no', 'report' or 'yes'")?;
+        }
         ("parallel-syncs", [n]) => settings.parallel_syncs = number(n, 1, i32::MAX as u32)?,
         ("notification-script", [path]) => {
             settings.notification_script = Some(executable(dir, path)?);
@@ -257,6 +263,9 @@ mod tests {
             "auth-user m user",
             "rename-command m config cfg",
             "master-reboot-down-after-period m 77",
+            "refused-after-milliseconds m 300",
+            "master-lost-data-failover m no",
+            "master-write-check m Report",
             "config-epoch m 5",
             "leader-epoch m 7",
             "known-slave m 127.0.0.1 6380",
@@ -273,6 +282,9 @@ mod tests {
         let master = &config.masters["m"];
         assert_eq!(master.settings.down_after, Duration::from_millis(1500));
         assert_eq!(master.settings.renamed_commands["CONFIG"], "cfg");
+        assert_eq!(master.settings.refused_after, Duration::from_millis(300));
+        assert!(!master.settings.lost_data_failover);
+        assert_eq!(master.settings.write_check, WriteCheck::Report);
         assert_eq!(master.replicas.len(), 2);
         assert_eq!(master.sentinels.len(), 1);
         assert_eq!(config.current_epoch, Epoch(7));
@@ -296,6 +308,9 @@ mod tests {
             "deny-scripts-reconfig perhaps",
             "frobnicate m 1",
             "current-epoch -1",
+            "master-write-check m perhaps",
+            "master-lost-data-failover m 1",
+            "refused-after-milliseconds m -1",
         ] {
             assert!(apply_line(&mut config, line).is_err(), "{line}");
         }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use codis_core::resp::{Value, encode_command};
+use codis_sentinel_proto::effect::WRITE_PROBE_KEY;
 use codis_sentinel_proto::hello::CHANNEL;
 use codis_sentinel_proto::ids::{CommandId, SentinelId};
 use codis_sentinel_proto::info::Info;
-use codis_sentinel_proto::{Command, Opinion, PingReply, Reply};
+use codis_sentinel_proto::{
+    CannotTell, Command, Opinion, PingReply, Reply, WriteProbe, WriteRefusal,
+};
 
 use crate::conf::hosts;
 
@@ -40,6 +43,8 @@ pub enum Expect {
     Reconfigured,
     /// One to SCRIPT KILL.
     ScriptKilled,
+    /// One to the write that changes nothing.
+    WriteProbed,
 }
 
 impl Expect {
@@ -47,7 +52,12 @@ impl Expect {
     pub const fn count(self) -> usize {
         match self {
             Self::Reconfigured => 6,
-            Self::Ping | Self::Info | Self::Published | Self::MasterDown | Self::ScriptKilled => 1,
+            Self::Ping
+            | Self::Info
+            | Self::Published
+            | Self::MasterDown
+            | Self::ScriptKilled
+            | Self::WriteProbed => 1,
         }
     }
 
@@ -64,6 +74,10 @@ impl Expect {
             Self::MasterDown => Reply::MasterDown(first.and_then(opinion)),
             Self::Reconfigured => Reply::Reconfigured(reconfigured(values)),
             Self::ScriptKilled => Reply::ScriptKilled,
+            Self::WriteProbed => {
+                let unknown = WriteProbe::CannotTell(CannotTell::Other);
+                Reply::WriteProbed(first.map_or(unknown, write_probe))
+            }
         }
     }
 }
@@ -114,6 +128,15 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
             let words = vec![word("SCRIPT"), text("KILL")];
             (vec![words], Expect::ScriptKilled)
         }
+        Command::WriteProbe => {
+            let words = vec![
+                word("SETRANGE"),
+                text(WRITE_PROBE_KEY),
+                text("0"),
+                Vec::new(),
+            ];
+            (vec![words], Expect::WriteProbed)
+        }
     };
     let mut bytes = Vec::new();
     for words in &commands {
@@ -147,8 +170,30 @@ fn ping(value: &Value) -> PingReply {
         PingReply::MasterDown
     } else if text.starts_with("BUSY") {
         PingReply::Busy
+    } else if text.starts_with("MISCONF") {
+        PingReply::Misconf
     } else {
         PingReply::Other
+    }
+}
+
+fn write_probe(value: &Value) -> WriteProbe {
+    let Some(error) = value.as_error() else {
+        return WriteProbe::Accepted;
+    };
+    match error.split(' ').next().unwrap_or_default() {
+        "WRONGTYPE" => WriteProbe::Accepted,
+        "MISCONF" => WriteProbe::Refused(WriteRefusal::Disk),
+        "OOM" => WriteProbe::Refused(WriteRefusal::Memory),
+        "NOREPLICAS" => WriteProbe::Refused(WriteRefusal::Replicas),
+        "READONLY" => WriteProbe::Refused(WriteRefusal::ReadOnly),
+        "LOADING" | "BUSY" | "MASTERDOWN" => WriteProbe::NotNow,
+        "NOPERM" => WriteProbe::CannotTell(CannotTell::NoPermission),
+        "NOAUTH" | "WRONGPASS" => WriteProbe::CannotTell(CannotTell::NoAuth),
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "CROSSSLOT" => {
+            WriteProbe::CannotTell(CannotTell::Cluster)
+        }
+        _ => WriteProbe::CannotTell(CannotTell::Other),
     }
 }
 
@@ -230,6 +275,45 @@ mod tests {
     }
 
     #[test]
+    fn a_write_that_changes_nothing_tells_whether_writes_are_taken() {
+        let renames = BTreeMap::from([("SETRANGE".to_owned(), "sr".to_owned())]);
+        let out = encode(CommandId(1), &Command::WriteProbe, &renames);
+        let key = WRITE_PROBE_KEY;
+        let words = format!(
+            "*4\r\n$2\r\nsr\r\n${}\r\n{key}\r\n$1\r\n0\r\n$0\r\n\r\n",
+            key.len()
+        );
+        assert_eq!(String::from_utf8(out.bytes).unwrap(), words);
+        let refused = WriteProbe::Refused;
+        let cannot_tell = WriteProbe::CannotTell;
+        for (value, expected) in [
+            (Value::Integer(0), WriteProbe::Accepted),
+            (Value::error("WRONGTYPE x"), WriteProbe::Accepted),
+            (Value::error("MISCONF x"), refused(WriteRefusal::Disk)),
+            (Value::error("OOM x"), refused(WriteRefusal::Memory)),
+            (
+                Value::error("NOREPLICAS x"),
+                refused(WriteRefusal::Replicas),
+            ),
+            (Value::error("READONLY x"), refused(WriteRefusal::ReadOnly)),
+            (Value::error("LOADING x"), WriteProbe::NotNow),
+            (
+                Value::error("NOPERM x"),
+                cannot_tell(CannotTell::NoPermission),
+            ),
+            (
+                Value::error("ERR unknown command"),
+                cannot_tell(CannotTell::Other),
+            ),
+        ] {
+            let Reply::WriteProbed(probe) = Expect::WriteProbed.reply(&[value], false) else {
+                panic!("a probe");
+            };
+            assert_eq!(probe, expected);
+        }
+    }
+
+    #[test]
     fn replies_are_told_apart() {
         let of = |value| match Expect::Ping.reply(&[value], false) {
             Reply::Ping(ping) => ping,
@@ -238,6 +322,7 @@ mod tests {
         assert_eq!(of(Value::simple("PONG")), PingReply::Pong);
         assert_eq!(of(Value::error("LOADING x")), PingReply::Loading);
         assert_eq!(of(Value::error("NOAUTH x")), PingReply::Other);
+        assert_eq!(of(Value::error("MISCONF x")), PingReply::Misconf);
         let vote = Value::array([Value::Integer(1), Value::bulk("*"), Value::Integer(4)]);
         let Reply::MasterDown(Some(opinion)) = Expect::MasterDown.reply(&[vote], false) else {
             panic!("an opinion");

@@ -107,6 +107,7 @@ impl Node {
         let suffix = match channel {
             codis_sentinel_proto::Channel::Command => "cmd",
             codis_sentinel_proto::Channel::PubSub => "pubsub",
+            codis_sentinel_proto::Channel::Probe => "probe",
         };
         let (credentials, renames) = match auth {
             Auth::Data { user, pass } => (pass.map(|p| (user, p)), self.renames_at(&addr)),

@@ -10,6 +10,7 @@ mod durability;
 mod failover;
 mod mixed;
 mod port;
+mod refused;
 mod scripts;
 mod support;
 mod tls;

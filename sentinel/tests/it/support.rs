@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 
 mod certs;
 mod client;
+mod front;
 mod process;
 mod quorum;
 
 pub use certs::Certs;
 pub use client::Client;
+pub use front::Front;
 pub use process::{Process, Sentinel, Server};
 pub use quorum::{Kind, Quorum};
 

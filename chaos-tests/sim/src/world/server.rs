@@ -3,7 +3,7 @@
 use codis_core::addr::Addr;
 use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::CommandId;
-use codis_sentinel_proto::{Channel, Command, Reply};
+use codis_sentinel_proto::{Channel, Command, Reply, WriteProbe};
 
 use super::{Message, World, log};
 use crate::net::{ConnId, Dir, Host, Packet};
@@ -37,6 +37,7 @@ impl World {
             }
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
             Command::ScriptKill => Reply::ScriptKilled,
+            Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
             Command::Reconfigure { follow } => self.reconfigure(node, id, follow.as_ref()),
         };
         self.transmit(id, Dir::Down, Packet::Reply(command, reply));

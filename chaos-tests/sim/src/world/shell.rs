@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
-use codis_sentinel_proto::{Channel, Command, Effect, Input, Opinion, PingReply, Reply};
+use codis_sentinel_proto::{
+    CannotTell, Channel, Command, Effect, Input, Opinion, PingReply, Reply, WriteProbe,
+};
 
 use super::{Happening, Message, Request, Sabotage, World, log};
 use crate::check::Rule;
@@ -112,6 +114,7 @@ impl World {
             Command::Ping => Reply::Ping(PingReply::Pong),
             Command::Info => Reply::Info(None),
             Command::ScriptKill => Reply::ScriptKilled,
+            Command::WriteProbe => Reply::WriteProbed(WriteProbe::CannotTell(CannotTell::Other)),
             Command::Reconfigure { .. } => Reply::Reconfigured(Err("ERR unknown command".into())),
             Command::Publish(hello) => {
                 self.transmit(
@@ -322,7 +325,7 @@ impl World {
         let process = &mut self.sentinels[who];
         let socket = process
             .links
-            .get(&(link, Channel::Command))
+            .get(&(link, command.channel()))
             .filter(|socket| socket.open);
         let Some(socket) = socket.copied() else {
             let text = format!(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::ids::SentinelId;
 use crate::info::Info;
-use crate::input::Channel;
+use crate::input::{Channel, DisconnectReason};
 use crate::schedule::MasterId;
 use crate::settings::{MasterSettings, Settings};
 
@@ -97,10 +97,11 @@ fn every_refusal_has_its_reason() {
         (
             |core, m| {
                 let link = replica(m).server.node.link;
-                core.links
-                    .get_mut(&link)
-                    .unwrap()
-                    .lost(NOW, Channel::Command);
+                core.links.get_mut(&link).unwrap().lost(
+                    NOW,
+                    Channel::Command,
+                    DisconnectReason::Closed,
+                );
             },
             "it is disconnected",
         ),

@@ -1,6 +1,7 @@
 //! Connections and PING of one link, step by step.
 
 use super::*;
+use crate::timing::Timing;
 
 const NO_STALL: Duration = Duration::ZERO;
 
@@ -36,22 +37,33 @@ fn ping_follows_down_after_within_limits() {
 }
 
 #[test]
-fn a_lost_connection_is_tried_at_once_and_then_at_the_pace_of_ping() {
+fn a_lost_connection_is_tried_at_once_and_then_less_and_less_often() {
     let (mut link, mut out) = data_link(1000);
     link.sweep(ms(1000), NO_STALL, &mut out);
     assert_eq!(drain(&mut out), ["Connect", "Connect"]);
     link.connected(ms(1001), Channel::Command, "ip".into());
     link.connected(ms(1001), Channel::PubSub, String::new());
     assert!(link.is_whole());
-    link.lost(ms(5000), Channel::Command);
+    link.lost(ms(5000), Channel::Command, DisconnectReason::Closed);
     link.sweep(ms(5000), NO_STALL, &mut out);
     assert_eq!(drain(&mut out), ["Connect"], "at once");
-    link.lost(ms(5001), Channel::Command);
+    link.lost(ms(5001), Channel::Command, DisconnectReason::Closed);
     let (next, _) = link.sweep(ms(5001), NO_STALL, &mut out);
     assert!(drain(&mut out).is_empty());
-    assert_eq!(next, Some(ms(5100)));
-    link.sweep(ms(5100), NO_STALL, &mut out);
+    assert_eq!(next, Some(ms(5020)));
+    link.sweep(ms(5020), NO_STALL, &mut out);
     assert_eq!(drain(&mut out), ["Connect"]);
+    let pace = Pace::of(Duration::from_secs(30), &Timing::default());
+    for (down, gap) in [
+        (0, 20),
+        (400, 100),
+        (2000, 250),
+        (29_999, 250),
+        (30_000, 1000),
+    ] {
+        let down = Duration::from_millis(down);
+        assert_eq!(pace.retry_gap(down), Duration::from_millis(gap), "{down:?}");
+    }
 }
 
 #[test]
@@ -63,7 +75,7 @@ fn a_connection_that_does_not_open_is_given_up() {
     assert!(closed);
     let expected = ["Disconnect", "Connect", "Disconnect", "Connect"];
     assert_eq!(drain(&mut out), expected);
-    link.lost(ms(1501), Channel::Command);
+    link.lost(ms(1501), Channel::Command, DisconnectReason::Closed);
     link.connected(ms(1502), Channel::Command, "late".into());
     assert!(!link.is_up(), "the report of an attempt that was given up");
 }
@@ -126,4 +138,28 @@ fn a_young_connection_is_not_closed_for_its_silence() {
         let (_, closed) = link.sweep(ms(closes_at), NO_STALL, &mut out);
         assert!(closed, "{age_min}");
     }
+}
+
+/// Only refusals that go on for the whole span tell of a dead process, and a proof of life ends
+/// them.
+#[test]
+fn refusals_count_from_the_first_to_one_that_comes_late_enough() {
+    let (mut link, mut out) = data_link(30_000);
+    let span = Duration::from_millis(300);
+    let mut refuse = |link: &mut Link, at, reason| {
+        link.sweep(ms(at), NO_STALL, &mut out);
+        link.lost(ms(at), Channel::Command, reason);
+    };
+    let lasted = |link: &Link| link.refusals.and_then(|it| it.lasted(span));
+    refuse(&mut link, 1000, DisconnectReason::Refused);
+    refuse(&mut link, 1250, DisconnectReason::Refused);
+    assert_eq!(lasted(&link), None);
+    refuse(&mut link, 1500, DisconnectReason::Refused);
+    assert_eq!(lasted(&link), Some(ms(1300)));
+    link.pinged(ms(1600), CommandId(1), PingReply::Pong);
+    assert_eq!(lasted(&link), None);
+    refuse(&mut link, 2000, DisconnectReason::Refused);
+    refuse(&mut link, 2250, DisconnectReason::TimedOut);
+    refuse(&mut link, 2500, DisconnectReason::Refused);
+    assert_eq!(lasted(&link), None, "a silent network is no dead process");
 }

@@ -5,6 +5,7 @@
 mod epochs;
 mod failover;
 mod links;
+mod refused;
 mod returning;
 mod scale;
 mod server;

@@ -58,7 +58,8 @@ fn answer(command: &Command, addr: &Addr) -> Reply {
         Command::Ping
         | Command::IsMasterDown { .. }
         | Command::Reconfigure { .. }
-        | Command::ScriptKill => Reply::Ping(PingReply::Pong),
+        | Command::ScriptKill
+        | Command::WriteProbe => Reply::Ping(PingReply::Pong),
     }
 }
 

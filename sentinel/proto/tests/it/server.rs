@@ -5,7 +5,7 @@ use std::sync::Arc;
 use codis_core::addr::Addr;
 use codis_sentinel_proto::effect::Command;
 use codis_sentinel_proto::info::Info;
-use codis_sentinel_proto::{PingReply, Reply};
+use codis_sentinel_proto::{PingReply, Reply, WriteProbe};
 
 pub struct Server {
     pub alive: bool,
@@ -43,6 +43,7 @@ impl Server {
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
             Command::Reconfigure { .. } => Reply::Reconfigured(Ok(())),
             Command::ScriptKill => Reply::ScriptKilled,
+            Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
         }
     }
 
@@ -58,7 +59,8 @@ impl Server {
             | Command::Publish(_)
             | Command::IsMasterDown { .. }
             | Command::Reconfigure { .. }
-            | Command::ScriptKill => {}
+            | Command::ScriptKill
+            | Command::WriteProbe => {}
         }
         Self::pong(command)
     }

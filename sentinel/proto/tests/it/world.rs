@@ -85,6 +85,8 @@ pub struct World {
     pub votes: BTreeMap<(usize, Epoch), SentinelId>,
     /// Pairs that cannot talk, by address.
     pub cut: BTreeSet<(Addr, Addr)>,
+    /// Sentinels whose connections to a server are refused by something between them.
+    pub refused: BTreeSet<(usize, Addr)>,
     sockets: BTreeMap<Socket, (u64, Addr)>,
     asked: BTreeMap<(usize, RequestId), (Socket, u64, CommandId)>,
     queue: BTreeMap<(Time, u64), Arrival>,
@@ -113,6 +115,7 @@ impl World {
             sent: BTreeMap::new(),
             votes: BTreeMap::new(),
             cut: BTreeSet::new(),
+            refused: BTreeSet::new(),
             sockets: BTreeMap::new(),
             asked: BTreeMap::new(),
             queue: BTreeMap::new(),
@@ -203,6 +206,16 @@ impl World {
         };
         if let Some(n) = servers.find(is_master) {
             self.kill(n);
+        }
+    }
+
+    /// Something between sentinel `n` and a server resets and refuses their connections.
+    pub fn refuse(&mut self, n: usize, to: &Addr) {
+        self.refused.insert((n, to.clone()));
+        let hit = |(socket, (_, at)): &(&Socket, &(u64, Addr))| socket.0 == n && at == to;
+        let reset: Vec<Socket> = self.sockets.iter().filter(hit).map(|(s, _)| *s).collect();
+        for socket in reset {
+            self.close(socket, DisconnectReason::Refused);
         }
     }
 

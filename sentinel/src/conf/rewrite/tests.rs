@@ -1,5 +1,6 @@
 use codis_core::epoch::Epoch;
 use codis_sentinel_proto::ids::SentinelId;
+use codis_sentinel_proto::settings::WriteCheck;
 
 use super::*;
 use crate::conf::load::Loader;
@@ -55,6 +56,8 @@ fn what_changed_is_replaced_in_place() {
     master.addr = Addr::new("127.0.0.1", 6380);
     master.replicas = vec![Addr::new("127.0.0.1", 6379)];
     master.settings.auth_pass = Some("with \"quotes\" and spaces".into());
+    master.settings.refused_after = std::time::Duration::from_millis(300);
+    master.settings.write_check = WriteCheck::Report;
     config.epoch_floors.insert("m".into(), Epoch(3));
     config.epoch_floors.insert("old name".into(), Epoch(4));
     let text = merge(FILE, &lines_of(&config, &id()), Form::Operator);
@@ -75,6 +78,13 @@ sentinel auth-pass m \"with \\\"quotes\\\" and spaces\"
     assert!(
         text.contains("# codis-ha epoch-floor \"old name\" 4\n"),
         "{text}"
+    );
+    let hidden =
+        "# codis-ha refused-after-milliseconds m 300\n# codis-ha master-write-check m report\n";
+    assert!(text.contains(hidden), "{text}");
+    assert!(
+        !text.contains("lost-data"),
+        "a default is not added: {text}"
     );
     let back = load(&text);
     assert_eq!(back.masters, config.masters);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use codis_core::epoch::Epoch;
 use codis_core::resp::Value;
-use codis_sentinel_proto::settings::MasterSettings;
+use codis_sentinel_proto::settings::{MasterSettings, WriteCheck};
 
 use super::{Context, Outcome, masters};
 use crate::conf::directives::is_executable;
-use crate::conf::server::number;
+use crate::conf::server::{number, yes_no};
 use codis_sentinel_proto::epochs;
 
 const DENIED: &str = "ERR Reconfiguration of scripts path is denied for security reasons. Check \
@@ -99,6 +99,16 @@ impl Draft {
             "master-reboot-down-after-period" => {
                 let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
                 settings.reboot_down_after = Duration::from_millis(millis);
+            }
+            "refused-after-milliseconds" => {
+                let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
+                settings.refused_after = Duration::from_millis(millis);
+            }
+            "master-lost-data-failover" => {
+                settings.lost_data_failover = yes_no(value).map_err(|_| bad())?;
+            }
+            "master-write-check" => {
+                settings.write_check = WriteCheck::parse(value).ok_or_else(bad)?;
             }
             "notification-script" => {
                 const MISSING: &str =
@@ -197,6 +207,23 @@ mod tests {
         );
         assert_eq!(draft.quorum, 3);
         assert_eq!(draft.changes, ["quorum 3", "auth-pass ******"]);
+    }
+
+    #[test]
+    fn extensions_are_options_too() {
+        let (draft, result) = apply(&[
+            "refused-after-milliseconds",
+            "300",
+            "master-lost-data-failover",
+            "no",
+            "master-write-check",
+            "yes",
+        ]);
+        assert_eq!(result, Ok(()));
+        assert_eq!(draft.settings.refused_after, Duration::from_millis(300));
+        assert!(!draft.settings.lost_data_failover);
+        assert_eq!(draft.settings.write_check, WriteCheck::Yes);
+        assert!(apply(&["master-write-check", "1"]).1.is_err());
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl World {
                 self.sockets.remove(&(n, link, channel));
             }
             Effect::Send { link, id, command } => {
-                let socket = (n, link, Channel::Command);
+                let socket = (n, link, command.channel());
                 if let Some((generation, to)) = self.sockets.get(&socket).cloned() {
                     *self.sent.entry((n, to, kind(&command))).or_default() += 1;
                     self.arrive(LATENCY, Arrival::Command(socket, generation, id, command));
@@ -144,7 +144,7 @@ impl World {
         let generation = self.counter;
         let (n, link, channel) = socket;
         let up = match self.servers.get(&addr) {
-            Some(server) => server.alive,
+            Some(server) => server.alive && !self.refused.contains(&(n, addr.clone())),
             None => self
                 .sentinels
                 .get(self.sentinel_at(&addr))
@@ -204,5 +204,6 @@ fn kind(command: &Command) -> &'static str {
         Command::IsMasterDown { .. } => "IS-MASTER-DOWN",
         Command::Reconfigure { .. } => "SLAVEOF",
         Command::ScriptKill => "SCRIPT KILL",
+        Command::WriteProbe => "SETRANGE",
     }
 }
