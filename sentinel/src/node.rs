@@ -176,7 +176,9 @@ impl Node {
     async fn serve(&mut self, inlets: &mut Inlets) -> End {
         loop {
             self.carry_out_all();
-            self.scripts.start_due();
+            for event in self.scripts.advance() {
+                self.tell(&event);
+            }
             if let Some(end) = self.end {
                 return end;
             }
@@ -312,7 +314,7 @@ impl Node {
             machine: &mut self.machine,
             globals: &mut self.globals,
             hub: &mut self.hub,
-            scripts: &self.scripts,
+            scripts: &mut self.scripts,
             infos: &self.infos,
             simulated: &mut self.simulated,
             shared: &self.shared,

@@ -1,19 +1,22 @@
 //! Scripts that tell the world about events: queued, run a few at a time, killed when they hang,
 //! tried again when they ask for it.
 //!
-//! A script is started directly, without a shell. The start happens on a thread that may block,
-//! and the rest in a task, so that a script on a hung disk delays nothing.
+//! The queue decides and the tasks of [`run`] obey, so a change of [`Limits`] counts for scripts
+//! that run already. Nothing here waits: a script on a hung disk delays nothing but its own place
+//! among those that run.
 
 use std::collections::VecDeque;
-use std::io;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use codis_sentinel_proto::event::{Event, Level};
-use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+pub mod record;
+mod run;
+
+use run::{Ending, News};
+pub use run::{Report, keep_descriptors};
 
 /// Jobs in the queue, the running ones included.
 const QUEUE_LEN: usize = 256;
@@ -21,66 +24,85 @@ const QUEUE_LEN: usize = 256;
 /// Scripts that run at the same time.
 const RUNNING_MAX: usize = 16;
 
-/// How long a script may run.
-const RUNTIME_MAX: Duration = Duration::from_secs(60);
+/// Times that one job is run at most.
+const TRIES_MAX: u32 = 10;
 
-/// Delay before the first retry; doubled for each further one.
-const RETRY_DELAY: Duration = Duration::from_secs(30);
+/// Pause after the system could not make a process.
+const NO_PROCESS_PAUSE: Duration = Duration::from_millis(100);
 
-/// Retries of one job.
-const RETRIES_MAX: u32 = 10;
-
-/// Exit code of a script that cannot be executed.
-const CANNOT_EXECUTE: i32 = 2;
-
-/// What a running script reports.
-#[derive(Debug)]
-pub struct Report {
-    job: u64,
-    news: News,
-}
-
-#[derive(Debug)]
-enum News {
-    Started(u32),
-    Overdue(u32),
-    Ended(Ending),
-}
-
-/// How a script ended.
+/// Times that an operator may change. Each is more than 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ending {
-    Exit(i32),
-    Signal(i32),
-    /// The system could not start a process now.
-    NoProcess,
+pub struct Limits {
+    /// `script-max-runtime`: a script that runs longer is killed.
+    pub runtime_max: Duration,
+    /// `script-retry-delay`: before the second run; doubled for each further one.
+    pub retry_delay: Duration,
 }
 
-impl Ending {
-    fn of(status: ExitStatus) -> Self {
-        status
-            .signal()
-            .map_or_else(|| Self::Exit(status.code().unwrap_or(0)), Self::Signal)
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            runtime_max: Duration::from_secs(60),
+            retry_delay: Duration::from_secs(30),
+        }
     }
+}
 
-    /// Whether the script asks to be run again.
-    const fn wants_retry(self) -> bool {
-        matches!(self, Self::Signal(_) | Self::Exit(1))
+/// What is to be run.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Path and arguments.
+    pub argv: Vec<String>,
+    /// What the script can read from its standard input: at most [`record::BYTES_MAX`].
+    pub stdin: Option<Vec<u8>>,
+}
+
+impl From<Vec<String>> for Order {
+    fn from(argv: Vec<String>) -> Self {
+        Self { argv, stdin: None }
     }
 }
 
 #[derive(Debug)]
 struct Job {
     id: u64,
-    argv: Vec<String>,
+    order: Order,
     tries: u32,
     state: State,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 enum State {
     Due(Instant),
-    Running { since: Instant, pid: Option<u32> },
+    Running {
+        since: Instant,
+        /// Unknown until the system has made the process.
+        pid: Option<u32>,
+        /// Taken when the process is killed.
+        kill: Option<oneshot::Sender<()>>,
+    },
+}
+
+impl Job {
+    fn path(&self) -> &str {
+        self.order.argv.first().map_or("", String::as_str)
+    }
+
+    const fn runs(&self) -> bool {
+        matches!(self.state, State::Running { .. })
+    }
+
+    /// When its process has run for too long, unless it is being killed already.
+    fn overdue_at(&self, limits: Limits) -> Option<Instant> {
+        match &self.state {
+            State::Running {
+                since,
+                pid: Some(_),
+                kill: Some(_),
+            } => since.checked_add(limits.runtime_max),
+            State::Running { .. } | State::Due(_) => None,
+        }
+    }
 }
 
 /// A job, for PENDING-SCRIPTS.
@@ -99,6 +121,8 @@ pub struct JobView<'a> {
 /// The queue of jobs.
 #[derive(Debug)]
 pub struct Scripts {
+    /// The present limits.
+    pub limits: Limits,
     jobs: VecDeque<Job>,
     last_id: u64,
     reports: mpsc::Sender<Report>,
@@ -109,6 +133,7 @@ impl Scripts {
     pub fn new() -> (Self, mpsc::Receiver<Report>) {
         let (reports, receiver) = mpsc::channel(RUNNING_MAX);
         let scripts = Self {
+            limits: Limits::default(),
             jobs: VecDeque::new(),
             last_id: 0,
             reports,
@@ -117,75 +142,75 @@ impl Scripts {
     }
 
     /// Queues a run. When the queue is full the oldest job that does not run is dropped.
-    pub fn push(&mut self, argv: Vec<String>) {
-        if self.jobs.len() >= QUEUE_LEN {
-            let waiting = |job: &Job| matches!(job.state, State::Due(_));
-            if let Some(oldest) = self.jobs.iter().position(waiting) {
-                self.jobs.remove(oldest);
-            }
+    pub fn push(&mut self, order: Order) {
+        if self.jobs.len() >= QUEUE_LEN
+            && let Some(oldest) = self.jobs.iter().position(|job| !job.runs())
+        {
+            self.jobs.remove(oldest);
         }
         self.last_id += 1;
         self.jobs.push_back(Job {
             id: self.last_id,
-            argv,
+            order,
             tries: 0,
             state: State::Due(Instant::now()),
         });
     }
 
-    /// Starts what is due, as far as there is room.
-    pub fn start_due(&mut self) {
+    /// Kills what has run for too long and starts what is due, as far as there is room.
+    pub fn advance(&mut self) -> Vec<Event> {
         let now = Instant::now();
-        let mut room = RUNNING_MAX.saturating_sub(self.running());
+        let limits = self.limits;
+        let mut events = Vec::new();
         for job in &mut self.jobs {
-            if room == 0 {
-                return;
-            }
-            if matches!(job.state, State::Due(at) if at <= now) {
-                room -= 1;
-                job.tries += 1;
-                job.state = State::Running {
-                    since: now,
-                    pid: None,
-                };
-                tokio::spawn(run(job.id, job.argv.clone(), self.reports.clone()));
+            if job.overdue_at(limits).is_some_and(|at| at <= now)
+                && let State::Running { pid, kill, .. } = &mut job.state
+            {
+                // The task is gone only when the process has ended already.
+                let _ = kill.take().map(|kill| kill.send(()));
+                let text = format!("{} {}", job.order.argv[0], pid.unwrap_or(0));
+                events.push(event("-script-timeout", text, Level::Warning));
             }
         }
+        let room = RUNNING_MAX.saturating_sub(self.running());
+        let due = |job: &&mut Job| matches!(job.state, State::Due(at) if at <= now);
+        for job in self.jobs.iter_mut().filter(due).take(room) {
+            job.tries += 1;
+            let (kill, killed) = oneshot::channel();
+            job.state = State::Running {
+                since: now,
+                pid: None,
+                kill: Some(kill),
+            };
+            let reports = self.reports.clone();
+            tokio::spawn(run::run(job.id, job.order.clone(), killed, reports));
+        }
+        events
     }
 
-    /// When a waiting job is due, if there is room to run it.
+    /// When [`Self::advance`] is wanted.
     pub fn next_due(&self) -> Option<Instant> {
-        if self.running() >= RUNNING_MAX {
-            return None;
-        }
-        let due = |job: &Job| match job.state {
-            State::Due(at) => Some(at),
-            State::Running { .. } => None,
+        let has_room = self.running() < RUNNING_MAX;
+        let at = |job: &Job| match job.state {
+            State::Due(at) => has_room.then_some(at),
+            State::Running { .. } => job.overdue_at(self.limits),
         };
-        self.jobs.iter().filter_map(due).min()
+        self.jobs.iter().filter_map(at).min()
     }
 
-    /// Takes a report; the events to tell.
+    /// Takes a report in. The events that it causes.
     pub fn handle(&mut self, report: Report) -> Vec<Event> {
         let Report { job: id, news } = report;
         let Some(index) = self.jobs.iter().position(|job| job.id == id) else {
             return Vec::new();
         };
-        let job = &mut self.jobs[index];
-        let path = job.argv.first().map_or("", String::as_str);
         match news {
             News::Started(started) => {
-                if let State::Running { pid, .. } = &mut job.state {
+                if let State::Running { since, pid, .. } = &mut self.jobs[index].state {
                     *pid = Some(started);
+                    *since = Instant::now();
                 }
                 vec![event("+script-child", started.to_string(), Level::Debug)]
-            }
-            News::Overdue(pid) => {
-                vec![event(
-                    "-script-timeout",
-                    format!("{path} {pid}"),
-                    Level::Warning,
-                )]
             }
             News::Ended(ending) => self.ended(index, ending),
         }
@@ -193,8 +218,7 @@ impl Scripts {
 
     /// Jobs that run.
     pub fn running(&self) -> usize {
-        let running = |job: &&Job| matches!(job.state, State::Running { .. });
-        self.jobs.iter().filter(running).count()
+        self.jobs.iter().filter(|job| job.runs()).count()
     }
 
     /// All jobs.
@@ -203,12 +227,12 @@ impl Scripts {
         self.jobs.iter().map(move |job| {
             let (running, delay) = match job.state {
                 State::Due(at) => (None, at.saturating_duration_since(now)),
-                State::Running { since, pid } => {
+                State::Running { since, pid, .. } => {
                     (Some((pid.unwrap_or(0), now - since)), Duration::ZERO)
                 }
             };
             JobView {
-                argv: &job.argv,
+                argv: &job.order.argv,
                 running,
                 delay,
                 tries: job.tries,
@@ -217,34 +241,30 @@ impl Scripts {
     }
 
     fn ended(&mut self, index: usize, ending: Ending) -> Vec<Event> {
+        let retry_delay = self.limits.retry_delay;
         let job = &mut self.jobs[index];
-        let path = job.argv.first().cloned().unwrap_or_default();
+        let path = job.path().to_owned();
         let (code, signal) = match ending {
             Ending::Exit(code) => (code, 0),
             Ending::Signal(signal) => (0, signal),
             Ending::NoProcess => {
                 // It was not run, so this was no try.
                 job.tries -= 1;
-                job.state = State::Due(Instant::now() + Duration::from_millis(100));
-                return vec![event(
-                    "-script-error",
-                    format!("{path} 99 0"),
-                    Level::Warning,
-                )];
+                job.state = State::Due(Instant::now() + NO_PROCESS_PAUSE);
+                let text = format!("{path} 99 0");
+                return vec![event("-script-error", text, Level::Warning)];
             }
         };
         let pid = match job.state {
             State::Running { pid, .. } => pid.unwrap_or(0),
             State::Due(_) => 0,
         };
-        let mut events = vec![event(
-            "-script-child",
-            format!("{pid} {code} {signal}"),
-            Level::Debug,
-        )];
-        if ending.wants_retry() && job.tries <= RETRIES_MAX {
-            let factor = 1 << (job.tries - 1);
-            job.state = State::Due(Instant::now() + RETRY_DELAY * factor);
+        let text = format!("{pid} {code} {signal}");
+        let mut events = vec![event("-script-child", text, Level::Debug)];
+        if ending.wants_retry() && job.tries < TRIES_MAX {
+            let delay = retry_delay.saturating_mul(1 << (job.tries - 1));
+            let now = Instant::now();
+            job.state = State::Due(now.checked_add(delay).unwrap_or_else(|| now + FAR));
             return events;
         }
         self.jobs.remove(index);
@@ -256,50 +276,15 @@ impl Scripts {
     }
 }
 
+/// A delay beyond what the clock can count.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 fn event(name: &'static str, payload: String, level: Level) -> Event {
     Event {
         name,
         payload,
         level,
         script: None,
-    }
-}
-
-async fn run(job: u64, argv: Vec<String>, reports: mpsc::Sender<Report>) {
-    let send = async |news| {
-        // The loop is gone only when the process is about to end.
-        let _ = reports.send(Report { job, news }).await;
-    };
-    let started = tokio::task::spawn_blocking(move || spawn(&argv)).await;
-    let mut child = match started.unwrap_or_else(|error| Err(io::Error::other(error))) {
-        Ok(child) => child,
-        Err(error) => return send(News::Ended(failed_start(&error))).await,
-    };
-    let pid = child.id().unwrap_or(0);
-    send(News::Started(pid)).await;
-    let ended = match timeout(RUNTIME_MAX, child.wait()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            send(News::Overdue(pid)).await;
-            // A process that cannot be killed has ended: the wait tells.
-            let _ = child.start_kill();
-            child.wait().await
-        }
-    };
-    let ending = ended.map_or(Ending::Exit(CANNOT_EXECUTE), Ending::of);
-    send(News::Ended(ending)).await;
-}
-
-fn spawn(argv: &[String]) -> io::Result<Child> {
-    let (path, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-    Command::new(path).args(args).stdin(Stdio::null()).spawn()
-}
-
-/// A process that could not be made is tried again; a file that cannot be executed is not.
-fn failed_start(error: &io::Error) -> Ending {
-    match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory => Ending::NoProcess,
-        _ => Ending::Exit(CANNOT_EXECUTE),
     }
 }
 

@@ -27,6 +27,7 @@ use crate::port::server::Hall;
 use crate::port::{REQUESTS_LEN, Shared, Stats, server};
 use crate::process::Process;
 use crate::random;
+use crate::scripts;
 use crate::simulate;
 use crate::state::{STATE_FILE, Store, Writer};
 use crate::tls::{self, Tls};
@@ -75,6 +76,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
 
 /// Runs the program with the words after its name.
 pub fn main(words: &[String]) -> ExitCode {
+    scripts::keep_descriptors();
     let arguments = match args::parse(words) {
         Ok(Invocation::Run(arguments)) => arguments,
         Ok(Invocation::Version) => return print(&(codis_runtime::build::text() + "\n")),

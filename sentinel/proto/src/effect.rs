@@ -81,6 +81,26 @@ pub struct ReconfigScript {
     pub from: Addr,
     /// The new one.
     pub to: Addr,
+    /// What it is told on its standard input, when its master asks for that.
+    pub stdin: Option<ScriptFacts>,
+}
+
+impl ReconfigScript {
+    /// The role of this sentinel, as scripts are told.
+    pub const fn role(&self) -> &'static str {
+        if self.leader { "leader" } else { "observer" }
+    }
+}
+
+/// What a script can read besides its arguments (`script-stdin-json`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptFacts {
+    /// The monitored name.
+    pub master: String,
+    /// The epoch of its address.
+    pub config_epoch: Epoch,
+    /// The highest epoch seen.
+    pub current_epoch: Epoch,
 }
 
 /// Which credentials a connection greets with.

@@ -1,6 +1,8 @@
 //! Events: what a sentinel says about what it saw and did. Names and payloads are those of Redis
 //! Sentinel; subscribers and scripts rely on them.
 
+use crate::effect::ScriptFacts;
+
 /// One event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
@@ -12,7 +14,16 @@ pub struct Event {
     pub level: Level,
     /// The notification script to run, when the master concerned has one and the event is a
     /// warning.
-    pub script: Option<String>,
+    pub script: Option<Notification>,
+}
+
+/// A run of a notification script.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notification {
+    /// The script.
+    pub path: String,
+    /// What it is told on its standard input, when its master asks for that.
+    pub stdin: Option<ScriptFacts>,
 }
 
 /// Log levels of the original.
@@ -30,13 +41,13 @@ pub enum Level {
 
 impl Event {
     /// An event about a master (or none), with the level that its name has.
-    pub(crate) fn new(name: &'static str, payload: String, script: Option<&String>) -> Self {
+    pub(crate) fn new(name: &'static str, payload: String, script: Option<Notification>) -> Self {
         let level = level(name);
         Self {
             name,
             payload,
             level,
-            script: script.filter(|_| level == Level::Warning).cloned(),
+            script: script.filter(|_| level == Level::Warning),
         }
     }
 }
@@ -72,13 +83,13 @@ mod tests {
 
     #[test]
     fn only_warnings_run_the_script() {
-        let script = "/bin/notify".to_owned();
-        let loud = Event::new("+sdown", String::new(), Some(&script));
-        assert_eq!(
-            (loud.level, loud.script),
-            (Level::Warning, Some(script.clone()))
-        );
-        let quiet = Event::new("+slave", String::new(), Some(&script));
+        let script = Some(Notification {
+            path: "/bin/notify".to_owned(),
+            stdin: None,
+        });
+        let loud = Event::new("+sdown", String::new(), script.clone());
+        assert_eq!((loud.level, &loud.script), (Level::Warning, &script));
+        let quiet = Event::new("+slave", String::new(), script);
         assert_eq!((quiet.level, quiet.script), (Level::Notice, None));
     }
 }

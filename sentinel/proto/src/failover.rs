@@ -368,6 +368,7 @@ impl Master {
             leader,
             from: from.clone(),
             to: to.clone(),
+            stdin: self.script_facts(core),
         }));
     }
 }

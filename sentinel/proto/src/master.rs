@@ -8,7 +8,8 @@ use codis_core::time::Time;
 use codis_core::topology::Refusal;
 
 use crate::core::Core;
-use crate::event::Event;
+use crate::effect::ScriptFacts;
+use crate::event::{Event, Notification};
 use crate::failover::Course;
 use crate::ids::{PersistId, SentinelId};
 use crate::info::Role;
@@ -229,8 +230,21 @@ impl Master {
 
     /// Tells an event with a payload of its own.
     pub(crate) fn tell(&self, core: &mut Core, name: &'static str, payload: String) {
-        let script = self.settings.notification_script.as_ref();
+        let path = self.settings.notification_script.clone();
+        let script = path.map(|path| Notification {
+            path,
+            stdin: self.script_facts(core),
+        });
         core.event(Event::new(name, payload, script));
+    }
+
+    /// What scripts of this master are told besides their arguments.
+    pub(crate) fn script_facts(&self, core: &Core) -> Option<ScriptFacts> {
+        self.settings.script_stdin_json.then(|| ScriptFacts {
+            master: self.name.clone(),
+            config_epoch: self.config_epoch,
+            current_epoch: core.current_epoch,
+        })
     }
 
     /// Tells an event about an instance.

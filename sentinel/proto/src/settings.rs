@@ -18,6 +18,8 @@ pub struct MasterSettings {
     pub notification_script: Option<String>,
     /// `client-reconfig-script`.
     pub client_reconfig_script: Option<String>,
+    /// `script-stdin-json`: scripts can read a record from their standard input.
+    pub script_stdin_json: bool,
     /// `auth-user`.
     pub auth_user: Option<String>,
     /// `auth-pass`.
@@ -74,6 +76,7 @@ impl Default for MasterSettings {
             parallel_syncs: 1,
             notification_script: None,
             client_reconfig_script: None,
+            script_stdin_json: false,
             auth_user: None,
             auth_pass: None,
             renamed_commands: BTreeMap::new(),

@@ -180,6 +180,7 @@ fn apply_setting(
         ("client-reconfig-script", [path]) => {
             settings.client_reconfig_script = Some(executable(dir, path)?);
         }
+        ("script-stdin-json", [value]) => settings.script_stdin_json = yes_no(value)?,
         ("auth-pass", [pass]) => settings.auth_pass = Some((*pass).to_owned()),
         ("auth-user", [user]) => settings.auth_user = Some((*user).to_owned()),
         ("rename-command", [old, new]) => {

@@ -25,6 +25,7 @@ const EXTENSIONS: &[&str] = &[
     "master-lost-data-failover",
     "master-write-check",
     "refused-after-milliseconds",
+    "script-stdin-json",
 ];
 
 /// Which form the file has.
@@ -200,7 +201,7 @@ fn setting_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
 
 fn extension_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
     let default = MasterSettings::default();
-    let texts: [Named<MasterSettings, String>; 3] = [
+    let texts: [Named<MasterSettings, String>; 4] = [
         ("refused-after-milliseconds", |s| {
             s.refused_after.as_millis().to_string()
         }),
@@ -208,6 +209,9 @@ fn extension_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
             yes_no(s.lost_data_failover).to_owned()
         }),
         ("master-write-check", |s| s.write_check.as_str().to_owned()),
+        ("script-stdin-json", |s| {
+            yes_no(s.script_stdin_json).to_owned()
+        }),
     ];
     for (key, read) in texts {
         let line = Line::new([key, name, &read(settings)]).extension();

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use codis_core::addr::Addr;
 use codis_core::topology::{self, Topology};
-use codis_sentinel_proto::event::{Event, Level};
+use codis_sentinel_proto::event::{Event, Level, Notification};
 use codis_sentinel_proto::{Auth, Effect, ReconfigScript};
+use jiff::Timestamp;
 
 use super::{End, Node};
 use crate::conf::rewrite;
 use crate::links::connect::Target;
 use crate::log;
+use crate::scripts::{Order, record};
 
 /// Bytes of an event's text.
 const PAYLOAD_BYTES_MAX: usize = 1024;
@@ -53,7 +55,7 @@ impl Node {
             Effect::Answer { request, opinion } => self.waits.answered(request, opinion),
             Effect::Event(event) => self.tell(&event),
             Effect::Topology(topology) => self.publish_topology(&topology),
-            Effect::ReconfigScript(script) => self.scripts.push(reconfig_argv(script)),
+            Effect::ReconfigScript(script) => self.reconfigure_clients(script),
         }
     }
 
@@ -71,9 +73,12 @@ impl Node {
         if *level > Level::Debug {
             self.publish(name, payload);
         }
-        if let Some(path) = script {
+        if let Some(Notification { path, stdin }) = script {
             let argv = vec![path.clone(), (*name).to_owned(), payload.to_owned()];
-            self.scripts.push(argv);
+            let (myid, now) = (&self.process.myid, Timestamp::now());
+            let record = stdin.as_ref();
+            let stdin = record.map(|facts| record::of_event(event, facts, myid, now));
+            self.scripts.push(Order { argv, stdin });
         }
         match *name {
             "+tilt" => self.tilt_since = Some(self.now()),
@@ -84,6 +89,14 @@ impl Node {
             self.log.warning(&format!("Simulated failure after {name}"));
             self.end = Some(End::Simulated);
         }
+    }
+
+    fn reconfigure_clients(&mut self, script: ReconfigScript) {
+        let (myid, now) = (&self.process.myid, Timestamp::now());
+        let facts = script.stdin.as_ref();
+        let stdin = facts.map(|facts| record::of_reconfig(&script, facts, myid, now));
+        let argv = reconfig_argv(script);
+        self.scripts.push(Order { argv, stdin });
     }
 
     fn publish_topology(&mut self, record: &Topology) {
@@ -175,14 +188,14 @@ fn log_level(level: Level) -> log::Level {
 }
 
 fn reconfig_argv(script: ReconfigScript) -> Vec<String> {
+    let role = script.role();
     let ReconfigScript {
         path,
         master,
-        leader,
         from,
         to,
+        ..
     } = script;
-    let role = if leader { "leader" } else { "observer" };
     vec![
         path,
         master,
@@ -207,6 +220,7 @@ mod tests {
             leader: true,
             from: Addr::new("127.0.0.1", 1),
             to: Addr::new("127.0.0.2", 2),
+            stdin: None,
         });
         assert_eq!(argv.join(" "), "/s m leader start 127.0.0.1 1 127.0.0.2 2");
     }

@@ -26,6 +26,7 @@ use crate::simulate::Simulated;
 mod about;
 mod candidates;
 mod config;
+mod debug;
 mod info;
 pub mod local;
 mod masters;
@@ -45,7 +46,7 @@ pub struct Context<'a> {
     /// The subscribers.
     pub hub: &'a mut Hub,
     /// The scripts.
-    pub scripts: &'a Scripts,
+    pub scripts: &'a mut Scripts,
     /// The last INFO of each server.
     pub infos: &'a Infos,
     /// The failures to simulate.

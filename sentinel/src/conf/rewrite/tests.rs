@@ -106,6 +106,24 @@ fn a_state_file_reads_back_to_the_same_state() {
 }
 
 #[test]
+fn what_scripts_can_read_is_a_comment_to_others() {
+    let mut config = load(FILE);
+    let line = "# codis-ha script-stdin-json m yes\n";
+    let text = |config: &Config| merge(FILE, &lines_of(config, &id()), Form::Operator);
+    assert!(!text(&config).contains("script-stdin-json"));
+    config
+        .masters
+        .get_mut("m")
+        .unwrap()
+        .settings
+        .script_stdin_json = true;
+    assert!(text(&config).contains(line), "{}", text(&config));
+    assert_eq!(load(&text(&config)).masters, config.masters);
+    let asked = format!("{FILE}sentinel script-stdin-json m yes\n");
+    assert!(load(&asked).masters["m"].settings.script_stdin_json);
+}
+
+#[test]
 fn a_removed_master_leaves_no_line() {
     let mut config = load(FILE);
     config.masters.clear();

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use codis_core::resp::Value;
 
 use super::super::render::bulk;
-use super::{Context, Outcome, candidates, config, masters, monitor, queries, set, text};
+use super::{Context, Outcome, candidates, config, debug, masters, monitor, queries, set, text};
 use crate::simulate::Simulated;
 
 pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
@@ -34,6 +34,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
         "flushconfig" => monitor::flush(context),
         "set" => set::run(context, &words),
         "config" => config::run(context, &words),
+        "debug" => debug::run(context, &words),
         "simulate-failure" => simulate_failure(context, &words),
         _ => Value::array(HELP.lines().map(Value::simple)).into(),
     }
@@ -62,6 +63,8 @@ CONFIG GET <pattern>
     Read settings of the whole sentinel.
 CONFIG SET <option> <value>
     Change a setting of the whole sentinel.
+DEBUG [<name> <ms> ...]
+    Show the time constants, or replace some until the next start.
 FAILOVER <name> [TO <ip> <port>]
     Start a failover without asking the other sentinels, to the given replica if there is one.
 FLUSHCONFIG

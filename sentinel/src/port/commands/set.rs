@@ -120,6 +120,9 @@ impl Draft {
                     "ERR Client reconfiguration script seems non existing or non executable";
                 settings.client_reconfig_script = script(value, self.deny_scripts, MISSING)?;
             }
+            "script-stdin-json" => {
+                settings.script_stdin_json = yes_no(value).map_err(|_| bad())?;
+            }
             "auth-pass" => settings.auth_pass = text(),
             "auth-user" => settings.auth_user = text(),
             "rename-command" => self.rename(option, values)?,
