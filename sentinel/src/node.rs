@@ -98,6 +98,7 @@ pub struct Node {
     waits: Waits,
     simulated: Simulated,
     tilt_since: Option<Time>,
+    tilts: u64,
     end: Option<End>,
 }
 
@@ -163,6 +164,7 @@ pub async fn run(parts: Parts) -> End {
         waits: Waits::default(),
         simulated: Simulated::default(),
         tilt_since: None,
+        tilts: 0,
         end: None,
     };
     let end = node.serve(&mut inlets).await;
@@ -320,6 +322,7 @@ impl Node {
             shared: &self.shared,
             process: &self.process,
             tilt_since: self.tilt_since,
+            tilts: self.tilts,
         };
         let outcome = commands::run(&mut context, &request);
         self.conclude(now, outcome, request);

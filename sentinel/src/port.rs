@@ -3,22 +3,28 @@
 //! A session is a task that reads requests, answers what concerns only itself, and sends the rest
 //! to the event loop, one at a time, so that replies keep the order of the requests.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use codis_core::resp::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::pubsub::{Mailbox, SessionId};
+use crate::log::Log;
+use crate::pubsub::{Count, SessionId};
+use outbox::Outbox;
+use pause::Pause;
+pub use stats::Stats;
 
 pub mod clients;
 pub mod commands;
 pub mod listen;
+pub mod outbox;
+pub mod pause;
 pub mod render;
+pub mod requests;
 pub mod server;
 pub mod session;
+pub mod stats;
 pub mod table;
 
 /// Requests that may wait for the event loop.
@@ -39,7 +45,7 @@ pub struct Request {
     /// Whose it is.
     pub session: SessionId,
     /// Where to send messages if it subscribes.
-    pub mailbox: Mailbox,
+    pub outbox: Arc<Outbox>,
     /// The words.
     pub args: Vec<Bytes>,
     /// Where the answer goes.
@@ -52,7 +58,7 @@ pub struct Answer {
     /// One reply, or one for each name of a subscription.
     pub values: Vec<Value>,
     /// Subscriptions that the session has now; `None` when they did not change.
-    pub subscriptions: Option<usize>,
+    pub subscriptions: Option<Count>,
 }
 
 impl From<Value> for Answer {
@@ -77,55 +83,18 @@ pub struct Shared {
     pub clients_max: usize,
     /// Without a password and a `bind`, only loopback may connect.
     pub protected: bool,
+    /// A supervisor was told of the start.
+    pub supervised: bool,
     /// The sessions.
     pub clients: Mutex<clients::Clients>,
     /// Counters.
     pub stats: Stats,
+    /// The pause of CLIENT PAUSE.
+    pub pause: watch::Sender<Option<Pause>>,
+    /// The log.
+    pub log: Log,
     /// The way to the event loop.
     pub calls: mpsc::Sender<Call>,
-}
-
-/// Counters for INFO.
-#[derive(Debug)]
-pub struct Stats {
-    /// When the process started.
-    pub started: Instant,
-    /// Sessions accepted.
-    pub connections: AtomicU64,
-    /// Sessions refused for the limit.
-    pub rejected: AtomicU64,
-    /// Requests.
-    pub commands: AtomicU64,
-    /// Bytes read.
-    pub input_bytes: AtomicU64,
-    /// Bytes written.
-    pub output_bytes: AtomicU64,
-}
-
-impl Default for Stats {
-    fn default() -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            started: Instant::now(),
-            connections: zero(),
-            rejected: zero(),
-            commands: zero(),
-            input_bytes: zero(),
-            output_bytes: zero(),
-        }
-    }
-}
-
-impl Stats {
-    /// Adds to a counter.
-    pub fn add(counter: &AtomicU64, count: usize) {
-        counter.fetch_add(count as u64, Ordering::Relaxed);
-    }
-
-    /// Reads a counter.
-    pub fn get(counter: &AtomicU64) -> u64 {
-        counter.load(Ordering::Relaxed)
-    }
 }
 
 impl Shared {
@@ -133,5 +102,10 @@ impl Shared {
     pub fn clients(&self) -> std::sync::MutexGuard<'_, clients::Clients> {
         let locked = self.clients.lock();
         locked.unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether there is a user of that name.
+    pub fn has_user(&self, name: &str) -> bool {
+        name == "default"
     }
 }

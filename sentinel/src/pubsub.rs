@@ -1,19 +1,15 @@
-//! Publishing to the clients of the command port.
-//!
-//! A subscriber has a bounded queue. One that does not keep up is cut off: it will reconnect and
-//! ask for the present state, which is better than events that are minutes old.
+//! Publishing to the clients of the command port. What a subscriber has not read is bounded by its
+//! [`Outbox`]; one that falls behind is cut off.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use codis_core::resp::Value;
-use tokio::sync::{Notify, mpsc};
 
 use crate::glob;
-
-/// Messages that may wait for one subscriber.
-pub const QUEUE_LEN: usize = 4096;
+use crate::port::outbox::Outbox;
 
 /// Channels and patterns of one subscriber, at most.
 pub const SUBSCRIPTIONS_MAX: usize = 1024;
@@ -21,13 +17,20 @@ pub const SUBSCRIPTIONS_MAX: usize = 1024;
 /// Number of a session.
 pub type SessionId = u64;
 
-/// Where the messages for a session go.
-#[derive(Clone, Debug)]
-pub struct Mailbox {
-    /// Encoded messages.
-    pub queue: mpsc::Sender<Bytes>,
-    /// Rung when the session is to be closed.
-    pub cut: Arc<Notify>,
+/// How many subscriptions a session has.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Count {
+    /// Channels.
+    pub channels: usize,
+    /// Patterns.
+    pub patterns: usize,
+}
+
+impl Count {
+    /// Both together.
+    pub const fn all(self) -> usize {
+        self.channels + self.patterns
+    }
 }
 
 /// Channel names or patterns.
@@ -41,7 +44,7 @@ pub enum Kind {
 
 #[derive(Debug)]
 struct Subscriber {
-    mailbox: Mailbox,
+    outbox: Arc<Outbox>,
     channels: BTreeSet<Bytes>,
     patterns: BTreeSet<Bytes>,
 }
@@ -70,7 +73,7 @@ impl Hub {
     pub fn subscribe(
         &mut self,
         session: SessionId,
-        mailbox: &Mailbox,
+        outbox: &Arc<Outbox>,
         kind: Kind,
         names: &[Bytes],
     ) -> Vec<Value> {
@@ -78,7 +81,7 @@ impl Hub {
             .subscribers
             .entry(session)
             .or_insert_with(|| Subscriber {
-                mailbox: mailbox.clone(),
+                outbox: Arc::clone(outbox),
                 channels: BTreeSet::new(),
                 patterns: BTreeSet::new(),
             });
@@ -140,8 +143,12 @@ impl Hub {
     }
 
     /// Subscriptions of a session.
-    pub fn count(&self, session: SessionId) -> usize {
-        self.subscribers.get(&session).map_or(0, Subscriber::count)
+    pub fn count(&self, session: SessionId) -> Count {
+        let subscriber = self.subscribers.get(&session);
+        subscriber.map_or_else(Count::default, |s| Count {
+            channels: s.channels.len(),
+            patterns: s.patterns.len(),
+        })
     }
 
     /// Forgets a session.
@@ -160,27 +167,32 @@ impl Hub {
     /// Sends a message to whom it concerns; how many could not take it and were cut off.
     pub fn publish(&mut self, channel: &str, payload: &str) -> usize {
         let mut slow = Vec::new();
+        let now = Instant::now();
         let bulk = |text: &str| Value::bulk(text.to_owned().into_bytes());
-        let plain = Value::array([bulk("message"), bulk(channel), bulk(payload)]).to_bytes();
+        let (channel_value, payload) = (bulk(channel), bulk(payload));
         for (&session, subscriber) in &self.subscribers {
             let mut messages = Vec::new();
             if subscriber.channels.contains(channel.as_bytes()) {
-                messages.push(plain.clone());
+                let parts = [bulk("message"), channel_value.clone(), payload.clone()];
+                messages.push(Value::Push(parts.into()));
             }
             let matching = |p: &&Bytes| glob::matches(p, channel.as_bytes());
             for pattern in subscriber.patterns.iter().filter(matching) {
-                let pattern = Value::bulk(pattern.clone());
-                let parts = [bulk("pmessage"), pattern, bulk(channel), bulk(payload)];
-                messages.push(Value::array(parts).to_bytes());
+                messages.push(Value::Push(vec![
+                    bulk("pmessage"),
+                    Value::bulk(pattern.clone()),
+                    channel_value.clone(),
+                    payload.clone(),
+                ]));
             }
-            let queue = &subscriber.mailbox.queue;
-            if !messages.into_iter().all(|m| queue.try_send(m).is_ok()) {
+            let outbox = &subscriber.outbox;
+            if !messages.into_iter().all(|m| outbox.push(m, now)) {
                 slow.push(session);
             }
         }
         for session in &slow {
             if let Some(subscriber) = self.subscribers.remove(session) {
-                subscriber.mailbox.cut.notify_one();
+                subscriber.outbox.cut();
             }
         }
         slow.len()
@@ -189,44 +201,51 @@ impl Hub {
 
 fn confirmation(word: &'static str, name: Value, count: usize) -> Value {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    Value::array([Value::bulk(word), name, Value::Integer(count)])
+    Value::Push(vec![Value::bulk(word), name, Value::Integer(count)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mailbox(len: usize) -> (Mailbox, mpsc::Receiver<Bytes>) {
-        let (queue, receiver) = mpsc::channel(len);
-        let cut = Arc::new(Notify::new());
-        (Mailbox { queue, cut }, receiver)
+    use codis_core::resp::Protocol;
+
+    fn drained(outbox: &Outbox) -> String {
+        let mut out = bytes::BytesMut::new();
+        outbox.drain(Protocol::Resp2, &mut out, usize::MAX);
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     #[test]
     fn messages_reach_channels_and_patterns() {
         let mut hub = Hub::default();
-        let (mailbox, mut messages) = mailbox(8);
-        hub.subscribe(1, &mailbox, Kind::Channels, &["+sdown".into()]);
-        hub.subscribe(1, &mailbox, Kind::Patterns, &["+s*".into()]);
-        assert_eq!(hub.count(1), 2);
+        let outbox = Arc::new(Outbox::default());
+        hub.subscribe(1, &outbox, Kind::Channels, &["+sdown".into()]);
+        hub.subscribe(1, &outbox, Kind::Patterns, &["+s*".into()]);
+        assert_eq!(hub.count(1).all(), 2);
         hub.publish("+sdown", "x");
         hub.publish("+odown", "y");
-        assert!(messages.try_recv().unwrap().starts_with(b"*3"));
-        assert!(messages.try_recv().unwrap().starts_with(b"*4"));
-        assert!(messages.try_recv().is_err());
+        let text = drained(&outbox);
+        let message = "*3\r\n$7\r\nmessage\r\n$6\r\n+sdown\r\n$1\r\nx\r\n";
+        let pattern = "*4\r\n$8\r\npmessage\r\n$3\r\n+s*\r\n$6\r\n+sdown\r\n$1\r\nx\r\n";
+        assert_eq!(text, [message, pattern].concat());
         assert_eq!(hub.unsubscribe(1, Kind::Channels, &[]).len(), 1);
         assert_eq!(hub.unsubscribe(1, Kind::Patterns, &[]).len(), 1);
-        assert_eq!(hub.count(1), 0);
+        assert_eq!(hub.count(1), Count::default());
     }
 
     #[tokio::test]
     async fn a_subscriber_that_does_not_keep_up_is_cut_off() {
         let mut hub = Hub::default();
-        let (mailbox, _messages) = mailbox(1);
-        hub.subscribe(1, &mailbox, Kind::Channels, &["c".into()]);
-        assert_eq!(hub.publish("c", "1"), 0);
-        assert_eq!(hub.publish("c", "2"), 1);
-        mailbox.cut.notified().await;
-        assert_eq!(hub.count(1), 0);
+        let outbox = Arc::new(Outbox::default());
+        hub.subscribe(1, &outbox, Kind::Channels, &["c".into()]);
+        let megabyte = "x".repeat(1024 * 1024);
+        let mut cut = 0;
+        for _ in 0..32 {
+            cut += hub.publish("c", &megabyte);
+        }
+        assert_eq!(cut, 1);
+        outbox.is_cut().await;
+        assert_eq!(hub.count(1), Count::default());
     }
 }

@@ -11,7 +11,7 @@ use codis_runtime::pidfile::PidFile;
 use codis_sentinel_proto::Machine;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::settings::Settings;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::args::{self, Arguments, HELP, Invocation};
@@ -307,8 +307,11 @@ fn shared(config: &Config, calls: mpsc::Sender<crate::port::Call>, log: &Log) ->
         tcp_keepalive_secs: server.tcp_keepalive_secs,
         clients_max,
         protected: server.protected_mode && server.requirepass.is_none() && is_open,
+        supervised: server.supervised,
         clients: Mutex::new(Clients::default()),
         stats: Stats::default(),
+        pause: watch::Sender::new(None),
+        log: log.clone(),
         calls,
     }
 }

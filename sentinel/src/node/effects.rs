@@ -12,6 +12,7 @@ use super::{End, Node};
 use crate::conf::rewrite;
 use crate::links::connect::Target;
 use crate::log;
+use crate::port::Stats;
 use crate::scripts::{Order, record};
 
 /// Bytes of an event's text.
@@ -81,7 +82,10 @@ impl Node {
             self.scripts.push(Order { argv, stdin });
         }
         match *name {
-            "+tilt" => self.tilt_since = Some(self.now()),
+            "+tilt" => {
+                self.tilt_since = Some(self.now());
+                self.tilts += 1;
+            }
             "-tilt" => self.tilt_since = None,
             _ => {}
         }
@@ -111,6 +115,7 @@ impl Node {
     fn publish(&mut self, channel: &str, payload: &str) {
         let cut = self.hub.publish(channel, payload);
         if cut > 0 {
+            Stats::add(&self.shared.stats.output_limited, cut);
             let text = format!("Closed {cut} subscribers of {channel} that did not keep up");
             self.log.warning(&text);
         }

@@ -25,8 +25,10 @@ use crate::simulate::Simulated;
 
 mod about;
 mod candidates;
+mod client;
 mod config;
 mod debug;
+mod hello;
 mod info;
 pub mod local;
 mod masters;
@@ -57,6 +59,8 @@ pub struct Context<'a> {
     pub process: &'a Process,
     /// Since when the machine is in TILT.
     pub tilt_since: Option<Time>,
+    /// How often it went into TILT.
+    pub tilts: u64,
 }
 
 impl Context<'_> {
@@ -138,9 +142,28 @@ pub fn run(context: &mut Context<'_>, request: &Request) -> Outcome {
         b"psubscribe" => subscribe(context, request, Kind::Patterns),
         b"unsubscribe" => unsubscribe(context, request, Kind::Channels),
         b"punsubscribe" => unsubscribe(context, request, Kind::Patterns),
-        b"shutdown" => Outcome::Shutdown,
+        b"shutdown" => shutdown(&args[1..]),
         _ => Value::error(table::unknown(args).into_bytes()).into(),
     }
+}
+
+/// `SHUTDOWN`. Nothing is saved or waited for, so its options only have to make sense.
+fn shutdown(options: &[Bytes]) -> Outcome {
+    let words: Vec<String> = options
+        .iter()
+        .map(|o| text(o).to_ascii_lowercase())
+        .collect();
+    let has = |word: &str| words.iter().any(|w| w == word);
+    let known = |w: &String| matches!(w.as_str(), "save" | "nosave" | "now" | "force" | "abort");
+    let contradicts =
+        has("save") && has("nosave") || has("abort") && words.iter().any(|w| w != "abort");
+    if contradicts || !words.iter().all(known) {
+        return Outcome::error("ERR syntax error");
+    }
+    if has("abort") {
+        return Outcome::error("ERR No shutdown in progress.");
+    }
+    Outcome::Shutdown
 }
 
 fn publish(context: &Context<'_>, args: &[Bytes]) -> Outcome {
@@ -161,7 +184,7 @@ fn subscribe(context: &mut Context<'_>, request: &Request, kind: Kind) -> Outcom
     let names = &request.args[1..];
     let values = context
         .hub
-        .subscribe(request.session, &request.mailbox, kind, names);
+        .subscribe(request.session, &request.outbox, kind, names);
     subscribed(context, request, values)
 }
 

@@ -5,15 +5,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
-use codis_core::resp::{Limits, RequestScanner, Value};
+use bytes::{Bytes, BytesMut};
+use codis_core::resp::{Protocol, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::clients::Buffers;
 use super::commands::local::{self, Local};
+use super::outbox::Outbox;
+use super::requests::Reader;
 use super::{Answer, Call, Request, Shared, Stats};
-use crate::pubsub::{Mailbox, QUEUE_LEN, SessionId};
+use crate::pubsub::{Count, SessionId};
 
 /// How long a client may leave replies unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -21,13 +24,19 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Replies are written when so many bytes of them wait, even if more requests have arrived.
 const FLUSH_BYTES: usize = 64 * 1024;
 
-/// Limits of requests: the longest that means anything is a SET with every option.
-const LIMITS: Limits = Limits {
-    array_len_max: 4096,
-    bulk_bytes_max: 256 * 1024,
-    inline_bytes_max: 64 * 1024,
-    depth_max: 1,
-};
+/// Whether requests are answered, by CLIENT REPLY.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Replies {
+    /// They are.
+    #[default]
+    On,
+    /// They are not.
+    Off,
+    /// The next one is not.
+    SkipNext,
+    /// The present one is not.
+    Skip,
+}
 
 /// What a session knows of itself.
 #[derive(Debug)]
@@ -36,13 +45,18 @@ pub struct Session {
     pub id: SessionId,
     /// The password was given, or none is needed.
     pub authenticated: bool,
-    /// Subscriptions; with any, only some commands are allowed.
-    pub subscriptions: usize,
+    /// The version of the protocol.
+    pub protocol: Protocol,
+    /// Whether requests are answered.
+    pub replies: Replies,
+    /// Subscriptions; with any, only some commands are allowed in RESP2.
+    pub subscriptions: Count,
     /// To be closed after the replies.
     pub closing: bool,
     /// What sessions share.
     pub shared: Arc<Shared>,
-    mailbox: Mailbox,
+    outbox: Arc<Outbox>,
+    buffers: Buffers,
 }
 
 /// Serves a client until it goes or is cut off.
@@ -50,22 +64,23 @@ pub async fn run<S>(stream: S, id: SessionId, shared: Arc<Shared>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (queue, messages) = mpsc::channel(QUEUE_LEN);
-    let cut = Arc::new(Notify::new());
+    let Some(outbox) = shared.clients().get(id).map(|row| Arc::clone(&row.outbox)) else {
+        return;
+    };
     let mut session = Session {
         id,
         authenticated: shared.requirepass.is_none(),
-        subscriptions: 0,
+        protocol: Protocol::default(),
+        replies: Replies::default(),
+        subscriptions: Count::default(),
         closing: false,
         shared: Arc::clone(&shared),
-        mailbox: Mailbox {
-            queue,
-            cut: Arc::clone(&cut),
-        },
+        outbox: Arc::clone(&outbox),
+        buffers: Buffers::default(),
     };
     {
-        let mut cut_off = pin!(cut.notified());
-        let mut served = pin!(session.serve(stream, messages));
+        let mut cut_off = pin!(outbox.is_cut());
+        let mut served = pin!(session.serve(stream));
         // An error is a client that went away: nothing to tell anybody.
         tokio::select! {
             _ = &mut served => {}
@@ -73,23 +88,19 @@ where
         }
     }
     shared.clients().remove(id);
-    if session.subscriptions > 0 {
-        let _ = shared.calls.send(Call::Gone(id)).await;
-    }
+    // Also after a cut in the middle of a SUBSCRIBE, which the session knows nothing of yet.
+    let _ = shared.calls.send(Call::Gone(id)).await;
 }
 
 impl Session {
-    async fn serve<S>(
-        &mut self,
-        mut stream: S,
-        mut messages: mpsc::Receiver<Bytes>,
-    ) -> io::Result<()>
+    async fn serve<S>(&mut self, mut stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
+        let outbox = Arc::clone(&self.outbox);
         let mut input = BytesMut::new();
         let mut output = BytesMut::new();
-        let mut scanner = RequestScanner::new(LIMITS);
+        let mut reader = Reader::default();
         while !self.closing {
             let idle = self.idle_limit();
             tokio::select! {
@@ -98,28 +109,30 @@ impl Session {
                     if count == 0 {
                         return Ok(());
                     }
+                    Stats::add(&self.shared.stats.reads, 1);
                     Stats::add(&self.shared.stats.input_bytes, count);
                 }
-                message = messages.recv() => {
-                    output.extend(message);
-                    drain(&mut messages, &mut output);
-                }
+                () = outbox.filled() => {}
                 () = tokio::time::sleep(idle) => return Ok(()),
             }
-            loop {
-                match scanner.scan(&input) {
-                    Ok(Some(length)) => {
-                        let args = take(&mut input, &mut scanner, length);
-                        self.execute(args, &mut output, &mut messages).await;
+            while outbox.drain(self.protocol, &mut output, FLUSH_BYTES) {
+                self.flush(&mut stream, &mut output).await?;
+            }
+            while !self.closing {
+                match reader.next(&mut input, self.authenticated) {
+                    Ok(Some(args)) => {
+                        self.measure(&input, &reader, &args, &output);
+                        self.execute(args, &mut output).await;
                     }
                     Ok(None) => break,
-                    Err(error) => {
-                        Value::error(format!("ERR Protocol error: {error}")).encode(&mut output);
+                    Err(fault) => {
+                        Stats::add(
+                            &self.shared.stats.query_limited,
+                            usize::from(fault.is_limit()),
+                        );
+                        self.emit(&Value::error(fault.reply()), &mut output);
                         self.closing = true;
                     }
-                }
-                if self.closing {
-                    break;
                 }
                 if output.len() >= FLUSH_BYTES {
                     self.flush(&mut stream, &mut output).await?;
@@ -135,40 +148,116 @@ impl Session {
         const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
         match self.shared.timeout_secs {
             0 => FOR_EVER,
-            _ if self.subscriptions > 0 => FOR_EVER,
+            _ if self.subscriptions.all() > 0 => FOR_EVER,
             seconds => Duration::from_secs(seconds),
         }
     }
 
-    async fn execute(
-        &mut self,
-        args: Vec<Bytes>,
-        output: &mut BytesMut,
-        messages: &mut mpsc::Receiver<Bytes>,
-    ) {
+    /// Notes what is held in memory, for CLIENT LIST.
+    fn measure(&mut self, input: &BytesMut, reader: &Reader, args: &[Bytes], output: &BytesMut) {
+        self.buffers = Buffers {
+            query: input.len() + reader.held_bytes(),
+            query_free: input.capacity() - input.len(),
+            words: args.iter().map(Bytes::len).sum(),
+            output: output.capacity(),
+            output_used: output.len(),
+        };
+    }
+
+    async fn execute(&mut self, args: Vec<Bytes>, output: &mut BytesMut) {
         let Some(name) = args.first() else {
             return;
         };
+        if self.replies == Replies::SkipNext {
+            self.replies = Replies::Skip;
+        }
+        if name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:") {
+            return self.refuse_browser();
+        }
         Stats::add(&self.shared.stats.commands, 1);
-        let command = String::from_utf8_lossy(name).to_ascii_lowercase();
+        let admitted = local::admit(self, &args);
+        self.note_command(admitted.as_ref().unwrap_or(&"NULL"));
+        let answer = match admitted {
+            Err(error) => Some(Value::error(error.into_bytes()).into()),
+            Ok(command) => {
+                self.wait_while_paused(command).await;
+                match local::run(self, command, &args) {
+                    Local::Answer(value) => Some(value.into()),
+                    Local::Silent => None,
+                    Local::Forward => Some(self.ask(args).await),
+                }
+            }
+        };
+        if let Some(answer) = answer {
+            self.reply(&answer, output);
+        }
+        if self.replies == Replies::Skip {
+            self.replies = Replies::On;
+        }
+    }
+
+    /// A browser that was made to send a request to this port must not be heard.
+    fn refuse_browser(&mut self) {
+        self.shared.log.warning(
+            "A client sent POST or Host:, as a browser does and no client of a sentinel: \
+             possible attack, connection closed",
+        );
+        self.closing = true;
+    }
+
+    fn note_command(&self, command: &str) {
         self.shared.clients().update(self.id, |client| {
             client.active = Instant::now();
-            client.command.clone_from(&command);
+            client.command.clear();
+            client.command.push_str(command);
+            client.buffers = self.buffers;
+            if !command.starts_with("client")
+                && let Some(tracking) = &mut client.tracking
+            {
+                tracking.caching = None;
+            }
         });
-        let answer = match local::run(self, &command, &args) {
-            Local::Answer(value) => value.into(),
-            Local::Forward => self.ask(args).await,
-        };
+    }
+
+    async fn wait_while_paused(&self, command: &str) {
+        let mut pause = self.shared.pause.subscribe();
+        loop {
+            let now = Instant::now();
+            let held = pause
+                .borrow_and_update()
+                .and_then(|p| p.holds(command, now));
+            let Some(until) = held else {
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => {}
+                // The sender is shared and outlives this session.
+                _ = pause.changed() => {}
+            }
+        }
+    }
+
+    fn reply(&mut self, answer: &Answer, output: &mut BytesMut) {
         if let Some(count) = answer.subscriptions {
-            if count < self.subscriptions {
-                drain(messages, output);
+            if count.all() < self.subscriptions.all() {
+                self.outbox.drain(self.protocol, output, usize::MAX);
             }
             self.subscriptions = count;
             let update = |client: &mut super::clients::Client| client.subscriptions = count;
             self.shared.clients().update(self.id, update);
         }
         for value in &answer.values {
-            value.encode(output);
+            self.emit(value, output);
+        }
+    }
+
+    /// Writes a reply, unless there are to be none; confirmations of subscriptions always come.
+    fn emit(&self, value: &Value, output: &mut BytesMut) {
+        if value.as_error().is_some() {
+            Stats::add(&self.shared.stats.errors, 1);
+        }
+        if self.replies == Replies::On || matches!(value, Value::Push(_)) {
+            value.encode_as(self.protocol, output);
         }
     }
 
@@ -177,16 +266,20 @@ impl Session {
         let (answer, answered) = oneshot::channel();
         let request = Request {
             session: self.id,
-            mailbox: self.mailbox.clone(),
+            outbox: Arc::clone(&self.outbox),
             args,
             answer,
         };
         let asked = self.shared.calls.send(Call::Request(request)).await;
         match (asked, answered.await) {
             (Ok(()), Ok(answer)) => answer,
+            // The loop has ended, and with it the process soon.
             _ => {
                 self.closing = true;
-                Value::error("ERR the sentinel is shutting down").into()
+                Answer {
+                    values: Vec::new(),
+                    subscriptions: None,
+                }
             }
         }
     }
@@ -198,6 +291,7 @@ impl Session {
         if output.is_empty() {
             return Ok(());
         }
+        Stats::add(&self.shared.stats.writes, 1);
         Stats::add(&self.shared.stats.output_bytes, output.len());
         let written = async {
             stream.write_all_buf(output).await?;
@@ -205,19 +299,4 @@ impl Session {
         };
         timeout(WRITE_TIMEOUT, written).await?
     }
-}
-
-fn drain(messages: &mut mpsc::Receiver<Bytes>, output: &mut BytesMut) {
-    while let Ok(message) = messages.try_recv() {
-        output.extend_from_slice(&message);
-    }
-}
-
-/// Takes a complete request out of the input.
-fn take(input: &mut BytesMut, scanner: &mut RequestScanner, length: usize) -> Vec<Bytes> {
-    let copy = |range: &std::ops::Range<usize>| Bytes::copy_from_slice(&input[range.clone()]);
-    let args = scanner.args().iter().map(copy).collect();
-    scanner.reset();
-    input.advance(length);
-    args
 }

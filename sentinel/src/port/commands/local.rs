@@ -1,40 +1,40 @@
 //! Commands that a session answers by itself.
 
 use bytes::Bytes;
-use codis_core::resp::Value;
+use codis_core::resp::{Protocol, Value};
 
-use super::super::render::{Map, bulk, integer};
+use super::super::render::bulk;
 use super::super::session::Session;
 use super::super::table;
-use super::{about, text};
-use crate::process::VERSION_COMPATIBLE;
+use super::{about, client, hello};
 
 /// What a session does with a request.
 #[derive(Debug)]
 pub enum Local {
     /// Answer it.
     Answer(Value),
+    /// Say nothing.
+    Silent,
     /// Ask the event loop.
     Forward,
 }
 
-/// Answers a request, or passes it on when it is in order but not the session's to answer.
+/// Answers an admissible request, or passes it on when it is not the session's to answer.
 pub fn run(session: &mut Session, command: &str, args: &[Bytes]) -> Local {
-    if let Err(error) = admissible(session, command, args) {
-        return Local::Answer(Value::error(error.into_bytes()));
-    }
-    Local::Answer(match command {
+    let (name, subcommand) = command.split_once('|').unwrap_or((command, ""));
+    Local::Answer(match name {
         "ping" => ping(session, args),
         "auth" => auth(session, &args[1..]),
-        "client" => client(session, args),
-        "hello" => hello(session, args),
+        "client" => return client::run(session, subcommand, args),
+        "hello" => hello::run(session, args),
         "command" => about::run(args),
         _ => return Local::Forward,
     })
 }
 
-/// Whether a request may be carried out, as far as its name and number of words tell.
-fn admissible(session: &Session, command: &str, args: &[Bytes]) -> Result<(), String> {
+/// Whether a request may be carried out, as far as its name and number of words tell: the name in
+/// full, with the subcommand after a `|`, or an error.
+pub fn admit(session: &Session, args: &[Bytes]) -> Result<&'static str, String> {
     const WHILE_SUBSCRIBED: &[&str] = &[
         "ping",
         "psubscribe",
@@ -42,32 +42,33 @@ fn admissible(session: &Session, command: &str, args: &[Bytes]) -> Result<(), St
         "subscribe",
         "unsubscribe",
     ];
-    table::find(args)?;
+    let command = table::find(args)?.name.as_str();
     if !session.authenticated && !matches!(command, "auth" | "hello") {
         return Err("NOAUTH Authentication required.".into());
     }
-    if session.subscriptions > 0 && !WHILE_SUBSCRIBED.contains(&command) {
+    let restricted = session.protocol == Protocol::Resp2 && session.subscriptions.all() > 0;
+    if restricted && !WHILE_SUBSCRIBED.contains(&command) {
         return Err(format!(
             "ERR Can't execute '{command}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / \
              RESET are allowed in this context"
         ));
     }
-    Ok(())
+    Ok(command)
 }
 
 fn ping(session: &Session, args: &[Bytes]) -> Value {
+    let listens = session.protocol == Protocol::Resp2 && session.subscriptions.all() > 0;
     match args {
-        [_] if session.subscriptions > 0 => Value::array([bulk("pong"), bulk("")]),
+        [_] if listens => Value::array([bulk("pong"), bulk("")]),
         [_] => Value::simple("PONG"),
-        [_, word] if session.subscriptions > 0 => {
-            Value::array([bulk("pong"), Value::bulk(word.clone())])
-        }
+        [_, word] if listens => Value::array([bulk("pong"), Value::bulk(word.clone())]),
         [_, word] => Value::bulk(word.clone()),
         _ => Value::error("ERR wrong number of arguments for 'ping' command"),
     }
 }
 
-fn auth(session: &mut Session, credentials: &[Bytes]) -> Value {
+/// Answers `AUTH` with a password, or with a user and a password.
+pub fn auth(session: &mut Session, credentials: &[Bytes]) -> Value {
     let Some(required) = &session.shared.requirepass else {
         return match credentials {
             [_] => Value::error(
@@ -100,103 +101,4 @@ fn wrong_password() -> Value {
 fn same_secret(held: &[u8], given: &[u8]) -> bool {
     let different = held.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
     held.len() == given.len() && different == 0
-}
-
-fn client(session: &Session, args: &[Bytes]) -> Value {
-    let clients = session.shared.clients();
-    let subcommand = args
-        .get(1)
-        .map(|w| text(w).to_ascii_lowercase())
-        .unwrap_or_default();
-    match (subcommand.as_str(), &args[2..]) {
-        ("id", []) => integer(usize::try_from(session.id).unwrap_or(usize::MAX)),
-        ("getname", []) => {
-            let name = clients.get(session.id).map_or("", |c| &c.name);
-            if name.is_empty() {
-                Value::null()
-            } else {
-                bulk(name)
-            }
-        }
-        ("setname", [name]) => {
-            drop(clients);
-            set_name(session, name)
-        }
-        ("setinfo", [_, _]) => Value::ok(),
-        ("info", []) => bulk(clients.line(session.id).unwrap_or_default()),
-        ("list", _) => bulk(clients.lines()),
-        ("id" | "getname" | "setname" | "setinfo" | "info", _) => {
-            let error = format!("ERR wrong number of arguments for 'client|{subcommand}' command");
-            Value::error(error.into_bytes())
-        }
-        _ => {
-            let word = text(&args[1]);
-            Value::error(format!("ERR unknown subcommand '{word}'. Try CLIENT HELP.").into_bytes())
-        }
-    }
-}
-
-fn set_name(session: &Session, name: &Bytes) -> Value {
-    if !name.iter().all(u8::is_ascii_graphic) {
-        return Value::error(
-            "ERR Client names cannot contain spaces, newlines or special characters.",
-        );
-    }
-    let name = text(name);
-    session
-        .shared
-        .clients()
-        .update(session.id, |client| client.name = name);
-    Value::ok()
-}
-
-/// HELLO: the greeting in version 2 of the protocol.
-fn hello(session: &mut Session, args: &[Bytes]) -> Value {
-    let mut options = args.iter().skip(1);
-    if let Some(version) = options.next() {
-        match text(version).parse::<i64>() {
-            Ok(2) => {}
-            Ok(_) => return Value::error("NOPROTO unsupported protocol version"),
-            Err(_) => {
-                return Value::error("ERR Protocol version is not an integer or out of range");
-            }
-        }
-    }
-    while let Some(option) = options.next() {
-        let answer = match text(option).to_ascii_lowercase().as_str() {
-            "auth" => match (options.next(), options.next()) {
-                (Some(user), Some(pass)) => auth(session, &[user.clone(), pass.clone()]),
-                _ => hello_syntax(option),
-            },
-            "setname" => options
-                .next()
-                .map_or_else(|| hello_syntax(option), |name| set_name(session, name)),
-            _ => hello_syntax(option),
-        };
-        if answer.as_error().is_some() {
-            return answer;
-        }
-    }
-    if !session.authenticated {
-        return Value::error(
-            "NOAUTH HELLO must be called with the client already authenticated, otherwise the \
-             HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and \
-             select the RESP protocol version at the same time",
-        );
-    }
-    let mut map = Map::default();
-    map.text("server", "redis");
-    map.text("version", VERSION_COMPATIBLE);
-    map.value("proto", Value::Integer(2));
-    map.value(
-        "id",
-        integer(usize::try_from(session.id).unwrap_or(usize::MAX)),
-    );
-    map.text("mode", "sentinel");
-    map.value("modules", Value::array([]));
-    map.into()
-}
-
-fn hello_syntax(option: &Bytes) -> Value {
-    Value::error(format!("ERR Syntax error in HELLO option '{}'", text(option)).into_bytes())
 }
