@@ -10,6 +10,7 @@ pub mod acl;
 pub mod args;
 pub mod conf;
 pub mod glob;
+pub mod history;
 pub mod infos;
 pub mod links;
 pub mod log;

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::conf::Globals;
+use crate::history::History;
 use crate::infos::Infos;
 use crate::links::connect::Source;
 use crate::links::{self, Links};
@@ -66,7 +67,9 @@ pub struct Parts {
     pub tls: Arc<Tls>,
     /// Where the state goes.
     pub writer: Writer,
-    /// What became of it.
+    /// The last failovers.
+    pub history: History,
+    /// What became of the state.
     pub persisted: mpsc::Receiver<Persisted>,
     /// What sessions share.
     pub shared: Arc<Shared>,
@@ -88,6 +91,7 @@ pub struct Node {
     source: Option<Source>,
     tls: Arc<Tls>,
     writer: Writer,
+    history: History,
     shared: Arc<Shared>,
     process: Process,
     log: Log,
@@ -154,6 +158,7 @@ pub async fn run(parts: Parts) -> End {
         source: parts.source,
         tls: parts.tls,
         writer: parts.writer,
+        history: parts.history,
         shared: parts.shared,
         process: parts.process,
         log: parts.log,
@@ -170,6 +175,7 @@ pub async fn run(parts: Parts) -> End {
     let end = node.serve(&mut inlets).await;
     if end == End::Orderly {
         node.finish(&mut inlets.persisted).await;
+        node.history.close().await;
     }
     end
 }
@@ -318,6 +324,7 @@ impl Node {
             hub: &mut self.hub,
             scripts: &mut self.scripts,
             infos: &self.infos,
+            history: &self.history,
             simulated: &mut self.simulated,
             shared: &self.shared,
             process: &self.process,

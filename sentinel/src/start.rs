@@ -18,6 +18,7 @@ use crate::args::{self, Arguments, HELP, Invocation};
 use crate::conf::load::{Loader, Problems};
 use crate::conf::rewrite::Form;
 use crate::conf::{Config, Globals};
+use crate::history::{self, History};
 use crate::links::connect::Source;
 use crate::log::{self, Log};
 use crate::node::{self, End, Parts, Signals};
@@ -252,6 +253,7 @@ async fn serve(
     for listener in doors.listeners {
         server::start(listener, hall.clone()).map_err(system("cannot use the port"))?;
     }
+    let history = History::start(history::path_beside(&store), &log);
     let (writer, persisted) = Writer::start(store);
     if config.server.supervised
         && let Err(error) = system::notify_ready()
@@ -267,6 +269,7 @@ async fn serve(
         globals: config.globals,
         base,
         writer,
+        history,
         persisted,
         shared,
         calls: call_receiver,

@@ -150,6 +150,10 @@ impl fmt::Display for EffectLine<'_> {
                 }
                 Ok(())
             }
+            Effect::Failover { record, .. } => {
+                let (name, epoch) = (&record.name, record.epoch);
+                write!(f, "history {name} epoch {epoch} {}", record.outcome)
+            }
             Effect::ReconfigScript(script) => {
                 write!(
                     f,

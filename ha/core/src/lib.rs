@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod belief;
 pub mod command;
 pub mod epoch;
+pub mod failover;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod ha;

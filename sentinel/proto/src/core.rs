@@ -11,6 +11,7 @@ use crate::disk::Disk;
 use crate::effect::{Auth, Command, Effect};
 use crate::event::Event;
 use crate::hello::Hello;
+use crate::history::History;
 use crate::ids::{CommandId, LinkId, SentinelId};
 use crate::link::{Link, Outbox, Pace, Purpose};
 use crate::rng::Rng;
@@ -41,6 +42,7 @@ pub(crate) struct Core {
     pub(crate) disk: Disk,
     pub(crate) stall: Stall,
     pub(crate) out: Outbox,
+    pub(crate) history: History,
     rng: Rng,
     link_last: u64,
 }
@@ -65,6 +67,7 @@ impl Core {
             disk: Disk::default(),
             stall,
             out: Outbox::default(),
+            history: History::default(),
             link_last: 0,
         }
     }

@@ -134,6 +134,7 @@ impl Master {
         let old = self.addr().clone();
         self.tell_of(core, "+config-update-from", &Who::Peer(hello.id.clone()));
         self.switch(core, &hello.master, Course::Idle);
+        self.close_observed(core);
         self.run_reconfig_script(core, false, &old, &hello.master);
     }
 

@@ -2,6 +2,8 @@
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
+use codis_core::failover::Record;
+use codis_core::time::Time;
 use codis_core::topology::Topology;
 
 use crate::event::Event;
@@ -64,6 +66,14 @@ pub enum Effect {
     Event(Event),
     /// Publish on [`codis_core::topology::CHANNEL`].
     Topology(Box<Topology>),
+    /// Keep the record of a failover that ended. One that continues an earlier one
+    /// ([`Record::is_continued_by`]) replaces it.
+    Failover {
+        /// The moment from which its stages count: the shell adds the wall time of it.
+        zero: Time,
+        /// What happened.
+        record: Box<Record>,
+    },
     /// Queue the client-reconfig script of a master.
     ReconfigScript(ReconfigScript),
 }

@@ -236,6 +236,7 @@ impl Master {
             stdin: self.script_facts(core),
         });
         core.event(Event::new(name, payload, script));
+        self.record(core, name);
     }
 
     /// What scripts of this master are told besides their arguments.

@@ -1,6 +1,7 @@
 //! Carrying out what the machine orders.
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use codis_core::addr::Addr;
 use codis_core::topology::{self, Topology};
@@ -14,6 +15,7 @@ use crate::links::connect::Target;
 use crate::log;
 use crate::port::Stats;
 use crate::scripts::{Order, record};
+use crate::wall;
 
 /// Bytes of an event's text.
 const PAYLOAD_BYTES_MAX: usize = 1024;
@@ -57,6 +59,11 @@ impl Node {
             Effect::Event(event) => self.tell(&event),
             Effect::Topology(topology) => self.publish_topology(&topology),
             Effect::ReconfigScript(script) => self.reconfigure_clients(script),
+            Effect::Failover { zero, mut record } => {
+                let age = self.now().since(zero);
+                record.start_unix_ms = wall::millis_before(SystemTime::now(), age);
+                self.history.keep(*record);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use codis_sentinel_proto::ids::SentinelId;
 use super::render::bulk;
 use super::{Answer, Request, Shared, table};
 use crate::conf::Globals;
+use crate::history::History;
 use crate::infos::Infos;
 use crate::links::pubsub::foreign_hello;
 use crate::process::Process;
@@ -29,6 +30,7 @@ mod client;
 mod config;
 mod debug;
 mod hello;
+mod history;
 mod info;
 pub mod local;
 mod masters;
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub scripts: &'a mut Scripts,
     /// The last INFO of each server.
     pub infos: &'a Infos,
+    /// The last failovers.
+    pub history: &'a History,
     /// The failures to simulate.
     pub simulated: &'a mut Simulated,
     /// What sessions share.

@@ -8,6 +8,7 @@ mod config;
 mod differential;
 mod durability;
 mod failover;
+mod history;
 mod mixed;
 mod port;
 mod refused;

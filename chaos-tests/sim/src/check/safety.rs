@@ -300,6 +300,7 @@ impl Safety {
             | Effect::Disconnect { .. }
             | Effect::Answer { .. }
             | Effect::Event(_)
+            | Effect::Failover { .. }
             | Effect::ReconfigScript(_) => {}
         }
     }

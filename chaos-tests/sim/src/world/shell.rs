@@ -317,7 +317,7 @@ impl World {
                 self.safety.on_event(self.now, who, &event, confirmed);
             }
             Effect::Topology(topology) => self.published(who, &topology),
-            Effect::ReconfigScript(_) => {}
+            Effect::Failover { .. } | Effect::ReconfigScript(_) => {}
         }
     }
 

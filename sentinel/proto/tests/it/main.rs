@@ -4,6 +4,7 @@
 
 mod epochs;
 mod failover;
+mod history;
 mod links;
 mod refused;
 mod returning;

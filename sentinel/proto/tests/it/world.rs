@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
+use codis_core::failover::Record;
 use codis_core::time::Time;
 use codis_core::topology::Topology;
 use codis_sentinel_proto::effect::Command;
@@ -79,6 +80,8 @@ pub struct World {
     pub events: Vec<(Time, usize, String)>,
     pub topologies: Vec<(Time, usize, Topology)>,
     pub scripts: Vec<(usize, bool, Addr, Addr)>,
+    /// Records of failovers: from when, whose, what.
+    pub failovers: Vec<(Time, usize, Record)>,
     /// How many commands of each kind each sentinel sent to each address.
     pub sent: BTreeMap<(usize, Addr, &'static str), usize>,
     /// Votes told to others: (voter, epoch) to leader.
@@ -112,6 +115,7 @@ impl World {
             events: Vec::new(),
             topologies: Vec::new(),
             scripts: Vec::new(),
+            failovers: Vec::new(),
             sent: BTreeMap::new(),
             votes: BTreeMap::new(),
             cut: BTreeSet::new(),

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use codis_core::resp::Value;
 
 use super::super::render::bulk;
-use super::{Context, Outcome, candidates, config, debug, masters, monitor, queries, set, text};
+use super::{
+    Context, Outcome, candidates, config, debug, history, masters, monitor, queries, set, text,
+};
 use crate::simulate::Simulated;
 
 pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
@@ -20,6 +22,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
         "replicas" | "slaves" => masters::replicas(context, first),
         "sentinels" => masters::sentinels(context, first),
         "get-master-addr-by-name" => masters::address(context, first),
+        "history" => history::history(context, &words),
         "topology" => masters::topology(context, &words),
         "is-master-down-by-addr" => queries::is_master_down(context, &words),
         "candidates" => candidates::candidates(context, first),
@@ -73,6 +76,8 @@ GET-MASTER-ADDR-BY-NAME <name>
     The address of the present master.
 HELP
     This text.
+HISTORY [<name>]
+    The last failovers, with what happened when.
 INFO-CACHE <name> [<name> ...]
     The last INFO of masters and their replicas.
 IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <id>

@@ -135,6 +135,7 @@ impl World {
                 self.events.push((self.now, n, text));
             }
             Effect::Topology(topology) => self.topologies.push((self.now, n, *topology)),
+            Effect::Failover { zero, record } => self.failovers.push((zero, n, *record)),
             Effect::ReconfigScript(it) => self.scripts.push((n, it.leader, it.from, it.to)),
         }
     }
