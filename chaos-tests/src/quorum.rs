@@ -5,6 +5,7 @@ pub mod breed;
 pub mod fleet;
 pub mod lab;
 pub mod mixed;
+pub mod rolling;
 pub mod scale;
 pub mod storm;
 pub mod times;

@@ -11,7 +11,7 @@ use codis_chaos::preflight::Programs;
 use codis_chaos::quorum::mixed::{self, Mix};
 use codis_chaos::quorum::times::{self, Fault};
 use codis_chaos::quorum::{Breed, Breeds};
-use codis_chaos::quorum::{scale, storm};
+use codis_chaos::quorum::{rolling, scale, storm};
 use codis_chaos::talk::Talk;
 
 use super::{EXIT_FAIL, Output, show};
@@ -35,6 +35,12 @@ pub enum Sentinels {
         /// Failovers of each mix.
         #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
         times: u16,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Replace the sentinels of other versions one by one by ours, and go back, with a failover
+    /// after each step.
+    Rolling {
         #[command(flatten)]
         place: Place,
     },
@@ -137,6 +143,15 @@ pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
             .await?;
             show(&results, place.output)?;
             Ok(code(results.failures.is_empty()))
+        }
+        Sentinels::Rolling { place } => {
+            for (number, other) in Breed::OTHERS.into_iter().enumerate() {
+                let net = format!("{}.{number}", place.net);
+                let breeds = place.breeds()?;
+                let results = rolling::run(&breeds, other, &net, &place.state, talk).await?;
+                show(&results, place.output)?;
+            }
+            Ok(code(true))
         }
         Sentinels::Scale {
             masters,

@@ -116,7 +116,32 @@ impl Lab {
         self.dir.keep()
     }
 
-    async fn wait_until_complete(&mut self) -> anyhow::Result<()> {
+    /// Starts a sentinel of another breed on the config file of one that has ended.
+    ///
+    /// # Errors
+    /// The program is missing or does not start.
+    pub fn replace_sentinel(
+        &mut self,
+        breeds: &Breeds,
+        index: usize,
+        breed: Breed,
+    ) -> anyhow::Result<()> {
+        let (program, words) = breeds.sentinel(breed)?;
+        let member = &mut self.sentinels[index];
+        let mut plan = member.process.plan().clone();
+        plan.program = program;
+        plan.args.truncate(1);
+        plan.args.extend(words.iter().map(|&word| word.to_owned()));
+        member.process = Process::start(plan)?;
+        member.breed = breed;
+        Ok(())
+    }
+
+    /// Waits until every sentinel knows everybody, and all replicas are in sync.
+    ///
+    /// # Errors
+    /// It is not so within a minute.
+    pub async fn wait_until_complete(&self) -> anyhow::Result<()> {
         let (peers, replicas) = (self.sentinels.len() - 1, self.servers.len() - 1);
         for server in &self.servers {
             until("a server answers", || async {
@@ -174,8 +199,11 @@ async fn all_in_sync(sentinel: &Addr, replicas: usize) -> bool {
     let Ok(rows) = redis::from_redis_value::<Vec<BTreeMap<String, String>>>(answer) else {
         return false;
     };
+    let is = |row: &BTreeMap<String, String>, key: &str, value: &str| {
+        row.get(key).is_some_and(|it| it == value)
+    };
     let ok = |row: &&BTreeMap<String, String>| {
-        row.get("master-link-status").is_some_and(|it| it == "ok") && row["flags"] == "slave"
+        is(row, "master-link-status", "ok") && is(row, "flags", "slave")
     };
     rows.iter().filter(ok).count() == replicas
 }

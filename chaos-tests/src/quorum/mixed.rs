@@ -20,7 +20,9 @@ use crate::query;
 use crate::scenario::table;
 use crate::talk::Talk;
 
-const DOWN_AFTER: Duration = Duration::from_secs(1);
+/// Stock sentinels, at a second or less, can take the new master for dead after a switch: they do
+/// not reconnect before a second has passed.
+const DOWN_AFTER: Duration = Duration::from_secs(3);
 /// Down-after of the side that is not to lead.
 const SLOW_DOWN_AFTER: Duration = Duration::from_secs(30);
 const SWITCH_MAX: Duration = Duration::from_secs(30);
@@ -240,7 +242,8 @@ async fn check(lab: &mut Lab, new: &Addr) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn agree(sentinels: &[Member], new: &Addr) -> bool {
+/// Whether all name that master, at one epoch.
+pub(super) async fn agree(sentinels: &[Member], new: &Addr) -> bool {
     let mut epochs = Vec::new();
     for sentinel in sentinels {
         let Ok(fields) = query::sentinel_master(&sentinel.addr, NAME).await else {
@@ -256,7 +259,8 @@ async fn agree(sentinels: &[Member], new: &Addr) -> bool {
     epochs.len() == 1
 }
 
-async fn follows(server: &Addr, master: &Addr) -> bool {
+/// Whether a server is a replica of that master, in sync.
+pub(super) async fn follows(server: &Addr, master: &Addr) -> bool {
     let Ok(info) = query::info(server, "replication").await else {
         return false;
     };

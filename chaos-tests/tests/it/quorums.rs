@@ -5,7 +5,7 @@ use std::time::Duration;
 use codis_chaos::preflight::Programs;
 use codis_chaos::quorum::mixed::{self, Mix};
 use codis_chaos::quorum::times::{self, Fault};
-use codis_chaos::quorum::{Breed, Breeds, scale, storm};
+use codis_chaos::quorum::{Breed, Breeds, rolling, scale, storm};
 use codis_chaos::talk::Talk;
 
 fn breeds() -> Breeds {
@@ -98,4 +98,24 @@ async fn a_storm_on_the_ports_does_not_keep_a_failover_up() {
     assert!(results.noise > 1000, "{} messages", results.noise);
     assert!(results.memory_peak_mib.iter().all(|mib| *mib < 400.0));
     assert!(results.switch_ms.iter().all(|ms| *ms < 15_000));
+}
+
+/// Sentinels of every other version are replaced by ours one by one, on the same files, and back.
+#[tokio::test]
+async fn sentinels_are_replaced_one_by_one_and_back() {
+    let state = tempfile::tempdir().unwrap();
+    let (breeds, talk) = (breeds(), Talk::silent());
+    let runs = Breed::OTHERS
+        .into_iter()
+        .enumerate()
+        .map(|(number, other)| {
+            let net = format!("127.75.{number}");
+            let (breeds, talk, state) = (&breeds, &talk, state.path());
+            async move { rolling::run(breeds, other, &net, state, talk).await }
+        });
+    for results in futures_util::future::join_all(runs).await {
+        let results = results.unwrap();
+        println!("{results}");
+        assert_eq!(results.steps.len(), 6);
+    }
 }
