@@ -144,15 +144,7 @@ pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
             show(&results, place.output)?;
             Ok(code(results.failures.is_empty()))
         }
-        Sentinels::Rolling { place } => {
-            for (number, other) in Breed::OTHERS.into_iter().enumerate() {
-                let net = format!("{}.{number}", place.net);
-                let breeds = place.breeds()?;
-                let results = rolling::run(&breeds, other, &net, &place.state, talk).await?;
-                show(&results, place.output)?;
-            }
-            Ok(code(true))
-        }
+        Sentinels::Rolling { place } => roll(&place, talk).await,
         Sentinels::Scale {
             masters,
             die,
@@ -186,6 +178,16 @@ pub async fn run(command: Sentinels, talk: &Talk) -> anyhow::Result<ExitCode> {
             Ok(code(true))
         }
     }
+}
+
+async fn roll(place: &Place, talk: &Talk) -> anyhow::Result<ExitCode> {
+    let breeds = place.breeds()?;
+    for (number, other) in Breed::OTHERS.into_iter().enumerate() {
+        let net = format!("{}.{number}", place.net);
+        let results = rolling::run(&breeds, other, &net, &place.state, talk).await?;
+        show(&results, place.output)?;
+    }
+    Ok(code(true))
 }
 
 fn code(passed: bool) -> ExitCode {

@@ -1,5 +1,5 @@
-//! A quorum of another breed becomes one of ours, sentinel by sentinel on the same config files, and
-//! goes back: with a failover after each replacement.
+//! A quorum of another breed becomes one of ours, sentinel by sentinel on the same config files,
+//! and goes back: with a failover after each replacement.
 
 use std::fmt;
 use std::path::Path;

@@ -222,6 +222,7 @@ fn extension_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
 /// Puts the lines of a state into the text of the present file.
 pub fn merge(present: &str, lines: &[Line], form: Form) -> String {
     let mut slots: Vec<Slot> = present.lines().map(Slot::read).collect();
+    let lines = &in_words_of(&slots, lines);
     let mut placed = vec![false; lines.len()];
     for (line, placed) in lines.iter().zip(&mut placed) {
         *placed = claim(&mut slots, |words| same_words(words, &line.words), None);
@@ -242,6 +243,27 @@ pub fn merge(present: &str, lines: &[Line], form: Form) -> String {
     }
     out.extend(added.iter().map(String::as_str));
     join(&out)
+}
+
+/// Replicas in the word of the file. Before version 5 it was `known-slave`, which every version
+/// reads; a file with that word is one that a sentinel of that age may have to read again.
+fn in_words_of(slots: &[Slot], lines: &[Line]) -> Vec<Line> {
+    let has = |key: &str| {
+        let mut words = slots.iter().filter_map(|slot| slot.free.as_ref()?.first());
+        words.any(|word| word.eq_ignore_ascii_case(key))
+    };
+    let old = has("known-slave") && !has("known-replica");
+    let mut lines = lines.to_vec();
+    for line in &mut lines {
+        if let Some(key) = line
+            .words
+            .first_mut()
+            .filter(|key| *key == "known-replica" && old)
+        {
+            *key = "known-slave".to_owned();
+        }
+    }
+    lines
 }
 
 /// A line of the present file.

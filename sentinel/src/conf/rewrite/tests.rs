@@ -131,3 +131,17 @@ fn a_removed_master_leaves_no_line() {
     assert!(!text.contains(" m "), "{text}");
     assert!(text.contains("# my sentinel\nport 26379\n"), "{text}");
 }
+
+#[test]
+fn a_file_of_an_old_sentinel_keeps_its_word_for_replicas() {
+    let file = "sentinel monitor m 127.0.0.1 6379 2\nsentinel known-slave m 127.0.0.1 6380\n";
+    let mut config = load(file);
+    let master = config.masters.get_mut("m").unwrap();
+    master.replicas = vec![Addr::new("127.0.0.1", 6381), Addr::new("127.0.0.1", 6382)];
+    let text = merge(file, &lines_of(&config, &id()), Form::Operator);
+    for port in [6381, 6382] {
+        let line = format!("sentinel known-slave m 127.0.0.1 {port}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+    assert!(!text.contains("known-replica"), "{text}");
+}
