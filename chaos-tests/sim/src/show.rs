@@ -181,6 +181,8 @@ fn show_command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
             follow: Some(master),
         } => write!(f, "SLAVEOF {master}"),
         Command::Reconfigure { follow: None } => f.write_str("SLAVEOF NO ONE"),
+        Command::HandOver { to, timeout } => write!(f, "FAILOVER TO {to} TIMEOUT {timeout:?}"),
+        Command::AbortHandOver => f.write_str("FAILOVER ABORT"),
         Command::ScriptKill => f.write_str("SCRIPT KILL"),
         Command::WriteProbe => f.write_str("SETRANGE"),
     }

@@ -1,5 +1,7 @@
 //! What the machine asks of the shell.
 
+use std::time::Duration;
+
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
 use codis_core::failover::Record;
@@ -151,6 +153,15 @@ pub enum Command {
         /// Whom to follow; `None` to become master.
         follow: Option<Addr>,
     },
+    /// `FAILOVER TO host port TIMEOUT ms`: the master hands over to one of its replicas.
+    HandOver {
+        /// The replica.
+        to: Addr,
+        /// For how long the master may hold writes back. Whole milliseconds, more than 0.
+        timeout: Duration,
+    },
+    /// `FAILOVER ABORT`.
+    AbortHandOver,
     /// `SCRIPT KILL`.
     ScriptKill,
     /// `SETRANGE` [`WRITE_PROBE_KEY`] `0 ""`: changes nothing, creates nothing, is not propagated,
@@ -171,6 +182,8 @@ impl Command {
             | Self::Publish(_)
             | Self::IsMasterDown { .. }
             | Self::Reconfigure { .. }
+            | Self::HandOver { .. }
+            | Self::AbortHandOver
             | Self::ScriptKill => Channel::Command,
         }
     }

@@ -91,6 +91,7 @@ impl Master {
         self.course = Course::Failover(Failover {
             epoch,
             forced,
+            coordinated: false,
             target,
             started: core.now,
             since: core.now,

@@ -56,6 +56,8 @@ pub(crate) struct Failover {
     pub(crate) epoch: Epoch,
     /// Ordered by an operator.
     pub(crate) forced: bool,
+    /// The master is to hand over by itself.
+    pub(crate) coordinated: bool,
     /// The replica that the operator named.
     pub(crate) target: Option<Addr>,
     pub(crate) started: Time,
@@ -112,7 +114,7 @@ impl Failover {
 }
 
 /// What a step came to.
-enum Next {
+pub(crate) enum Next {
     /// Something changed: look again.
     Again,
     /// Nothing to do before that moment.
@@ -179,6 +181,12 @@ impl Master {
         match &failover.stage {
             Stage::WaitStart { ends } => self.await_votes(core, &failover, *ends),
             Stage::SelectSlave { fresh_by } => self.select(core, &failover, *fresh_by),
+            Stage::SendSlaveofNoOne { to, until } if failover.coordinated => {
+                self.send_hand_over(core, to, *until)
+            }
+            Stage::WaitPromotion { .. } if failover.coordinated => {
+                self.await_hand_over(core, &failover)
+            }
             Stage::SendSlaveofNoOne { to, until } => {
                 self.send_slaveof_noone(core, to, *until, true)
             }
@@ -189,7 +197,7 @@ impl Master {
         }
     }
 
-    fn enter(&mut self, core: &mut Core, stage: Stage) -> Next {
+    pub(crate) fn enter(&mut self, core: &mut Core, stage: Stage) -> Next {
         if let Course::Failover(failover) = &mut self.course {
             failover.stage = stage;
             failover.since = core.now;
@@ -286,8 +294,14 @@ impl Master {
         }
     }
 
-    /// The chosen replica answered the order to become master.
-    pub(crate) fn order_answered(&mut self, command: CommandId) {
+    /// The chosen replica answered the order to become master, or the master that to hand over.
+    pub(crate) fn order_answered(
+        &mut self,
+        core: &mut Core,
+        command: CommandId,
+        result: Result<(), String>,
+    ) {
+        let hands_over = self.hands_over();
         if let Course::Failover(Failover {
             stage: Stage::WaitPromotion { order, .. },
             ..
@@ -295,6 +309,9 @@ impl Master {
             && *order == Order::Sent(command)
         {
             *order = Order::Answered;
+            if hands_over {
+                self.hand_over_replied(core, result);
+            }
         }
     }
 
@@ -337,6 +354,7 @@ impl Master {
         assert!(failover.epoch > self.config_epoch, "an epoch decides once");
         let (old, who) = (self.addr().clone(), Who::Replica(to.clone()));
         let old_alive = self.server.node.s_down.is_none();
+        let coordinated = failover.coordinated;
         self.config_epoch = failover.epoch;
         self.tell_of(core, "+promoted-slave", &who);
         self.tell_of(core, "+failover-state-reconf-slaves", &Who::Master);
@@ -347,8 +365,14 @@ impl Master {
         self.show(core);
         self.publish_everywhere(core);
         self.barren = 0;
+        if coordinated {
+            // It is master already; what is left is its file, and its clients' idea of it.
+            let command = Command::Reconfigure { follow: None };
+            core.send(self.server.node.link, Purpose::Reconfigure, command);
+        }
         if old_alive {
-            self.order_to_follow(core, &old, Some("+convert-to-slave"));
+            let event = (!coordinated).then_some("+convert-to-slave");
+            self.order_to_follow(core, &old, event);
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Info {
     pub data: Data,
     /// What it says of writes that it refuses or would refuse.
     pub trouble: Trouble,
+    /// `master_failover_state`.
+    pub hand_over: HandOver,
     /// The whole text, for INFO-CACHE.
     pub text: String,
 }
@@ -60,6 +62,18 @@ pub struct Trouble {
     pub snapshot_failed: bool,
     /// More memory used than `maxmemory`, with a policy that evicts nothing.
     pub out_of_memory: bool,
+}
+
+/// Whether a server can hand over to a replica of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum HandOver {
+    /// It does not tell: it is older than Redis 6.2.
+    #[default]
+    Unsupported,
+    /// `no-failover`.
+    Idle,
+    /// `waiting-for-sync` or `failover-in-progress`.
+    UnderWay,
 }
 
 /// The role that a server reports.
@@ -103,6 +117,10 @@ impl Info {
                 "slave_priority" => info.priority = value.parse().unwrap_or(PRIORITY_DEFAULT),
                 "slave_repl_offset" => replica_offset = value.parse().unwrap_or(0),
                 "master_repl_offset" => master_offset = value.parse().unwrap_or(0),
+                "master_failover_state" if value == "no-failover" => {
+                    info.hand_over = HandOver::Idle;
+                }
+                "master_failover_state" => info.hand_over = HandOver::UnderWay,
                 "replica_announced" => info.announced = value != "0",
                 "loading" | "async_loading" => info.loading |= value == "1",
                 other => info.replicas.extend(replica_line(other, value)),
@@ -286,6 +304,19 @@ mod tests {
         assert!(trouble(&format!("{full}maxmemory_policy:noeviction")).out_of_memory);
         assert!(!trouble(&format!("{full}maxmemory_policy:allkeys-lru")).out_of_memory);
         assert!(!trouble("used_memory:90\nmaxmemory:0").out_of_memory);
+    }
+
+    #[test]
+    fn a_server_tells_whether_it_can_hand_over() {
+        let told = |text: &str| Info::parse(text).hand_over;
+        assert_eq!(told("role:master"), HandOver::Unsupported);
+        assert_eq!(told("master_failover_state:no-failover"), HandOver::Idle);
+        for state in ["waiting-for-sync", "failover-in-progress"] {
+            assert_eq!(
+                told(&format!("master_failover_state:{state}")),
+                HandOver::UnderWay
+            );
+        }
     }
 
     #[test]

@@ -108,7 +108,8 @@ pub enum Reply {
     Published(bool),
     /// To IS-MASTER-DOWN-BY-ADDR; `None` when it was an error or of another shape.
     MasterDown(Option<Opinion>),
-    /// To the six commands of a reconfiguration: the text of the first error, if any.
+    /// To the six commands of a reconfiguration, or to the order to hand over or not to: the text
+    /// of the first error, if any.
     Reconfigured(Result<(), String>),
     /// To SCRIPT KILL.
     ScriptKilled,

@@ -16,6 +16,7 @@ mod disk;
 mod down;
 mod election;
 mod failover;
+mod handover;
 mod history;
 mod instance;
 mod link;

@@ -50,6 +50,9 @@ pub enum OrderError {
     /// Nobody can be promoted.
     #[error("NOGOODSLAVE No suitable replica to promote")]
     NoGoodReplica,
+    /// The master is too old to hand over by itself.
+    #[error("NOGOODPRIMARY Primary does not support FAILOVER command")]
+    NoGoodPrimary,
     /// The replica named is not one that may be promoted, and why.
     #[error("NOGOODSLAVE {addr} cannot be promoted: {reason}")]
     BadCandidate {
@@ -246,12 +249,12 @@ impl Machine {
                     master.answered(&mut self.core, id, command, question, opinion);
                 }
             }
-            Reply::Reconfigured(_) => {
+            Reply::Reconfigured(result) => {
                 // What came of it is told by INFO: some of its commands may fail harmlessly.
                 if let Some(user) = self.server_behind(id)
                     && let Some(master) = self.masters.get_mut(&user.0)
                 {
-                    master.order_answered(command);
+                    master.order_answered(&mut self.core, command, result);
                     self.core.touch(Key::Master(user.0));
                 }
             }

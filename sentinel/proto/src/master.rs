@@ -314,6 +314,10 @@ impl Master {
 
     fn publish_if_due(&mut self, core: &mut Core, who: &Who) -> Option<Time> {
         let period = core.timing.publish_period;
+        if *who == Who::Master && self.hands_over() {
+            // It would wait for the end of the pause, and with it PING and INFO.
+            return Some(core.now + core.timing.publish_retry());
+        }
         let due = |node: &Node| node.published.map(|at| at + period);
         if due(self.node(who)?).is_none_or(|at| at <= core.now) {
             self.publish_to(core, who);

@@ -7,6 +7,7 @@ use codis_core::time::Time;
 use crate::effect::Auth;
 use crate::epochs::is_plausible;
 use crate::failover::Course;
+use crate::info::HandOver;
 use crate::link::Pace;
 use crate::machine::{Machine, OrderError};
 use crate::master::Master;
@@ -169,11 +170,31 @@ impl Machine {
     /// Starts a failover without O_DOWN, to `to` when given. It still needs the votes of a
     /// majority: two that are ordered at two sentinels must not share an epoch.
     pub fn failover(&mut self, now: Time, name: &str, to: Option<Addr>) -> Result<(), OrderError> {
+        self.order_failover(now, name, to, false)
+    }
+
+    /// The same, but the master hands over by itself, and no write is lost ([`crate::handover`]).
+    pub fn hand_over(&mut self, now: Time, name: &str, to: Option<Addr>) -> Result<(), OrderError> {
+        self.order_failover(now, name, to, true)
+    }
+
+    fn order_failover(
+        &mut self,
+        now: Time,
+        name: &str,
+        to: Option<Addr>,
+        coordinated: bool,
+    ) -> Result<(), OrderError> {
         self.enter(now);
         let id = *self.names.get(name).ok_or(OrderError::NoSuchMaster)?;
         let Some(master) = self.masters.get_mut(&id) else {
             return Err(OrderError::NoSuchMaster);
         };
+        let info = master.server.info.as_ref();
+        let able = info.is_some_and(|(_, info)| info.hand_over != HandOver::Unsupported);
+        if coordinated && !able {
+            return Err(OrderError::NoGoodPrimary);
+        }
         if master.failover().is_some() {
             return Err(OrderError::FailoverInProgress);
         }
@@ -191,6 +212,9 @@ impl Machine {
             return Err(OrderError::NoGoodReplica);
         }
         master.stand(&mut self.core, true, to);
+        if let Course::Failover(failover) = &mut master.course {
+            failover.coordinated = coordinated;
+        }
         self.core.touch(Key::Master(id));
         self.settle();
         Ok(())

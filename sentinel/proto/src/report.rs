@@ -30,6 +30,7 @@ impl Master {
     fn info_period(&self, core: &Core, who: &Who) -> Duration {
         let idle = core.timing.info_period;
         let period = match who {
+            Who::Master if self.hands_over() => INFO_PERIOD_PROMOTION,
             Who::Master if self.server.role == Role::Replica => INFO_PERIOD_ASTRAY,
             Who::Master if self.server.node.s_down.is_some() => INFO_PERIOD_ASTRAY,
             // Replicas are found through it.
@@ -213,6 +214,10 @@ impl Master {
             self.follow_reconf(core, addr);
             self.fix_if_due(core, addr);
             return;
+        }
+        if self.hands_over() {
+            // Judged together with what the master says.
+            return core.touch(Key::Master(self.id));
         }
         let stage = self.failover().map(|failover| &failover.stage);
         if let Some(Stage::WaitPromotion { to, until, .. }) = stage

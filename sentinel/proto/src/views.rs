@@ -178,6 +178,8 @@ impl Master {
 
     pub(crate) fn master_flags(&self, core: &Core) -> Vec<&'static str> {
         let failover = self.failover();
+        let forced = failover.is_some_and(|it| it.forced);
+        let coordinated = failover.is_some_and(|it| it.coordinated);
         let down = self.server.node.s_down.is_some();
         pick(&[
             (down, "s_down"),
@@ -185,8 +187,9 @@ impl Master {
             (true, "master"),
             (!whole(core, &self.server.node), "disconnected"),
             (failover.is_some(), "failover_in_progress"),
-            (failover.is_some_and(|it| it.forced), "force_failover"),
+            (forced && !coordinated, "force_failover"),
             (down && self.server.script_kill_sent, "script_kill_sent"),
+            (coordinated, "coordinated_failover"),
         ])
     }
 

@@ -41,6 +41,8 @@ pub enum Expect {
     MasterDown,
     /// Six: to MULTI, four queued commands, and EXEC.
     Reconfigured,
+    /// One to the order to hand over, or not to.
+    Ordered,
     /// One to SCRIPT KILL.
     ScriptKilled,
     /// One to the write that changes nothing.
@@ -56,6 +58,7 @@ impl Expect {
             | Self::Info
             | Self::Published
             | Self::MasterDown
+            | Self::Ordered
             | Self::ScriptKilled
             | Self::WriteProbed => 1,
         }
@@ -73,6 +76,10 @@ impl Expect {
             Self::Published => Reply::Published(first.is_some_and(|v| v.as_error().is_none())),
             Self::MasterDown => Reply::MasterDown(first.and_then(opinion)),
             Self::Reconfigured => Reply::Reconfigured(reconfigured(values)),
+            Self::Ordered => {
+                let error = first.and_then(Value::as_error);
+                Reply::Reconfigured(error.map_or(Ok(()), |error| Err(error.into_owned())))
+            }
             Self::ScriptKilled => Reply::ScriptKilled,
             Self::WriteProbed => {
                 let unknown = WriteProbe::CannotTell(CannotTell::Other);
@@ -123,6 +130,21 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
                 vec![word("EXEC")],
             ];
             (commands, Expect::Reconfigured)
+        }
+        Command::HandOver { to, timeout } => {
+            let words = vec![
+                word("FAILOVER"),
+                text("TO"),
+                text(to.host()),
+                text(&to.port().to_string()),
+                text("TIMEOUT"),
+                text(&timeout.as_millis().max(1).to_string()),
+            ];
+            (vec![words], Expect::Ordered)
+        }
+        Command::AbortHandOver => {
+            let words = vec![word("FAILOVER"), text("ABORT")];
+            (vec![words], Expect::Ordered)
         }
         Command::ScriptKill => {
             let words = vec![word("SCRIPT"), text("KILL")];
@@ -245,6 +267,23 @@ mod tests {
              CLIENT KILL TYPE pubsub EXEC"
         );
         assert_eq!(out.expect.count(), 6);
+    }
+
+    #[test]
+    fn a_master_is_told_to_whom_it_hands_over_and_how_long_it_may_take() {
+        let renames = BTreeMap::from([("FAILOVER".to_owned(), "fo".to_owned())]);
+        let command = Command::HandOver {
+            to: Addr::new("127.0.0.1", 6379),
+            timeout: std::time::Duration::from_micros(500_900),
+        };
+        let out = encode(CommandId(1), &command, &renames);
+        let text = String::from_utf8(out.bytes).unwrap();
+        let mut words = text.split("\r\n").filter(|w| !w.starts_with(['*', '$']));
+        let line: Vec<&str> = words.by_ref().collect();
+        assert_eq!(line.join(" ").trim(), "fo TO 127.0.0.1 6379 TIMEOUT 500");
+        let refused = Value::error("NOPERM no");
+        let reply = out.expect.reply(&[refused], false);
+        assert!(matches!(reply, Reply::Reconfigured(Err(text)) if text == "NOPERM no"));
     }
 
     #[test]

@@ -38,6 +38,10 @@ impl World {
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
+            // Servers without FAILOVER, as before 6.2.
+            Command::HandOver { .. } | Command::AbortHandOver => {
+                Reply::Reconfigured(Err("ERR unknown command".into()))
+            }
             Command::Reconfigure { follow } => self.reconfigure(node, id, follow.as_ref()),
         };
         self.transmit(id, Dir::Down, Packet::Reply(command, reply));

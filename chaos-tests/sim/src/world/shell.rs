@@ -115,7 +115,9 @@ impl World {
             Command::Info => Reply::Info(None),
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::CannotTell(CannotTell::Other)),
-            Command::Reconfigure { .. } => Reply::Reconfigured(Err("ERR unknown command".into())),
+            Command::Reconfigure { .. } | Command::HandOver { .. } | Command::AbortHandOver => {
+                Reply::Reconfigured(Err("ERR unknown command".into()))
+            }
             Command::Publish(hello) => {
                 self.transmit(
                     id,

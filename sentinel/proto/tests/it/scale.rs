@@ -58,6 +58,8 @@ fn answer(command: &Command, addr: &Addr) -> Reply {
         Command::Ping
         | Command::IsMasterDown { .. }
         | Command::Reconfigure { .. }
+        | Command::HandOver { .. }
+        | Command::AbortHandOver
         | Command::ScriptKill
         | Command::WriteProbe => Reply::Ping(PingReply::Pong),
     }

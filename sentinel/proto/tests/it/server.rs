@@ -10,6 +10,14 @@ use codis_sentinel_proto::{PingReply, Reply, WriteProbe};
 pub struct Server {
     pub alive: bool,
     pub frozen: bool,
+    /// To whom it is handing over.
+    pub hands_over: Option<Addr>,
+    /// What it answers to the order to hand over: `None` before Redis 6.2.
+    pub failover: Option<Result<(), String>>,
+    /// It does not give up to hand over by itself.
+    pub stuck: bool,
+    /// As a replica: it never catches up with its master.
+    pub lags: bool,
     /// It obeys no order to become master.
     pub stubborn: bool,
     pub run_id: String,
@@ -26,6 +34,10 @@ impl Server {
             alive: true,
             frozen: false,
             stubborn: false,
+            hands_over: None,
+            failover: Some(Ok(())),
+            stuck: false,
+            lags: false,
             run_id: format!("run{n}"),
             link_up: master.is_some(),
             master,
@@ -41,7 +53,9 @@ impl Server {
             Command::Info => Reply::Info(None),
             Command::Publish(_) => Reply::Published(true),
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
-            Command::Reconfigure { .. } => Reply::Reconfigured(Ok(())),
+            Command::Reconfigure { .. } | Command::HandOver { .. } | Command::AbortHandOver => {
+                Reply::Reconfigured(Ok(()))
+            }
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
         }
@@ -51,6 +65,15 @@ impl Server {
         match command {
             Command::Info => return Reply::Info(Some(Arc::new(Info::parse(&self.info())))),
             Command::Reconfigure { follow: None } if self.stubborn => {}
+            Command::AbortHandOver => self.hands_over = None,
+            Command::HandOver { to, .. } => match self.failover.clone() {
+                Some(Ok(())) if self.replicas.contains(to) => self.hands_over = Some(to.clone()),
+                Some(Ok(())) => {
+                    return refused("ERR FAILOVER target HOST and PORT is not a replica.");
+                }
+                Some(Err(error)) => return refused(&error),
+                None => return refused("ERR unknown command"),
+            },
             Command::Reconfigure { follow } if *follow != self.master => {
                 self.master.clone_from(follow);
                 self.link_up = false;
@@ -66,8 +89,13 @@ impl Server {
     }
 
     fn info(&self) -> String {
+        let state = match (&self.failover, &self.hands_over) {
+            (None, _) => "",
+            (_, None) => "master_failover_state:no-failover\r\n",
+            (_, Some(_)) => "master_failover_state:waiting-for-sync\r\n",
+        };
         let common = format!(
-            "run_id:{}\r\nslave_priority:{}\r\n",
+            "run_id:{}\r\nslave_priority:{}\r\n{state}",
             self.run_id, self.priority
         );
         let offset = self.offset;
@@ -93,4 +121,8 @@ impl Server {
             }
         }
     }
+}
+
+fn refused(error: &str) -> Reply {
+    Reply::Reconfigured(Err(error.to_owned()))
 }

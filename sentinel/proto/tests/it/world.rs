@@ -55,6 +55,8 @@ enum Arrival {
     Command(Socket, u64, CommandId, Command),
     Persisted(usize, u64, PersistId, Box<Snapshot>),
     Sync(Addr),
+    HandOver(Addr),
+    GiveUp(Addr),
 }
 
 pub struct Sentinel {
@@ -374,6 +376,9 @@ impl World {
                 }
                 self.feed(n, Input::Persisted { id, ok });
             }
+            Arrival::HandOver(addr) => self.change_places(&addr),
+            Arrival::GiveUp(addr) if self.servers[&addr].stuck => {}
+            Arrival::GiveUp(addr) => self.servers.get_mut(&addr).unwrap().hands_over = None,
             Arrival::Sync(addr) => {
                 if let Some(server) = self.servers.get_mut(&addr) {
                     server.link_up = server.master.is_some();

@@ -63,24 +63,47 @@ pub(super) fn reset(context: &mut Context<'_>, pattern: &str) -> Outcome {
     integer(names.len()).into()
 }
 
-/// `FAILOVER name`, or `FAILOVER name TO ip port` to choose the replica.
+/// `FAILOVER name [COORDINATED] [TO ip port]`: the master hands over by itself, and the replica is
+/// chosen by the operator.
 pub(super) fn failover(context: &mut Context<'_>, words: &[String]) -> Outcome {
-    let (name, to) = match words {
-        [name] => (name, None),
-        [name, to, host, port] if to.eq_ignore_ascii_case("to") => {
+    let Some((name, options)) = words.split_first() else {
+        return failover_arity();
+    };
+    if !context.machine.master_names().contains(name) {
+        return Outcome::error(OrderError::NoSuchMaster.to_string());
+    }
+    let (mut coordinated, mut to) = (false, None);
+    let mut rest = options;
+    while let [option, following @ ..] = rest {
+        rest = following;
+        if option.eq_ignore_ascii_case("coordinated") && !coordinated {
+            coordinated = true;
+        } else if option.eq_ignore_ascii_case("to") && to.is_none() {
+            let [host, port, following @ ..] = following else {
+                return failover_arity();
+            };
             let Ok(port) = port.parse::<u16>() else {
                 return Outcome::error("ERR Invalid port");
             };
-            (name, Some(Addr::new(host, port)))
+            to = Some(Addr::new(host, port));
+            rest = following;
+        } else {
+            return Outcome::error("ERR Unknown failover option specified");
         }
-        _ => {
-            return Outcome::error("ERR wrong number of arguments for 'sentinel|failover' command");
-        }
+    }
+    let ordered = if coordinated {
+        context.machine.hand_over(context.now, name, to)
+    } else {
+        context.machine.failover(context.now, name, to)
     };
-    match context.machine.failover(context.now, name, to) {
+    match ordered {
         Ok(()) => Value::ok().into(),
         Err(error) => Outcome::error(error.to_string()),
     }
+}
+
+fn failover_arity() -> Outcome {
+    Outcome::error("ERR wrong number of arguments for 'sentinel|failover' command")
 }
 
 pub(super) fn flush(context: &mut Context<'_>) -> Outcome {

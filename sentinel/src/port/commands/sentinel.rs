@@ -68,8 +68,9 @@ CONFIG SET <option> <value>
     Change a setting of the whole sentinel.
 DEBUG [<name> <ms> ...]
     Show the time constants, or replace some until the next start.
-FAILOVER <name> [TO <ip> <port>]
-    Start a failover without asking the other sentinels, to the given replica if there is one.
+FAILOVER <name> [COORDINATED] [TO <ip> <port>]
+    Start a failover although the master is up, to the given replica if there is one.
+    COORDINATED lets the master hand over by itself, so that no write is lost.
 FLUSHCONFIG
     Write the state to disk.
 GET-MASTER-ADDR-BY-NAME <name>

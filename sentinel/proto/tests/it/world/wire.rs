@@ -72,12 +72,34 @@ impl World {
         }
         let reconfigures = matches!(command, Command::Reconfigure { .. });
         let reply = server.execute(&command);
+        if let (Some(_), Command::HandOver { timeout, .. }) = (&server.hands_over, &command) {
+            self.arrive(ms(5), Arrival::HandOver(to.clone()));
+            self.arrive(*timeout, Arrival::GiveUp(to.clone()));
+        }
         if reconfigures {
             self.arrive(ms(20), Arrival::Sync(to.clone()));
             self.close_where(|other, at| at == to && *other != socket);
         }
         self.refresh_replicas();
         self.reply(socket, generation, id, reply);
+    }
+
+    /// A master that hands over changes places with a replica that has everything.
+    pub(super) fn change_places(&mut self, addr: &Addr) {
+        let Some(to) = self.servers[addr].hands_over.clone() else {
+            return;
+        };
+        let replica = self.servers.get_mut(&to).unwrap();
+        let alive = replica.alive && !replica.frozen;
+        if !alive || replica.lags || !self.servers[addr].alive {
+            return;
+        }
+        let offset = self.servers[addr].offset;
+        let replica = self.servers.get_mut(&to).unwrap();
+        (replica.master, replica.offset) = (None, offset);
+        let master = self.servers.get_mut(addr).unwrap();
+        (master.master, master.link_up, master.hands_over) = (Some(to), true, None);
+        self.refresh_replicas();
     }
 
     /// Masters list the replicas that follow them.
@@ -204,6 +226,8 @@ fn kind(command: &Command) -> &'static str {
         Command::Publish(_) => "PUBLISH",
         Command::IsMasterDown { .. } => "IS-MASTER-DOWN",
         Command::Reconfigure { .. } => "SLAVEOF",
+        Command::HandOver { .. } => "FAILOVER",
+        Command::AbortHandOver => "FAILOVER ABORT",
         Command::ScriptKill => "SCRIPT KILL",
         Command::WriteProbe => "SETRANGE",
     }
