@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod brain;
 pub mod check;
 mod disk;
 mod fault;
@@ -23,5 +24,8 @@ mod queue;
 mod rng;
 pub mod runner;
 mod show;
+mod stock;
 mod trace;
+mod view;
+mod weights;
 pub mod world;

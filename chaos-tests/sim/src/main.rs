@@ -1,16 +1,19 @@
 //! `sim`: runs seeds of the simulator and replays one.
 
+mod table;
+
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
 
 use clap::{Parser, Subcommand};
-use codis_sim::outcome::{Outcome, Stats};
+use codis_sim::outcome::Outcome;
 use codis_sim::profile::Profile;
 use codis_sim::runner;
 use codis_sim::world::Sabotage;
-use comfy_table::Table;
 use indicatif::{ProgressBar, ProgressStyle};
+
+use table::Sum;
 
 /// Failing seeds that are listed one by one.
 const LISTED_MAX: usize = 20;
@@ -86,21 +89,26 @@ fn replay(seed: u64, profile: Option<Profile>) -> ExitCode {
 
 fn run(start: u64, seeds: u64, profile: Option<Profile>, jobs: usize) -> ExitCode {
     let bar = progress(seeds);
-    let mut sums: Vec<(Profile, u64, Stats)> = Vec::new();
+    let mut sums: Vec<Sum> = Vec::new();
     let mut failed: Vec<Outcome> = Vec::new();
     // A panic of a machine is a result; its text is in the outcome.
     std::panic::set_hook(Box::new(|_| {}));
     runner::run_many(start, seeds, profile, jobs, |outcome| {
         bar.inc(1);
-        match sums
-            .iter_mut()
-            .find(|(profile, _, _)| *profile == outcome.profile)
-        {
-            Some((_, runs, stats)) => {
-                *runs += 1;
-                stats.add(&outcome.stats);
+        let known = sums.iter_mut().find(|sum| sum.profile == outcome.profile);
+        let is_failed = u64::from(outcome.violation.is_some());
+        match known {
+            Some(sum) => {
+                sum.runs += 1;
+                sum.failed += is_failed;
+                sum.stats.add(&outcome.stats);
             }
-            None => sums.push((outcome.profile, 1, outcome.stats.clone())),
+            None => sums.push(Sum {
+                profile: outcome.profile,
+                runs: 1,
+                failed: is_failed,
+                stats: outcome.stats.clone(),
+            }),
         }
         if outcome.violation.is_some() {
             bar.set_message(format!("{} failed", failed.len() + 1));
@@ -108,7 +116,7 @@ fn run(start: u64, seeds: u64, profile: Option<Profile>, jobs: usize) -> ExitCod
         }
     });
     bar.finish_and_clear();
-    sums.sort_by_key(|(profile, _, _)| *profile);
+    sums.sort_by_key(|sum| sum.profile);
     failed.sort_by_key(|outcome| outcome.seed);
     let told = tell(&sums, &failed);
     if told.is_ok() && failed.is_empty() {
@@ -126,45 +134,14 @@ fn progress(seeds: u64) -> ProgressBar {
     ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
-fn tell(sums: &[(Profile, u64, Stats)], failed: &[Outcome]) -> io::Result<()> {
-    let mut table = Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header([
-        "profile",
-        "runs",
-        "failed",
-        "faults",
-        "crashes",
-        "elections",
-        "promotions",
-        "messages",
-        "split",
-        "demoted",
-        "failover max",
-        "settle max",
-    ]);
-    for (profile, runs, stats) in sums {
-        let failures = failed
-            .iter()
-            .filter(|outcome| outcome.profile == *profile)
-            .count();
-        table.add_row([
-            profile.to_string(),
-            runs.to_string(),
-            failures.to_string(),
-            stats.faults.to_string(),
-            stats.crashes.to_string(),
-            stats.elections.to_string(),
-            stats.failovers.to_string(),
-            stats.messages.to_string(),
-            stats.split.to_string(),
-            stats.demoted.to_string(),
-            format!("{} ms", stats.failover_max.as_millis()),
-            format!("{} ms", stats.settle_max.as_millis()),
-        ]);
-    }
+fn tell(sums: &[Sum], failed: &[Outcome]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{table}")?;
+    writeln!(
+        out,
+        "{}\n\n{}",
+        table::happenings(sums),
+        table::failovers(sums)
+    )?;
     for outcome in failed.iter().take(LISTED_MAX) {
         let Some(violation) = &outcome.violation else {
             continue;

@@ -26,14 +26,36 @@ pub struct Stats {
     pub lines: u64,
     /// Orders that made the present master a replica.
     pub demoted: u64,
-    /// Last blows after which the first election was lost.
-    pub split: u64,
-    /// From the loss of a master with nothing else wrong to the new one, at most.
-    pub failover_max: Duration,
+    /// Epochs that a stock sentinel took without the votes, or gave to a second address.
+    pub forked: u64,
+    /// Runs that ended with two addresses at one epoch because of stock.
+    pub unresolved: u64,
+    /// The failovers after the last blow, with nothing else wrong.
+    pub last: Vec<Failover>,
     /// From the end of the faults to agreement, at most.
     pub settle_max: Duration,
     /// How long the run took on its own clock.
     pub virtual_time: Duration,
+}
+
+/// One failover with nothing else wrong.
+#[derive(Clone, Copy, Debug)]
+pub struct Failover {
+    /// From the loss of the master to the word of the new one.
+    pub took: Duration,
+    /// The down-after that is part of it.
+    pub down_after: Duration,
+    /// From the first O_DOWN to the first leader.
+    pub decided: Duration,
+    /// Elections that it took, of all candidates together.
+    pub rounds: u64,
+}
+
+/// A span at a permille of many: 500 is the median, 1000 the longest.
+pub fn permille(spans: &mut [Duration], permille: usize) -> Duration {
+    spans.sort_unstable();
+    let index = (spans.len() * permille).div_ceil(1000).max(1) - 1;
+    spans.get(index).copied().unwrap_or_default()
 }
 
 /// One run.
@@ -63,8 +85,9 @@ impl Stats {
         self.mangled += other.mangled;
         self.lines += other.lines;
         self.demoted += other.demoted;
-        self.split += other.split;
-        self.failover_max = self.failover_max.max(other.failover_max);
+        self.forked += other.forked;
+        self.unresolved += other.unresolved;
+        self.last.extend_from_slice(&other.last);
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;
     }

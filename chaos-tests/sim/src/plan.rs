@@ -17,6 +17,8 @@ pub struct Plan {
     pub profile: Profile,
     /// How many sentinels.
     pub sentinels: usize,
+    /// Which of them behave like stock.
+    pub stock: Vec<bool>,
     /// The monitored masters.
     pub groups: Vec<Group>,
     /// `down-after-milliseconds` of all groups.
@@ -96,7 +98,8 @@ impl Plan {
             | Profile::Disk
             | Profile::Freeze
             | Profile::Lossy
-            | Profile::Operator => 200,
+            | Profile::Operator
+            | Profile::Mixed => 200,
         };
         let span = if calm {
             Duration::ZERO
@@ -107,6 +110,7 @@ impl Plan {
             seed,
             profile,
             sentinels,
+            stock: vec![false; sentinels],
             groups,
             down_after,
             failover_timeout,
@@ -120,6 +124,9 @@ impl Plan {
             heal_at: Moment::default() + WARM_UP + span,
             last_blow: [Blow::Kill, Blow::PowerOff, Blow::Freeze][rng.index(3)],
         };
+        if profile == Profile::Mixed {
+            plan.stock = draw_stock(seed, sentinels);
+        }
         plan.faults = fault::draw(&mut rng, &plan, Moment::default() + WARM_UP);
         plan
     }
@@ -140,7 +147,8 @@ impl Plan {
                     | Profile::Partition
                     | Profile::Disk
                     | Profile::Freeze
-                    | Profile::Lossy => rng.within(1..sentinels as u64 + 1) as u32,
+                    | Profile::Lossy
+                    | Profile::Mixed => rng.within(1..sentinels as u64 + 1) as u32,
                 },
             })
             .collect()
@@ -155,7 +163,12 @@ impl Plan {
     /// twice the failover timeout, the next one may fail again for a reason that lasted until the
     /// faults stopped, and a replica that follows the wrong master is moved after one more.
     pub fn settle_within(&self) -> Duration {
-        Duration::from_secs(30) + self.down_after * 4 + self.failover_timeout * 5
+        let ours = Duration::from_secs(30) + self.down_after * 4 + self.failover_timeout * 5;
+        if self.stock.contains(&true) {
+            // TILT lasts 30 s, a vote that was split costs twice the failover timeout.
+            return ours * 2 + self.failover_timeout * 6;
+        }
+        ours
     }
 
     /// How long after the last blow a replica must be master, when nothing else is wrong.
@@ -167,6 +180,17 @@ impl Plan {
         };
         self.down_after + silent + Duration::from_millis(150)
     }
+}
+
+/// Which sentinels behave like stock: at least one, at most all but one.
+fn draw_stock(seed: u64, sentinels: usize) -> Vec<bool> {
+    let mut rng = Rng::new(seed ^ 0x5107_c000);
+    let share = rng.within(1..sentinels as u64) as usize;
+    let mut stock: Vec<bool> = (0..sentinels).map(|who| who < share).collect();
+    for who in (1..sentinels).rev() {
+        stock.swap(who, rng.index(who + 1));
+    }
+    stock
 }
 
 const fn is_majority(quorum: u32, sentinels: usize) -> bool {

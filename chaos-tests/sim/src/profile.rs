@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::weights::{self, Weights};
+
 /// A family of runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Profile {
@@ -22,6 +24,8 @@ pub enum Profile {
     Operator,
     /// All of it, with clocks that drift by 5 %.
     Everything,
+    /// Some sentinels, up to all but one, behave like stock; what strikes is what TCP lets through.
+    Mixed,
 }
 
 /// The kinds of faults, as a profile weighs them.
@@ -69,7 +73,7 @@ pub enum Kind {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Calm,
         Self::Crash,
         Self::Partition,
@@ -78,6 +82,7 @@ impl Profile {
         Self::Lossy,
         Self::Operator,
         Self::Everything,
+        Self::Mixed,
     ];
 
     /// Its name on the command line.
@@ -91,6 +96,7 @@ impl Profile {
             Self::Lossy => "lossy",
             Self::Operator => "operator",
             Self::Everything => "everything",
+            Self::Mixed => "mixed",
         }
     }
 
@@ -100,71 +106,17 @@ impl Profile {
     }
 
     /// How often each kind of fault is drawn, relative to the others.
-    pub const fn weights(self) -> &'static [(Kind, u32)] {
+    pub const fn weights(self) -> Weights {
         match self {
-            Self::Calm => &[],
-            Self::Crash => &[
-                (Kind::CrashSentinel, 6),
-                (Kind::CrashMaster, 4),
-                (Kind::CrashNode, 2),
-            ],
-            Self::Partition => &[
-                (Kind::Isolate, 4),
-                (Kind::Split, 4),
-                (Kind::Pair, 3),
-                (Kind::SlowHost, 1),
-                (Kind::Loss, 1),
-                (Kind::Resets, 1),
-                (Kind::CrashMaster, 1),
-            ],
-            Self::Disk => &[
-                (Kind::RefuseDisk, 4),
-                (Kind::SlowDisk, 3),
-                (Kind::CrashSentinel, 3),
-                (Kind::CrashMaster, 4),
-            ],
-            Self::Freeze => &[
-                (Kind::FreezeMaster, 4),
-                (Kind::FreezeNode, 3),
-                (Kind::StallSentinel, 4),
-                (Kind::SickNode, 1),
-            ],
-            Self::Lossy => &[
-                (Kind::Raw, 5),
-                (Kind::Loss, 2),
-                (Kind::Resets, 1),
-                (Kind::CrashMaster, 3),
-                (Kind::CrashSentinel, 2),
-            ],
-            Self::Operator => &[
-                (Kind::ForceFailover, 4),
-                (Kind::Readd, 3),
-                (Kind::Reset, 3),
-                (Kind::CrashMaster, 3),
-                (Kind::CrashSentinel, 2),
-                (Kind::Pair, 1),
-            ],
-            Self::Everything => &[
-                (Kind::CrashSentinel, 4),
-                (Kind::StallSentinel, 2),
-                (Kind::RefuseDisk, 2),
-                (Kind::SlowDisk, 2),
-                (Kind::CrashMaster, 4),
-                (Kind::CrashNode, 2),
-                (Kind::FreezeMaster, 2),
-                (Kind::FreezeNode, 1),
-                (Kind::SickNode, 1),
-                (Kind::Isolate, 2),
-                (Kind::Split, 2),
-                (Kind::Pair, 2),
-                (Kind::SlowHost, 1),
-                (Kind::Loss, 1),
-                (Kind::Raw, 1),
-                (Kind::Resets, 1),
-                (Kind::ForceFailover, 1),
-                (Kind::Readd, 1),
-                (Kind::Reset, 1),
-            ],
+            Self::Calm => weights::CALM,
+            Self::Crash => weights::CRASH,
+            Self::Partition => weights::PARTITION,
+            Self::Disk => weights::DISK,
+            Self::Freeze => weights::FREEZE,
+            Self::Lossy => weights::LOSSY,
+            Self::Operator => weights::OPERATOR,
+            Self::Everything => weights::EVERYTHING,
+            Self::Mixed => weights::MIXED,
         }
     }
 }

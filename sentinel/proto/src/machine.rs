@@ -124,7 +124,8 @@ impl Machine {
 
     /// When [`Self::handle_timeout`] is wanted.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.core.schedule.next()
+        let next = self.core.schedule.next();
+        next.map(|at| at.min(self.core.stall.pulse()))
     }
 
     /// The next order to the shell.
@@ -140,7 +141,7 @@ impl Machine {
     /// Brings the clock up to date, and notices when this process was stalled.
     pub(crate) fn enter(&mut self, now: Time) {
         self.core.now = self.core.now.max(now);
-        let deadline = self.core.schedule.next();
+        let deadline = self.poll_timeout();
         let trigger = self.core.timing.tilt_trigger;
         if !self.core.stall.called(self.core.now, deadline, trigger) {
             return;

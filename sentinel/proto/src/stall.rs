@@ -17,6 +17,9 @@ use crate::ids::LinkId;
 
 /// Lateness below this is the normal jitter of timers.
 const STALL_MIN: Duration = Duration::from_millis(20);
+/// The machine wants to be called this often: a stall is noticed from the first call that it
+/// misses, and while all answers are late there may be no other deadline for long.
+const PULSE: Duration = Duration::from_millis(100);
 
 /// What is known about our own stalls.
 #[derive(Default, Debug)]
@@ -45,6 +48,11 @@ impl Stall {
             self.lost += late;
         }
         late > trigger
+    }
+
+    /// When the machine is called at the latest.
+    pub(crate) fn pulse(&self) -> Time {
+        self.called + PULSE
     }
 
     /// Enters TILT, or starts it again.

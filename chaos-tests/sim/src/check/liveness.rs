@@ -2,26 +2,26 @@
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
-use codis_core::time::Time;
-use codis_sentinel_proto::Machine;
 
 use crate::moment::Moment;
 use crate::node::Node;
+use crate::view::View;
 
-/// Judges one group by its name, its sentinels (with the time that each reads) and its living
-/// servers. The error says what is missing.
+/// Judges one group by its name, how its sentinels see it, and its living servers. The error says
+/// what is missing.
 pub fn judge(
     name: &str,
-    machines: &[(&Machine, Time)],
+    views: &[Option<View>],
     alive: &[&Node],
     now: Moment,
 ) -> Result<(), String> {
     let mut agreed: Option<(Epoch, Addr)> = None;
-    for (index, (machine, local)) in machines.iter().enumerate() {
+    for (index, view) in views.iter().enumerate() {
         let who = index + 1;
-        let topology = machine.topology(*local, name);
-        let topology = topology.ok_or_else(|| format!("s{who} does not monitor {name}"))?;
-        let held = (topology.epoch, topology.master);
+        let view = view
+            .as_ref()
+            .ok_or_else(|| format!("s{who} does not monitor {name}"))?;
+        let held = (view.epoch, view.master.clone());
         match &agreed {
             None => agreed = Some(held),
             Some(first) if *first == held => {}
@@ -32,9 +32,8 @@ pub fn judge(
     }
     let (_, master) = agreed.ok_or("no sentinel at all")?;
     servers(name, &master, alive, now)?;
-    for (index, (machine, local)) in machines.iter().enumerate() {
-        let peers = machines.len() - 1;
-        let seen = sentinel(name, machine, *local, peers, &master, alive);
+    for (index, view) in views.iter().flatten().enumerate() {
+        let seen = sentinel(view, views.len() - 1, &master, alive);
         seen.map_err(|text| format!("{name} at s{}: {text}", index + 1))?;
     }
     Ok(())
@@ -66,42 +65,27 @@ fn servers(name: &str, master: &Addr, alive: &[&Node], now: Moment) -> Result<()
     Ok(())
 }
 
-fn sentinel(
-    name: &str,
-    machine: &Machine,
-    local: Time,
-    peers: usize,
-    master: &Addr,
-    alive: &[&Node],
-) -> Result<(), String> {
-    let view = machine.master(local, name).ok_or("it is not monitored")?;
-    if view.instance.s_down.is_some() || view.instance.o_down.is_some() {
+fn sentinel(view: &View, peers: usize, master: &Addr, alive: &[&Node]) -> Result<(), String> {
+    if view.down {
         return Err("the master is flagged down".to_owned());
     }
-    if let Some(state) = view.failover_state {
+    if let Some(state) = view.failover {
         return Err(format!("a failover is in {state}"));
     }
-    let replicas = machine.replicas(local, name).ok_or("no list of replicas")?;
     for node in alive.iter().filter(|node| node.addr != *master) {
-        let seen = replicas
-            .iter()
-            .find(|replica| replica.instance.addr == node.addr);
-        let seen = seen.ok_or_else(|| format!("replica {} is unknown", node.addr))?;
-        if seen.instance.s_down.is_some() {
-            return Err(format!("replica {} is flagged down", node.addr));
+        let mut known = view.replicas.iter();
+        match known.find(|(addr, _)| *addr == node.addr) {
+            None => return Err(format!("replica {} is unknown", node.addr)),
+            Some((_, true)) => return Err(format!("replica {} is flagged down", node.addr)),
+            Some((_, false)) => {}
         }
     }
-    let sentinels = machine
-        .sentinels(local, name)
-        .ok_or("no list of sentinels")?;
-    if sentinels.len() != peers {
-        return Err(format!(
-            "{} of {peers} other sentinels are known",
-            sentinels.len()
-        ));
+    let known = view.peers.len();
+    if known != peers {
+        return Err(format!("{known} of {peers} other sentinels are known"));
     }
-    match sentinels.iter().find(|peer| peer.instance.s_down.is_some()) {
-        Some(peer) => Err(format!("sentinel {} is flagged down", peer.instance.addr)),
+    match view.peers.iter().find(|(_, down)| *down) {
+        Some((addr, _)) => Err(format!("sentinel {addr} is flagged down")),
         None => Ok(()),
     }
 }

@@ -1,5 +1,6 @@
 //! What must hold: [`safety`] after every step, [`liveness`] once the faults have stopped.
 
+pub mod judgement;
 pub mod liveness;
 pub mod safety;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use crate::moment::Moment;
 
+pub use judgement::Judgement;
 pub use safety::Safety;
 
 /// What was broken.
@@ -34,6 +36,14 @@ pub enum Rule {
     Contract,
     /// The machine panicked.
     Panic,
+    /// Nothing is down sooner than down-after after its last proof of life.
+    EarlyDown,
+    /// Nothing is judged in TILT.
+    Tilt,
+    /// A failover causes no other one.
+    Again,
+    /// A split vote is decided within a bounded time.
+    Undecided,
     /// Once the faults stop, all agree in time.
     Liveness,
     /// When nothing else is wrong, failover is fast.

@@ -4,6 +4,8 @@
 //! every reply that reaches a machine, and what each disk has confirmed. It keeps votes, leaders,
 //! promotions and addresses by epoch for the whole run, across all crashes.
 
+mod votes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -13,9 +15,10 @@ use codis_core::topology::Topology;
 use codis_sentinel_proto::event::Event;
 use codis_sentinel_proto::ids::{CommandId, SentinelId};
 use codis_sentinel_proto::persist::Snapshot;
-use codis_sentinel_proto::{Command, Effect, Machine, Opinion, Reply};
+use codis_sentinel_proto::{Command, Effect, Reply};
 
 use super::{Rule, Violation};
+use crate::brain::Brain;
 use crate::moment::Moment;
 use crate::net::Host;
 use crate::plan::Plan;
@@ -49,6 +52,10 @@ pub struct Safety {
     by_operator: BTreeMap<(usize, usize), (Addr, Option<Epoch>)>,
     promotions: BTreeMap<Term, (usize, Addr)>,
     attempts: BTreeMap<usize, u64>,
+    /// Sentinels that behave like stock.
+    stock: Vec<bool>,
+    /// Epochs that a stock sentinel took without the votes, or gave to a second address.
+    forked: BTreeSet<Term>,
     watched: Vec<Watched>,
 }
 
@@ -112,6 +119,8 @@ impl Safety {
             by_operator: BTreeMap::new(),
             promotions: BTreeMap::new(),
             attempts: BTreeMap::new(),
+            stock: plan.stock.clone(),
+            forked: BTreeSet::new(),
             watched: (0..plan.sentinels).map(|_| Watched::default()).collect(),
         }
     }
@@ -134,6 +143,12 @@ impl Safety {
     /// Promotions that were seen.
     pub fn failovers(&self) -> u64 {
         self.promotions.len() as u64
+    }
+
+    /// Promotions of one group that were seen.
+    pub fn promotions_of(&self, group: usize) -> u64 {
+        let of_group = self.promotions.keys().filter(|term| term.0 == group);
+        of_group.count() as u64
     }
 
     /// Failovers that were tried.
@@ -173,6 +188,11 @@ impl Safety {
         self.watched[who].forced.insert(group);
     }
 
+    /// Whether an operator's failover is under way at a sentinel.
+    pub fn is_forced(&self, who: usize) -> bool {
+        !self.watched[who].forced.is_empty()
+    }
+
     /// An operator makes a sentinel monitor an address. One that the sentinel did not hold before
     /// has no epoch: nothing else may lower it.
     pub fn on_monitor(&mut self, who: usize, group: usize, addr: &Addr) {
@@ -184,8 +204,8 @@ impl Safety {
     }
 
     /// The machine has handled something, and its effects are carried out.
-    pub fn after_step(&mut self, at: Moment, who: usize, machine: &Machine) {
-        let (held, now) = (self.watched[who].current_epoch, machine.current_epoch());
+    pub fn after_step(&mut self, at: Moment, who: usize, brain: &Brain) {
+        let (held, now) = (self.watched[who].current_epoch, brain.current_epoch());
         if now < held {
             self.broken(
                 at,
@@ -205,10 +225,13 @@ impl Safety {
 
     /// A reply reaches a machine.
     pub fn on_reply(&mut self, who: usize, command: CommandId, reply: &Reply, at: Moment) {
-        if let Reply::MasterDown(Some(opinion)) = reply {
+        if let Reply::MasterDown(opinion) = reply {
             let watched = &mut self.watched[who];
             // A doubled reply is no second answer.
             let Some(key) = watched.questions.remove(&command) else {
+                return;
+            };
+            let Some(opinion) = opinion else {
                 return;
             };
             let heard = watched.opinions.entry(key).or_default();
@@ -223,62 +246,6 @@ impl Safety {
         }
     }
 
-    /// A sentinel answers a peer.
-    pub fn on_answer(
-        &mut self,
-        at: Moment,
-        who: usize,
-        master: &Addr,
-        opinion: &Opinion,
-        confirmed: &Snapshot,
-    ) {
-        let (Some(leader), Some(group)) = (&opinion.leader, self.groups.get(master).copied())
-        else {
-            return;
-        };
-        let Some(leader) = self.ids.get(leader).copied() else {
-            let text = format!("s{} voted for {leader}, who is nobody", who + 1);
-            return self.broken(at, Rule::OneVote, text);
-        };
-        let term = (group, opinion.leader_epoch);
-        self.record_vote(at, who, term, leader);
-        self.require_durable(at, who, term, confirmed);
-    }
-
-    fn record_vote(&mut self, at: Moment, who: usize, term: Term, leader: usize) {
-        let first = *self.votes.entry((who, term)).or_insert(leader);
-        if first != leader {
-            let (name, epoch) = (&self.names[term.0], term.1);
-            let text = format!(
-                "s{} voted for s{} and then for s{} in {name} epoch {epoch}",
-                who + 1,
-                first + 1,
-                leader + 1
-            );
-            self.broken(at, Rule::OneVote, text);
-        }
-    }
-
-    fn require_durable(&mut self, at: Moment, who: usize, term: Term, confirmed: &Snapshot) {
-        let name = &self.names[term.0];
-        let durable = match confirmed.masters.get(name) {
-            Some(master) => Some(master.leader_epoch),
-            // Removed meanwhile: when it is monitored again no vote starts at or below this.
-            None => confirmed
-                .epoch_floors
-                .get(name)
-                .map(|_| confirmed.current_epoch),
-        };
-        if durable.is_none_or(|epoch| epoch < term.1) {
-            let text = format!(
-                "s{}: vote of epoch {} for {name}, the disk has {durable:?}",
-                who + 1,
-                term.1
-            );
-            self.broken(at, Rule::DurableVote, text);
-        }
-    }
-
     /// Any effect, before it is carried out.
     pub fn on_effect(&mut self, at: Moment, who: usize, effect: &Effect) {
         match effect {
@@ -287,6 +254,12 @@ impl Safety {
                 ..
             } => {
                 let epoch = hello.config_epoch;
+                let held = self.group_named(&hello.master_name);
+                let held = held.and_then(|group| self.watched[who].config_epochs.get(&group));
+                if self.stock[who] && held.is_some_and(|held| epoch < *held) {
+                    // It writes before its connection is open, so what arrives may be old.
+                    return;
+                }
                 self.on_address(at, who, &hello.master_name, epoch, &hello.master);
             }
             Effect::Persist { snapshot, .. } => {
@@ -318,7 +291,10 @@ impl Safety {
         if epoch > Epoch::ZERO && !self.is_by_operator(who, group, epoch, addr) {
             let known = self.addresses.entry((group, epoch));
             let known = known.or_insert_with(|| addr.clone());
-            if known != addr {
+            if known != addr && self.stock[who] {
+                self.forked.insert((group, epoch));
+            }
+            if known != addr && !self.forked.contains(&(group, epoch)) {
                 let text = format!("s{}: {name} epoch {epoch} is {addr}, was {known}", who + 1);
                 return self.broken(at, Rule::OneAddress, text);
             }
@@ -363,6 +339,9 @@ impl Safety {
             return self.broken(at, Rule::OnePromotion, text);
         };
         let term = (group, epoch);
+        if self.stock[who] && self.forked.contains(&term) {
+            return;
+        }
         if self.leaders.get(&term) != Some(&who) {
             let text = format!(
                 "s{} promotes {target} at {epoch} without being elected",
@@ -438,7 +417,8 @@ impl Safety {
         *self.attempts.entry(group).or_default() += 1;
         let watched = &mut self.watched[who];
         watched.attempt.insert(group, watched.last_new_epoch);
-        if watched.forced.contains(&group) {
+        // Stock keeps the words of its peers about an address that is no longer the master's.
+        if watched.forced.contains(&group) || self.stock[who] {
             return;
         }
         let agree = watched
@@ -457,37 +437,5 @@ impl Safety {
             );
             self.broken(at, Rule::Quorum, text);
         }
-    }
-
-    fn on_elected(&mut self, at: Moment, who: usize, group: usize, confirmed: &Snapshot) {
-        let name = self.names[group].clone();
-        let Some(epoch) = self.watched[who].attempt.get(&group).copied() else {
-            let text = format!("s{} is elected for {name} without having tried", who + 1);
-            return self.broken(at, Rule::Majority, text);
-        };
-        let term = (group, epoch);
-        let first = *self.leaders.entry(term).or_insert(who);
-        if first != who {
-            let text = format!("s{} and s{} lead {name} epoch {epoch}", first + 1, who + 1);
-            return self.broken(at, Rule::OneLeader, text);
-        }
-        let given = self
-            .votes
-            .iter()
-            .filter(|((voter, voted), leader)| *voter != who && *voted == term && **leader == who);
-        let (peers, needed) = (given.count(), self.needed[group]);
-        if peers >= needed {
-            return;
-        }
-        if peers + 1 < needed {
-            let text = format!(
-                "s{} leads {name} epoch {epoch} with {} votes",
-                who + 1,
-                peers + 1
-            );
-            return self.broken(at, Rule::Majority, text);
-        }
-        self.record_vote(at, who, term, who);
-        self.require_durable(at, who, term, confirmed);
     }
 }

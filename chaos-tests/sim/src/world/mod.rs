@@ -4,6 +4,7 @@
 //! it: `transport` carries packets, `shell` obeys effects, `server` plays the Redis servers,
 //! `strike` applies faults, `phase` leads the run from the faults to its verdict.
 
+mod blow;
 mod operator;
 mod phase;
 mod server;
@@ -19,9 +20,10 @@ use std::time::Duration;
 use codis_core::addr::Addr;
 use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
-use codis_sentinel_proto::{Channel, Command, DisconnectReason, Machine, Reply};
+use codis_sentinel_proto::{Channel, Command, DisconnectReason, Reply};
 
-use crate::check::{Rule, Safety, Violation};
+use crate::brain::Brain;
+use crate::check::{Judgement, Rule, Safety, Violation};
 use crate::disk::Disk;
 use crate::fault::CrashPoint;
 use crate::moment::{Clock, Moment};
@@ -56,6 +58,16 @@ pub enum Sabotage {
     Hearsay,
     /// Its disk takes half a second for every write.
     SlowDisk,
+    /// It takes a write that the disk refused for a good one.
+    Deny,
+    /// It keeps the answers to PING from the machine.
+    Deaf,
+    /// It loses the PINGs to a server that became master.
+    DropPings,
+    /// It says that it is in TILT after each stall, and judges all the same.
+    Blind,
+    /// Its answers leave out the vote.
+    Mute,
 }
 
 /// The world.
@@ -77,6 +89,7 @@ pub struct World {
     hosts: BTreeMap<Addr, Host>,
     phase: phase::Phase,
     safety: Safety,
+    judgement: Judgement,
     trace: Trace,
     stats: Stats,
 }
@@ -145,11 +158,11 @@ struct Member {
     inbox: VecDeque<(ConnId, CommandId, Command)>,
 }
 
-/// A sentinel: the machine under test, its shell and its disk.
+/// A sentinel: what decides in it, its shell and its disk.
 struct Process {
     id: SentinelId,
     addr: Addr,
-    machine: Option<Machine>,
+    brain: Option<Brain>,
     clock: Clock,
     /// Counts deaths and stops: what was planned for an earlier one is void.
     turn: u64,
@@ -264,6 +277,7 @@ impl World {
             log!(self, "VIOLATION {text}");
         }
         self.stats.messages = self.safety.messages;
+        self.stats.forked = self.safety.forked();
         self.stats.demoted = self.safety.demoted;
         self.stats.failovers = self.safety.failovers();
         self.stats.elections = self.safety.elections();
@@ -313,13 +327,13 @@ impl World {
         let name = &self.plan.groups[group].name;
         let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
         for process in &self.sentinels {
-            let Some(machine) = &process.machine else {
+            let Some(brain) = &process.brain else {
                 continue;
             };
             let local = process.clock.local(self.now);
-            if let Some(node) = machine
-                .topology(local, name)
-                .and_then(|t| self.node_at(&t.master))
+            if let Some(node) = brain
+                .current(local, name)
+                .and_then(|(_, master)| self.node_at(&master))
             {
                 *votes.entry(node).or_default() += 1;
             }

@@ -8,14 +8,21 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
+use codis_sentinel_proto::Machine;
 
 use super::{Happening, Undo, World, log};
+use crate::brain::Brain;
 use crate::node::Life;
 
 impl World {
     /// An operator works on a sentinel that runs and is reachable.
     fn operate(&mut self, who: usize) -> bool {
-        self.sentinels[who].machine.is_some() && !self.sentinels[who].stalled
+        self.sentinels[who].brain.is_some() && !self.sentinels[who].stalled
+    }
+
+    /// Our machine in a sentinel that runs.
+    fn machine_mut(&mut self, who: usize) -> Option<&mut Machine> {
+        self.sentinels[who].brain.as_mut()?.ours_mut()
     }
 
     pub(super) fn force_failover(&mut self, who: usize, group: usize) {
@@ -23,10 +30,11 @@ impl World {
             return;
         }
         let local = self.sentinels[who].clock.local(self.now);
-        let Some(machine) = &mut self.sentinels[who].machine else {
+        let name = self.plan.groups[group].name.clone();
+        let Some(machine) = self.machine_mut(who) else {
             return;
         };
-        let ordered = machine.failover(local, &self.plan.groups[group].name, None);
+        let ordered = machine.failover(local, &name, None);
         log!(self, "s{} SENTINEL FAILOVER: {ordered:?}", who + 1);
         if ordered.is_ok() {
             self.safety.on_forced(who, group);
@@ -42,7 +50,7 @@ impl World {
         let name = self.plan.groups[group].name.clone();
         log!(self, "s{} SENTINEL RESET {name}", who + 1);
         self.stats.forgotten += 1;
-        if let Some(machine) = &mut self.sentinels[who].machine {
+        if let Some(machine) = self.machine_mut(who) {
             machine.reset(local, &[name]);
         }
         self.after_step(who);
@@ -54,7 +62,7 @@ impl World {
         }
         let local = self.sentinels[who].clock.local(self.now);
         let name = self.plan.groups[group].name.clone();
-        let Some(machine) = &mut self.sentinels[who].machine else {
+        let Some(machine) = self.machine_mut(who) else {
             return;
         };
         let Some(held) = machine.topology(local, &name) else {
@@ -87,7 +95,7 @@ impl World {
             return;
         };
         if self.operate(who)
-            && let Some(machine) = &mut self.sentinels[who].machine
+            && let Some(Brain::Ours(machine)) = &mut self.sentinels[who].brain
         {
             let held = machine.settings_of(&shape.name);
             if is_durable && held.is_some_and(|(held, _)| *held == settings) {
@@ -123,7 +131,7 @@ impl World {
             for who in 0..self.sentinels.len() {
                 if self.is_astray(who, &name, &master) {
                     let local = self.sentinels[who].clock.local(self.now);
-                    if let Some(machine) = &mut self.sentinels[who].machine {
+                    if let Some(machine) = self.machine_mut(who) {
                         let removed = machine.remove(local, &name);
                         log!(self, "s{} is told again about {name}: {removed:?}", who + 1);
                     }
@@ -140,14 +148,15 @@ impl World {
     fn is_astray(&self, who: usize, name: &str, master: &Addr) -> bool {
         let process = &self.sentinels[who];
         let local = process.clock.local(self.now);
-        let Some(machine) = &process.machine else {
-            return false;
-        };
-        let held = machine.topology(local, name);
-        let alone = machine
-            .sentinels(local, name)
-            .is_some_and(|peers| peers.is_empty());
-        held.is_some_and(|held| held.master != *master && (alone || held.epoch == Epoch::ZERO))
+        let brain = process
+            .brain
+            .as_ref()
+            .filter(|brain| brain.ours().is_some());
+        let held = brain.and_then(|brain| brain.view(local, name));
+        held.is_some_and(|held| {
+            let alone = held.peers.is_empty();
+            held.master != *master && (alone || held.epoch == Epoch::ZERO)
+        })
     }
 
     /// Gives the servers that nobody knows to the master, which must be one to be found by them.
@@ -177,14 +186,13 @@ impl World {
     fn is_known(&self, name: &str, addr: &Addr) -> bool {
         self.sentinels.iter().any(|process| {
             let local = process.clock.local(self.now);
-            let Some(machine) = &process.machine else {
-                return false;
-            };
-            let replicas = machine.replicas(local, name).unwrap_or_default();
-            let held = machine
-                .topology(local, name)
-                .map(|topology| topology.master);
-            held.as_ref() == Some(addr) || replicas.iter().any(|it| it.instance.addr == *addr)
+            let held = process
+                .brain
+                .as_ref()
+                .and_then(|brain| brain.view(local, name));
+            held.is_some_and(|held| {
+                held.master == *addr || held.replicas.iter().any(|(known, _)| known == addr)
+            })
         })
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use codis_core::addr::Addr;
-use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
+use codis_sentinel_proto::event::Event;
+use codis_sentinel_proto::ids::{CommandId, LinkId, PersistId, RequestId};
+use codis_sentinel_proto::persist::Snapshot;
 use codis_sentinel_proto::{
     CannotTell, Channel, Command, Effect, Input, Opinion, PingReply, Reply, WriteProbe,
 };
@@ -21,7 +23,7 @@ impl World {
     /// Something reaches a sentinel's process.
     pub(super) fn tell(&mut self, who: usize, message: Message) {
         let process = &mut self.sentinels[who];
-        if process.machine.is_none() {
+        if process.brain.is_none() {
             return;
         }
         if process.stalled {
@@ -66,6 +68,10 @@ impl World {
             Message::Reply(id, command, mut reply) => {
                 if let Some((link, _)) = self.socket(who, id) {
                     self.safety.on_reply(who, command, &reply, self.now);
+                    self.judge_reply(who, id, command, &reply);
+                    if self.sabotage == Sabotage::Deaf && matches!(reply, Reply::Ping(_)) {
+                        return;
+                    }
                     if let (Sabotage::Hearsay, Reply::MasterDown(Some(opinion))) =
                         (self.sabotage, &mut reply)
                     {
@@ -85,7 +91,7 @@ impl World {
                 if let Some((link, _)) = self.socket(who, id) {
                     self.feed(who, Input::PubSubActivity { link });
                     if let Some(hello) = hello
-                        && self.sentinels[who].machine.is_some()
+                        && self.sentinels[who].brain.is_some()
                     {
                         self.feed(who, Input::Hello(hello));
                     }
@@ -94,6 +100,34 @@ impl World {
             Message::Command(id, command, body) => self.serve_peer(who, id, command, body),
             Message::Persisted(id, ok) => self.feed(who, Input::Persisted { id, ok }),
             Message::Wake => self.wake(who),
+        }
+    }
+
+    fn judge_reply(&mut self, who: usize, id: ConnId, command: CommandId, reply: &Reply) {
+        let local = self.sentinels[who].clock.local(self.now);
+        let server = self.conns.get(&id).map(|conn| self.addr_of(conn.server));
+        let from = server.cloned();
+        self.judgement
+            .on_reply(who, local, command, from.as_ref(), reply);
+    }
+
+    /// A sentinel tells of what it saw or did.
+    pub(super) fn heard_event(&mut self, who: usize, event: &Event) {
+        let confirmed = &self.sentinels[who].disk.confirmed;
+        self.safety.on_event(self.now, who, event, confirmed);
+        self.election_event(event);
+        if self.plan.stock[who] {
+            self.switched(who, event);
+            if event.name == "+sdown" {
+                // Its clock starts at the first PING that goes unanswered, or at its creation.
+                return;
+            }
+        }
+        let local = self.sentinels[who].clock.local(self.now);
+        let is_ordered = self.safety.is_forced(who);
+        let judged = self.judgement.on_event(who, local, event, is_ordered);
+        if let Err((rule, text)) = judged {
+            self.fail(rule, text);
         }
     }
 
@@ -189,25 +223,25 @@ impl World {
         log!(self, "s{} <- {}", who + 1, crate::show::input(&input));
         let process = &mut self.sentinels[who];
         let local = process.clock.local(self.now);
-        let Some(machine) = &mut process.machine else {
+        let Some(brain) = &mut process.brain else {
             return;
         };
-        machine.handle_input(local, input);
+        brain.handle_input(local, input);
         self.after_step(who);
     }
 
     fn wake(&mut self, who: usize) {
         let process = &mut self.sentinels[who];
         let local = process.clock.local(self.now);
-        let Some(machine) = &mut process.machine else {
+        let Some(brain) = &mut process.brain else {
             return;
         };
-        if machine.poll_timeout().is_none_or(|due| due > local) {
+        if brain.poll_timeout().is_none_or(|due| due > local) {
             return self.after_step(who);
         }
         log!(self, "s{} wakes", who + 1);
-        machine.handle_timeout(local);
-        if let Some(due) = machine.poll_timeout().filter(|due| *due <= local) {
+        brain.handle_timeout(local);
+        if let Some(due) = brain.poll_timeout().filter(|due| *due <= local) {
             let text = format!(
                 "s{}: poll_timeout {due:?} after handle_timeout {local:?}",
                 who + 1
@@ -220,10 +254,10 @@ impl World {
     /// Obeys the effects, checks the machine, and asks to be woken in time.
     pub(super) fn after_step(&mut self, who: usize) {
         for count in 0.. {
-            let Some(machine) = &mut self.sentinels[who].machine else {
+            let Some(brain) = &mut self.sentinels[who].brain else {
                 return;
             };
-            let Some(effect) = machine.poll_effect() else {
+            let Some(effect) = brain.poll_effect() else {
                 break;
             };
             if count > EFFECTS_MAX {
@@ -236,13 +270,17 @@ impl World {
             if dies.is_some() {
                 return self.crash_as_planned(who);
             }
+            if self.sentinels[who].stalled {
+                // The rest waits until the process goes on.
+                return;
+            }
         }
         let process = &self.sentinels[who];
-        let Some(machine) = &process.machine else {
+        let Some(brain) = &process.brain else {
             return;
         };
-        self.safety.after_step(self.now, who, machine);
-        let wanted = machine
+        self.safety.after_step(self.now, who, brain);
+        let wanted = brain
             .poll_timeout()
             .map(|due| process.clock.global(due).max(self.now));
         let Some(wanted) = wanted else { return };
@@ -301,6 +339,9 @@ impl World {
                     return self.fail(Rule::Contract, text);
                 }
                 self.sentinels[who].last_persist = id;
+                if self.plan.stock[who] {
+                    return self.write_on_the_loop(who, id, *snapshot);
+                }
                 if self.sabotage == Sabotage::LyingDisk {
                     let lie = Happening::Lie {
                         who,
@@ -314,10 +355,7 @@ impl World {
                 }
             }
             Effect::Answer { request, opinion } => self.answer(who, request, opinion),
-            Effect::Event(event) => {
-                let confirmed = &self.sentinels[who].disk.confirmed;
-                self.safety.on_event(self.now, who, &event, confirmed);
-            }
+            Effect::Event(event) => self.heard_event(who, &event),
             Effect::Topology(topology) => self.published(who, &topology),
             Effect::Failover { .. } | Effect::ReconfigScript(_) => {}
         }
@@ -350,6 +388,13 @@ impl World {
         if let (Command::IsMasterDown { master, .. }, Some(host)) = (&command, target) {
             self.safety.on_question(who, host, id, master);
         }
+        if let (Command::Ping, Some(host)) = (&command, target) {
+            let addr = self.addr_of(host).clone();
+            self.judgement.on_ping(who, id, &addr);
+            if self.sabotage == Sabotage::DropPings && self.is_promoted(host) {
+                return;
+            }
+        }
         self.transmit(socket.conn, Dir::Up, Packet::Command(id, command));
     }
 
@@ -364,6 +409,9 @@ impl World {
         {
             said.leader = Some(asker.clone());
         }
+        if let (Sabotage::Mute, Some(said)) = (self.sabotage, &mut opinion) {
+            said.leader = None;
+        }
         if let Some(said) = &opinion {
             let confirmed = &self.sentinels[who].disk.confirmed;
             self.safety
@@ -371,6 +419,17 @@ impl World {
         }
         let reply = Reply::MasterDown(opinion);
         self.transmit(asked.conn, Dir::Down, Packet::Reply(asked.command, reply));
+    }
+
+    /// A stock process writes while everything else in it waits, and goes on whether or not the
+    /// disk took it.
+    fn write_on_the_loop(&mut self, who: usize, id: PersistId, snapshot: Snapshot) {
+        let disk = &mut self.sentinels[who].disk;
+        let slow = (self.now < disk.slow_until).then_some(disk.extra);
+        disk.write_now(self.now, id, snapshot);
+        if let Some(span) = slow {
+            self.stall(who, span);
+        }
     }
 
     pub(super) fn start_write(&mut self, who: usize) {
@@ -401,6 +460,7 @@ impl World {
             self.start_write(who);
         }
         if let Some((id, ok)) = done {
+            let ok = ok || self.sabotage == Sabotage::Deny;
             self.tell(who, Message::Persisted(id, ok));
         }
     }
@@ -409,7 +469,7 @@ impl World {
     pub(super) fn crash_sentinel(&mut self, who: usize, blow: Blow, down: Duration) {
         let lands = self.shell_rng.chance(500);
         let process = &mut self.sentinels[who];
-        if process.machine.take().is_none() {
+        if process.brain.take().is_none() {
             return;
         }
         process.turn += 1;

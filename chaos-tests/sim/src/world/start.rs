@@ -12,7 +12,8 @@ use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 use codis_sentinel_proto::settings::{MasterSettings, Settings};
 
 use super::{Happening, Member, Process, Sabotage, World, log, phase};
-use crate::check::Safety;
+use crate::brain::Brain;
+use crate::check::{Judgement, Safety};
 use crate::disk::Disk;
 use crate::moment::{Clock, Moment};
 use crate::net::Net;
@@ -21,6 +22,7 @@ use crate::outcome::Stats;
 use crate::plan::Plan;
 use crate::queue::Queue;
 use crate::rng::Rng;
+use crate::stock::Stock;
 use crate::trace::Trace;
 
 const SENTINEL_PORT: u16 = 26379;
@@ -53,6 +55,7 @@ impl World {
             conns: BTreeMap::new(),
             next_conn: 0,
             safety: Safety::new(&plan),
+            judgement: Judgement::new(&plan),
             sentinels,
             nodes,
             hosts,
@@ -118,8 +121,13 @@ impl World {
             seed,
         };
         let snapshot = process.disk.held.clone();
-        let machine = Machine::new(process.clock.local(self.now), settings, snapshot);
-        process.machine = Some(machine);
+        let local = process.clock.local(self.now);
+        process.brain = Some(if self.plan.stock[who] {
+            let addr = process.addr.clone();
+            Brain::Stock(Box::new(Stock::new(local, addr, seed, snapshot)))
+        } else {
+            Brain::Ours(Box::new(Machine::new(local, settings, snapshot)))
+        });
         process.last_persist = PersistId(0);
         log!(
             self,
@@ -127,6 +135,7 @@ impl World {
             who + 1,
             self.sentinels[who].life
         );
+        self.judgement.on_start(who, local);
         self.safety
             .on_start(self.now, who, &self.sentinels[who].disk.confirmed);
         self.after_step(who);
@@ -212,7 +221,7 @@ fn process((who, snapshot): (usize, Snapshot)) -> Process {
     Process {
         id: snapshot.myid.clone(),
         addr: Addr::new(format!("10.0.0.{}", who + 1), SENTINEL_PORT),
-        machine: None,
+        brain: None,
         clock: Clock::new(Moment::default(), Duration::ZERO, 1_000_000),
         turn: 0,
         life: 0,

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Happening, Message, Undo, World, log};
+use codis_sentinel_proto::event::{Event, Level};
+
+use super::{Happening, Message, Sabotage, Undo, World, log};
 use crate::fault::{CrashPoint, Fault, Target, Way};
 use crate::net::Host;
 use crate::node::Life;
@@ -21,7 +23,7 @@ impl World {
             } => {
                 if point == CrashPoint::Now {
                     self.crash_sentinel(who, blow, down);
-                } else if self.sentinels[who].machine.is_some() {
+                } else if self.sentinels[who].brain.is_some() {
                     self.sentinels[who].crash = Some((point, blow, down));
                 }
             }
@@ -101,7 +103,7 @@ impl World {
     pub(super) fn undo(&mut self, undo: Undo) {
         match undo {
             Undo::StartSentinel { who, turn } => {
-                if self.sentinels[who].turn == turn && self.sentinels[who].machine.is_none() {
+                if self.sentinels[who].turn == turn && self.sentinels[who].brain.is_none() {
                     self.net.off[who] = false;
                     self.start_sentinel(who);
                 }
@@ -140,7 +142,7 @@ impl World {
             process.crash = None;
             process.disk.refuses_until = self.now;
             process.disk.slow_until = self.now;
-            if process.machine.is_none() {
+            if process.brain.is_none() {
                 self.net.off[who] = false;
                 self.start_sentinel(who);
             }
@@ -180,13 +182,14 @@ impl World {
             .push(self.now + span, Happening::Undo(Undo::Heal(partition)));
     }
 
-    fn stall(&mut self, who: usize, span: Duration) {
+    pub(super) fn stall(&mut self, who: usize, span: Duration) {
         let process = &mut self.sentinels[who];
-        if process.machine.is_none() || process.stalled {
+        if process.brain.is_none() || process.stalled {
             return;
         }
         process.stalled = true;
         process.turn += 1;
+        self.judgement.on_stall(who, process.clock.local(self.now));
         let undo = Undo::ResumeSentinel {
             who,
             turn: process.turn,
@@ -201,6 +204,11 @@ impl World {
         }
         log!(self, "s{} resumes", who + 1);
         self.sentinels[who].stalled = false;
+        let local = self.sentinels[who].clock.local(self.now);
+        self.judgement.on_resume(who, local);
+        if self.sabotage == Sabotage::Blind && !self.plan.stock[who] {
+            self.pretend_tilt(who);
+        }
         let life = self.sentinels[who].life;
         let inbox = std::mem::take(&mut self.sentinels[who].inbox);
         if self.fault_rng.chance(500) {
@@ -211,6 +219,18 @@ impl World {
                 self.tell(who, message);
             }
         }
+        self.after_step(who);
+    }
+
+    /// A broken shell says that the sentinel is in TILT, which its machine does not know.
+    fn pretend_tilt(&mut self, who: usize) {
+        let event = Event {
+            name: "+tilt",
+            payload: "#tilt mode entered".to_owned(),
+            level: Level::Warning,
+            script: None,
+        };
+        self.heard_event(who, &event);
     }
 
     pub(super) fn crash_node(&mut self, node: usize, blow: Blow, down: Option<Duration>) {

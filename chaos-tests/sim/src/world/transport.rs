@@ -237,7 +237,7 @@ impl World {
 
     fn process_lives(&self, host: Host) -> bool {
         match self.node_of(host) {
-            None => self.sentinels[host].machine.is_some(),
+            None => self.sentinels[host].brain.is_some(),
             Some(node) => self.nodes[node].node.life != Life::Dead,
         }
     }

@@ -64,10 +64,39 @@ fn an_order_that_never_arrives_is_caught() {
 
 #[test]
 fn a_failover_that_is_slower_than_promised_is_caught() {
-    caught(Sabotage::SlowDisk, Profile::Calm, &[Rule::Slow]);
+    caught(
+        Sabotage::SlowDisk,
+        Profile::Calm,
+        &[Rule::Slow, Rule::Undecided],
+    );
 }
 
 #[test]
 fn a_failover_on_the_word_of_one_is_caught() {
     caught(Sabotage::Hearsay, Profile::Partition, &[Rule::Quorum]);
+}
+
+#[test]
+fn a_vote_of_a_sentinel_whose_disk_refuses_is_caught() {
+    caught(Sabotage::Deny, Profile::Disk, &[Rule::DurableVote]);
+}
+
+#[test]
+fn a_server_called_down_too_soon_is_caught() {
+    caught(Sabotage::Deaf, Profile::Calm, &[Rule::EarlyDown]);
+}
+
+#[test]
+fn a_judgement_in_tilt_is_caught() {
+    caught(Sabotage::Blind, Profile::Freeze, &[Rule::Tilt]);
+}
+
+#[test]
+fn a_failover_that_another_one_caused_is_caught() {
+    caught(Sabotage::DropPings, Profile::Calm, &[Rule::Again]);
+}
+
+#[test]
+fn votes_that_are_never_decided_are_caught() {
+    caught(Sabotage::Mute, Profile::Calm, &[Rule::Undecided]);
 }

@@ -71,3 +71,8 @@ fn operators_do_no_harm() {
 fn everything_at_once_does_no_harm() {
     hold(Profile::Everything);
 }
+
+#[test]
+fn peers_that_behave_like_stock_do_no_harm() {
+    hold(Profile::Mixed);
+}

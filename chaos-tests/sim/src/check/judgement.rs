@@ -1,0 +1,181 @@
+//! Down detection under watch: nothing is S_DOWN sooner than down-after after its last proof of
+//! life, counted on the sentinel's clock without the time in which its process could not hear; and
+//! nothing is judged in TILT.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::time::Time;
+use codis_sentinel_proto::event::Event;
+use codis_sentinel_proto::ids::CommandId;
+use codis_sentinel_proto::info::Role;
+use codis_sentinel_proto::{PingReply, Reply};
+
+use super::Rule;
+use crate::plan::Plan;
+
+/// What a machine may miss of a stall: it notices it from the first call that does not come, and
+/// a machine is called every 100 ms; and it passes over what is no more than the jitter of timers.
+const STALL_UNSEEN: Duration = Duration::from_millis(130);
+
+/// What no sentinel may say in TILT.
+const JUDGEMENTS: [&str; 5] = [
+    "+sdown",
+    "+odown",
+    "+try-failover",
+    "+elected-leader",
+    "+selected-slave",
+];
+
+/// The observer.
+#[derive(Debug)]
+pub struct Judgement {
+    down_after: Duration,
+    sentinels: Vec<Heard>,
+}
+
+/// What one process could know.
+#[derive(Debug, Default)]
+struct Heard {
+    started: Time,
+    tilt: bool,
+    /// Its clock stood still for it, all in all, and how often.
+    lost: Duration,
+    stalls: u32,
+    stalled: Option<Time>,
+    pings: BTreeMap<CommandId, Addr>,
+    proofs: BTreeMap<Addr, Proof>,
+    /// Servers whose last INFO said that they are replicas.
+    replicas: BTreeMap<Addr, bool>,
+}
+
+/// The last proof of life of an address: when on the clock, after which losses.
+#[derive(Clone, Copy, Debug)]
+struct Proof {
+    at: Time,
+    lost: Duration,
+    stalls: u32,
+}
+
+impl Judgement {
+    /// An observer of the sentinels of a plan.
+    pub fn new(plan: &Plan) -> Self {
+        Self {
+            down_after: plan.down_after,
+            sentinels: (0..plan.sentinels).map(|_| Heard::default()).collect(),
+        }
+    }
+
+    /// A process starts.
+    pub fn on_start(&mut self, who: usize, local: Time) {
+        self.sentinels[who] = Heard {
+            started: local,
+            ..Heard::default()
+        };
+    }
+
+    /// A process stops, or its clock does.
+    pub fn on_stall(&mut self, who: usize, local: Time) {
+        self.sentinels[who].stalled.get_or_insert(local);
+    }
+
+    /// It goes on.
+    pub fn on_resume(&mut self, who: usize, local: Time) {
+        let heard = &mut self.sentinels[who];
+        if let Some(since) = heard.stalled.take() {
+            heard.lost += local.since(since);
+            heard.stalls += 1;
+        }
+    }
+
+    /// A PING leaves.
+    pub fn on_ping(&mut self, who: usize, command: CommandId, addr: &Addr) {
+        self.sentinels[who].pings.insert(command, addr.clone());
+    }
+
+    /// A reply reaches the process.
+    pub fn on_reply(
+        &mut self,
+        who: usize,
+        local: Time,
+        command: CommandId,
+        from: Option<&Addr>,
+        reply: &Reply,
+    ) {
+        let heard = &mut self.sentinels[who];
+        match (reply, from) {
+            (Reply::Ping(PingReply::Pong | PingReply::Loading | PingReply::MasterDown), _) => {
+                if let Some(addr) = heard.pings.remove(&command) {
+                    let proof = Proof {
+                        at: local,
+                        lost: heard.lost,
+                        stalls: heard.stalls,
+                    };
+                    heard.proofs.insert(addr, proof);
+                }
+            }
+            (Reply::Info(Some(info)), Some(addr)) => {
+                let is_replica = info.role == Role::Replica;
+                heard.replicas.insert(addr.clone(), is_replica);
+            }
+            _ => {}
+        }
+    }
+
+    /// A sentinel says what it judges; `may_order` when an operator told it to.
+    pub fn on_event(
+        &mut self,
+        who: usize,
+        local: Time,
+        event: &Event,
+        is_ordered: bool,
+    ) -> Result<(), (Rule, String)> {
+        match event.name {
+            "+tilt" => self.sentinels[who].tilt = true,
+            "-tilt" => self.sentinels[who].tilt = false,
+            _ => {}
+        }
+        let name = event.name;
+        if self.sentinels[who].tilt && JUDGEMENTS.contains(&name) && !is_ordered {
+            let text = format!("s{} says {name} {} in TILT", who + 1, event.payload);
+            return Err((Rule::Tilt, text));
+        }
+        if name == "+sdown" {
+            self.judge_s_down(who, local, &event.payload)?;
+        }
+        Ok(())
+    }
+
+    fn judge_s_down(&self, who: usize, local: Time, payload: &str) -> Result<(), (Rule, String)> {
+        let heard = &self.sentinels[who];
+        let mut words = payload.split(' ');
+        let kind = words.next().unwrap_or_default();
+        let host = words.nth(1).unwrap_or_default();
+        let port = words.next().and_then(|port| port.parse().ok());
+        let addr = Addr::new(host, port.unwrap_or_default());
+        let misfit = kind == "master" && heard.replicas.get(&addr).is_some_and(|is| *is);
+        if misfit {
+            return Ok(());
+        }
+        let start = Proof {
+            at: heard.started,
+            lost: Duration::ZERO,
+            stalls: 0,
+        };
+        let proof = heard.proofs.get(&addr).copied().unwrap_or(start);
+        let silent = local
+            .since(proof.at)
+            .saturating_sub(heard.lost - proof.lost);
+        let unseen = STALL_UNSEEN * (heard.stalls - proof.stalls);
+        if silent + unseen < self.down_after {
+            let text = format!(
+                "s{} calls {payload} down after {silent:?}, less than {:?}",
+                who + 1,
+                self.down_after
+            );
+            return Err((Rule::EarlyDown, text));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The last blow: when nothing else is wrong the masters are lost, and the failovers are timed.
+
+use std::time::Duration;
+
+use codis_core::addr::Addr;
+use codis_core::topology::Topology;
+use codis_sentinel_proto::event::Event;
+
+use super::{World, log};
+use crate::check::Rule;
+use crate::moment::Moment;
+use crate::outcome::Failover;
+use crate::plan::Blow;
+use crate::profile::Profile;
+
+/// A split vote is tried again within this time.
+const SPLIT: Duration = Duration::from_secs(1);
+/// From the first O_DOWN to a leader, whatever the votes: some rounds of split votes.
+const DECIDED_WITHIN: Duration = Duration::from_secs(2);
+/// Whoever had not heard of the promotion yet may still try for so long.
+const LATE_TRY: Duration = Duration::from_secs(2);
+
+/// A master that was lost, and what followed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lost {
+    at: Moment,
+    node: usize,
+    /// Elections of its group before.
+    elections: u64,
+    /// The first sentinel that called it O_DOWN.
+    o_down: Option<Moment>,
+    /// The first leader.
+    elected: Option<Moment>,
+    /// Clients were told of another master, which is this.
+    told: Option<(Moment, usize)>,
+    /// Promotions, and elections within the time that a late one may take, up to then.
+    promotions: u64,
+    tried: u64,
+}
+
+impl World {
+    pub(super) fn strike_masters(&mut self) {
+        for group in 0..self.plan.groups.len() {
+            let Some(node) = self.believed_master(group) else {
+                continue;
+            };
+            let elections = self.safety.elections_of(group);
+            let lost = Lost {
+                at: self.now,
+                node,
+                elections,
+                o_down: None,
+                elected: None,
+                told: None,
+                promotions: 0,
+                tried: elections,
+            };
+            self.phase.lost.insert(group, lost);
+            self.phase.absent.push(node);
+            match self.plan.last_blow {
+                Blow::Freeze => self.freeze_node(node, None),
+                Blow::Kill | Blow::PowerOff => self.crash_node(node, self.plan.last_blow, None),
+            }
+        }
+    }
+
+    /// A sentinel tells of an election.
+    pub(super) fn election_event(&mut self, event: &Event) {
+        let mut words = event.payload.split(' ').skip(1);
+        let group = words.next().and_then(|name| self.group_named(name));
+        let now = self.now;
+        let lost = group.and_then(|group| self.phase.lost.get_mut(&group));
+        match (lost, event.name) {
+            (Some(lost), "+odown") => {
+                lost.o_down.get_or_insert(now);
+            }
+            (Some(lost), "+elected-leader") => {
+                lost.elected.get_or_insert(now);
+            }
+            (Some(_) | None, _) => {}
+        }
+    }
+
+    /// A sentinel published a topology.
+    pub(super) fn published(&mut self, who: usize, topology: &Topology) {
+        if let Some(group) = self.group_named(&topology.name) {
+            self.told(who, group, &topology.master);
+        }
+    }
+
+    /// A stock sentinel tells of a switch by its event only.
+    pub(super) fn switched(&mut self, who: usize, event: &Event) {
+        let mut words = event.payload.split(' ');
+        let group = words.next().and_then(|name| self.group_named(name));
+        let host = words.nth(2);
+        let port = words.next().and_then(|port| port.parse().ok());
+        if let ("+switch-master", Some(group), Some(host), Some(port)) =
+            (event.name, group, host, port)
+        {
+            self.told(who, group, &Addr::new(host, port));
+        }
+    }
+
+    /// Clients are told of a master.
+    fn told(&mut self, who: usize, group: usize, master: &Addr) {
+        let master = self.node_at(master);
+        let Some(mut lost) = self.phase.lost.get(&group).copied() else {
+            return;
+        };
+        let Some(master) = master.filter(|node| *node != lost.node && lost.told.is_none()) else {
+            return;
+        };
+        lost.told = Some((self.now, master));
+        lost.promotions = self.safety.promotions_of(group);
+        self.phase.lost.insert(group, lost);
+        let name = self.plan.groups[group].name.clone();
+        let took = self.now.since(lost.at);
+        let rounds = self.safety.elections_of(group) - lost.elections;
+        log!(
+            self,
+            "s{} published the new master of {name} after {took:?}",
+            who + 1
+        );
+        let decided = lost.elected.zip(lost.o_down);
+        self.stats.last.push(Failover {
+            took,
+            down_after: self.plan.down_after,
+            decided: decided.map_or(Duration::ZERO, |(elected, o_down)| elected.since(o_down)),
+            rounds,
+        });
+        let mut within = self.plan.failover_within();
+        if rounds > 1 {
+            within += SPLIT;
+        }
+        if self.plan.profile == Profile::Calm && took > within {
+            let text = format!("failover of {name} took {took:?}, allowed {within:?}");
+            self.fail(Rule::Slow, text);
+        }
+    }
+
+    /// Whether a server took the place of one that was lost last.
+    pub(super) fn is_promoted(&self, host: usize) -> bool {
+        let node = self.node_of(host);
+        let mut lost = self.phase.lost.values();
+        lost.any(|lost| lost.told.map(|(_, master)| master) == node)
+    }
+
+    /// After the last blow: votes are decided in time, and a failover causes no other one. Stock
+    /// keeps neither promise.
+    pub(super) fn look_after_blow(&mut self) {
+        if self.plan.stock.contains(&true) || self.stats.forgotten > 0 {
+            return;
+        }
+        for (group, mut lost) in self.phase.lost.clone() {
+            let name = &self.plan.groups[group].name;
+            let open = lost.o_down.filter(|_| lost.elected.is_none());
+            if open.is_some_and(|at| self.now.since(at) > DECIDED_WITHIN) {
+                let text = format!("nobody was elected for {name} since O_DOWN at {open:?}");
+                return self.fail(Rule::Undecided, text);
+            }
+            let Some((at, _)) = lost.told else { continue };
+            let (promotions, tried) = (
+                self.safety.promotions_of(group),
+                self.safety.elections_of(group),
+            );
+            if self.now.since(at) <= LATE_TRY {
+                lost.tried = tried;
+                self.phase.lost.insert(group, lost);
+            }
+            if promotions > lost.promotions || tried > lost.tried {
+                let text = format!("{name} was failed over at {at} and then again");
+                return self.fail(Rule::Again, text);
+            }
+        }
+    }
+}
