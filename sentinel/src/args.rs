@@ -22,9 +22,11 @@ pub enum Invocation {
 /// How to run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Arguments {
-    /// The config file; `-` is standard input.
+    /// The config file.
     pub file: Option<PathBuf>,
-    /// Lines to read after the file.
+    /// Whether standard input is read after the file.
+    pub stdin: bool,
+    /// Lines to read after both.
     pub lines: String,
     /// Where the runtime state lives instead of the config file.
     pub state_dir: Option<PathBuf>,
@@ -33,12 +35,13 @@ pub struct Arguments {
 /// The text of `--help`.
 pub const HELP: &str = "\
 Usage: codis-sentinel /path/to/sentinel.conf [options]
-       codis-sentinel - (read the configuration from standard input; needs --state-dir)
+       codis-sentinel [FILE] - (read standard input as well; without FILE it needs --state-dir)
 
 Options:
   --state-dir DIR   keep the runtime state in DIR and leave the config file alone
   --sentinel        accepted and ignored: it is always a sentinel
   --NAME VALUE...   a configuration line, applied after the file, e.g. --port 26380
+                    or --sentinel monitor mymaster 127.0.0.1 6379 2
   -v, --version     print the version
   -h, --help        print this help
 
@@ -48,53 +51,70 @@ and must be writable, as must its directory.
 
 /// Reads the words after the program's name; an error is a sentence for the user.
 pub fn parse(words: &[String]) -> Result<Invocation, String> {
-    let mut arguments = Arguments::default();
-    let mut rest = words.iter().map(String::as_str).peekable();
-    match rest.peek() {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.first() {
         Some(&"-v" | &"--version") => return Ok(Invocation::Version),
         Some(&"-h" | &"--help") => return Ok(Invocation::Help),
         _ => {}
     }
-    if let Some(first) = rest.next_if(|w| !w.starts_with("--")) {
-        if first != "-" && first.starts_with('-') {
-            return Err(format!("unknown option `{first}`; try --help"));
-        }
+    let mut arguments = Arguments::default();
+    let mut rest = words.as_slice();
+    if let Some((first, tail)) = rest.split_first()
+        && !first.starts_with('-')
+    {
         arguments.file = Some(absolute(first)?);
+        rest = tail;
     }
-    while let Some(word) = rest.next() {
-        match word.strip_prefix("--") {
-            Some("sentinel") => {}
-            Some("state-dir") => {
-                let dir = rest.next().ok_or("--state-dir needs a directory")?;
-                arguments.state_dir = Some(absolute(dir)?);
-            }
-            Some(name) if !name.is_empty() => {
-                arguments.lines.push_str(name);
-                while let Some(value) = rest.next_if(|w| !w.starts_with("--")) {
-                    arguments.lines.push(' ');
-                    arguments.lines.push_str(&spelled(value));
-                }
-                arguments.lines.push('\n');
-            }
-            _ => return Err(format!("`{word}`: expected `--name value`; try --help")),
+    match rest {
+        ["-", tail @ ..] | [tail @ .., "-"] => {
+            arguments.stdin = true;
+            rest = tail;
         }
+        _ => {}
+    }
+    while let Some((word, tail)) = rest.split_first() {
+        let Some(name) = word.strip_prefix("--").filter(|name| !name.is_empty()) else {
+            return Err(format!("`{word}`: expected `--name value`; try --help"));
+        };
+        let (values, tail) = tail.split_at(values_len(name, tail));
+        take(&mut arguments, name, values)?;
+        rest = tail;
     }
     Ok(Invocation::Run(arguments))
 }
 
-/// A value for a line. One word may hold several values (`--bind "a b"`), as in Redis.
-fn spelled(value: &str) -> String {
-    let parts: Vec<String> = value.split(' ').map(quote).collect();
-    if value.is_empty() {
-        return quote(value);
+/// How many of the words after `--name` are its values: those up to the next `--`. The first is
+/// one in any case, as in Redis, unless the option needs none or came with one (`"--port 1"`).
+fn values_len(name: &str, tail: &[&str]) -> usize {
+    let given = name.contains(' ') || name.eq_ignore_ascii_case("sentinel");
+    let sure = usize::from(!given && !tail.is_empty());
+    let others = tail.iter().skip(sure);
+    sure + others.take_while(|word| !word.starts_with("--")).count()
+}
+
+/// Takes one option.
+fn take(arguments: &mut Arguments, name: &str, values: &[&str]) -> Result<(), String> {
+    match (name, values) {
+        ("sentinel", []) => {}
+        // `--sentinel FILE`, in the order in which `redis-server` refuses it.
+        ("sentinel", [file]) if arguments.file.is_none() => {
+            arguments.file = Some(absolute(file)?);
+        }
+        ("state-dir", [dir]) => arguments.state_dir = Some(absolute(dir)?),
+        ("state-dir", _) => return Err("--state-dir needs one directory".into()),
+        _ => {
+            arguments.lines.push_str(name);
+            for value in values {
+                arguments.lines.push(' ');
+                arguments.lines.push_str(&quote(value));
+            }
+            arguments.lines.push('\n');
+        }
     }
-    parts.join(" ")
+    Ok(())
 }
 
 fn absolute(path: &str) -> Result<PathBuf, String> {
-    if path == "-" {
-        return Ok(PathBuf::from(path));
-    }
     std::path::absolute(path).map_err(|error| format!("`{path}`: {error}"))
 }
 
@@ -133,7 +153,39 @@ mod tests {
             "port 26380\nbind 127.0.0.1 ::1\nlogfile \"\"\n"
         );
         assert!(run(&["relative.conf"]).file.unwrap().is_absolute());
-        assert_eq!(run(&["-"]).file, Some("-".into()));
+    }
+
+    #[test]
+    fn standard_input_is_the_first_or_the_last_word() {
+        assert!(run(&["-"]).stdin);
+        let arguments = run(&["/s.conf", "-", "--port", "1"]);
+        assert!(arguments.stdin && arguments.file.is_some());
+        assert_eq!(arguments.lines, "port 1\n");
+        assert!(run(&["/s.conf", "--port", "1", "-"]).stdin);
+    }
+
+    #[test]
+    fn values_are_kept_whole() {
+        let arguments = run(&[
+            "/s.conf",
+            "--requirepass",
+            "--a b",
+            "--port 7",
+            "--hz",
+            "10",
+        ]);
+        assert_eq!(arguments.lines, "requirepass \"--a b\"\nport 7\nhz 10\n");
+        let arguments = run(&[
+            "/s.conf",
+            "--sentinel",
+            "monitor",
+            "m",
+            "127.0.0.1",
+            "1",
+            "1",
+        ]);
+        assert_eq!(arguments.lines, "sentinel monitor m 127.0.0.1 1 1\n");
+        assert_eq!(run(&["--sentinel", "/s.conf"]).file, Some("/s.conf".into()));
     }
 
     #[test]

@@ -12,9 +12,13 @@ use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 
 pub mod directives;
+mod foreign;
 pub mod hosts;
+pub mod layers;
 pub mod lex;
 pub mod load;
+pub mod merge;
+mod options;
 pub mod rewrite;
 pub mod server;
 
@@ -35,6 +39,8 @@ pub struct Config {
     pub masters: BTreeMap<String, PersistedMaster>,
     /// The epoch floors by name.
     pub epoch_floors: BTreeMap<String, Epoch>,
+    /// What a state keeps of the operator's file, as words after [`layers::SAID`].
+    pub said: Vec<Vec<String>>,
     /// What was accepted without effect; for the log.
     pub notes: Vec<String>,
     /// What was accepted without the effect that an operator may count on; for the log.
@@ -75,49 +81,6 @@ impl Default for Globals {
 }
 
 impl Config {
-    /// Puts what a state file says on top of what the operator's file says.
-    ///
-    /// The state wins for every master that it knows, as it holds what was learnt and ordered
-    /// since. A master of the operator's file that the state has heard of but does not monitor
-    /// was removed by an order, and stays removed.
-    #[must_use]
-    pub fn under(self, state: Self) -> Self {
-        let Self {
-            server,
-            masters: configured,
-            mut notes,
-            ..
-        } = self;
-        let mut masters = state.masters;
-        for (name, master) in configured {
-            if masters.contains_key(&name) {
-                continue;
-            }
-            if state.epoch_floors.contains_key(&name) {
-                notes.push(format!(
-                    "{name} was removed by an order: it is not monitored"
-                ));
-            } else {
-                masters.insert(name, master);
-            }
-        }
-        let mut epoch_floors = self.epoch_floors;
-        for (name, floor) in state.epoch_floors {
-            let held = epoch_floors.entry(name).or_default();
-            *held = floor.max(*held);
-        }
-        Self {
-            server,
-            globals: state.globals,
-            myid: state.myid.or(self.myid),
-            current_epoch: self.current_epoch.max(state.current_epoch),
-            masters,
-            epoch_floors,
-            notes,
-            warnings: self.warnings,
-        }
-    }
-
     /// The durable part, for the machine to start from.
     pub fn snapshot(&self, myid: SentinelId) -> Snapshot {
         Snapshot {

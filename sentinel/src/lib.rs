@@ -23,5 +23,6 @@ pub mod scripts;
 pub mod simulate;
 pub mod start;
 pub mod state;
+pub mod supervisor;
 pub mod tls;
 pub mod wall;

@@ -16,6 +16,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Zoned;
 
+pub mod syslog;
+
+use syslog::Syslog;
+
 /// Lines that may wait for the writer.
 const QUEUE_LEN: usize = 16_384;
 
@@ -53,6 +57,17 @@ impl Level {
         })
     }
 
+    /// The name in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Verbose => "verbose",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Nothing => "nothing",
+        }
+    }
+
     const fn mark(self) -> char {
         match self {
             Self::Debug => '.',
@@ -78,15 +93,26 @@ pub struct Guard {
     thread: Option<JoinHandle<()>>,
 }
 
+/// One line, and the moment that it is about.
+struct Entry {
+    level: Level,
+    at: Zoned,
+    text: String,
+}
+
 enum Order {
-    Line(String),
+    Line(Entry),
     Reopen,
     Stop,
 }
 
-/// Starts the log. `path` absent is standard output.
-pub fn start(path: Option<&Path>, threshold: Level) -> io::Result<(Log, Guard)> {
-    let sink = Sink::open(path)?;
+/// Starts the log. `path` absent is standard output; lines go to `syslog` as well.
+pub fn start(
+    path: Option<&Path>,
+    threshold: Level,
+    syslog: Option<Syslog>,
+) -> io::Result<(Log, Guard)> {
+    let sink = Sink::open(path, syslog)?;
     let (queue, orders) = sync_channel(QUEUE_LEN);
     let lost = Arc::new(AtomicU64::new(0));
     let thread = {
@@ -113,7 +139,7 @@ impl Log {
         if level < self.threshold {
             return;
         }
-        let order = Order::Line(format_line(level, text));
+        let order = Order::Line(Entry::new(level, text));
         if let Err(TrySendError::Full(_)) = self.queue.try_send(order) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -155,15 +181,20 @@ impl Drop for Guard {
     }
 }
 
-fn format_line(level: Level, text: &str) -> String {
-    let now = Zoned::now();
-    let pid = std::process::id();
-    let mark = level.mark();
-    let text = text.replace(['\n', '\r'], " ");
-    format!(
-        "{pid}:X {} {mark} {text}\n",
-        now.strftime("%d %b %Y %H:%M:%S%.3f")
-    )
+impl Entry {
+    fn new(level: Level, text: &str) -> Self {
+        Self {
+            level,
+            at: Zoned::now(),
+            text: text.replace(['\n', '\r'], " "),
+        }
+    }
+
+    fn line(&self) -> String {
+        let (pid, mark, text) = (std::process::id(), self.level.mark(), &self.text);
+        let at = self.at.strftime("%d %b %Y %H:%M:%S%.3f");
+        format!("{pid}:X {at} {mark} {text}\n")
+    }
 }
 
 fn write_all(mut sink: Sink, orders: &Receiver<Order>, lost: &AtomicU64) {
@@ -171,10 +202,10 @@ fn write_all(mut sink: Sink, orders: &Receiver<Order>, lost: &AtomicU64) {
         let missing = lost.swap(0, Ordering::Relaxed);
         if missing > 0 {
             let text = format!("{missing} log lines were lost: the log could not keep up");
-            sink.write(&format_line(Level::Warning, &text));
+            sink.write(&Entry::new(Level::Warning, &text));
         }
         match order {
-            Order::Line(line) => sink.write(&line),
+            Order::Line(entry) => sink.write(&entry),
             Order::Reopen => sink.reopen(),
             Order::Stop => return,
         }
@@ -185,22 +216,28 @@ fn write_all(mut sink: Sink, orders: &Receiver<Order>, lost: &AtomicU64) {
 struct Sink {
     path: Option<PathBuf>,
     file: Option<File>,
+    syslog: Option<Syslog>,
 }
 
 impl Sink {
-    fn open(path: Option<&Path>) -> io::Result<Self> {
+    fn open(path: Option<&Path>, syslog: Option<Syslog>) -> io::Result<Self> {
         Ok(Self {
             path: path.map(Path::to_owned),
             file: path.map(append).transpose()?,
+            syslog,
         })
     }
 
     /// Writes a line. One that cannot be written is lost: there is nowhere to say so.
-    fn write(&mut self, line: &str) {
+    fn write(&mut self, entry: &Entry) {
+        let line = entry.line();
         let _ = match &mut self.file {
             Some(file) => file.write_all(line.as_bytes()),
             None => io::stdout().write_all(line.as_bytes()),
         };
+        if let Some(syslog) = &mut self.syslog {
+            syslog.write(entry.level, &entry.text);
+        }
     }
 
     fn reopen(&mut self) {
@@ -222,7 +259,7 @@ mod tests {
     fn lines_have_the_format_of_redis_and_pass_the_threshold() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
-        let (log, guard) = start(Some(&path), Level::Notice).unwrap();
+        let (log, guard) = start(Some(&path), Level::Notice, None).unwrap();
         log.debug("unseen");
         log.warning("+sdown master m 127.0.0.1 6379");
         std::fs::rename(&path, dir.path().join("old")).unwrap();

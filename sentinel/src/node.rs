@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::conf::Globals;
+use crate::conf::rewrite::Written;
 use crate::history::History;
 use crate::infos::Infos;
 use crate::links::connect::Source;
@@ -27,6 +28,7 @@ use crate::pubsub::Hub;
 use crate::scripts::{self, Scripts};
 use crate::simulate::Simulated;
 use crate::state::{Persisted, Writer};
+use crate::supervisor::Supervisor;
 use crate::tls::Tls;
 use codis_sentinel_proto::epochs;
 
@@ -57,8 +59,8 @@ pub struct Parts {
     pub machine: Machine,
     /// The settings without a master.
     pub globals: Globals,
-    /// The settings of the operator's file, when the state lives elsewhere.
-    pub base: Option<Globals>,
+    /// What else goes into the file.
+    pub written: Written,
     /// Signals to the process.
     pub signals: Signals,
     /// The local address of links.
@@ -77,6 +79,8 @@ pub struct Parts {
     pub calls: mpsc::Receiver<Call>,
     /// Facts about the process.
     pub process: Process,
+    /// Who is told of the end.
+    pub supervisor: Option<Supervisor>,
     /// The log.
     pub log: Log,
 }
@@ -87,7 +91,7 @@ pub struct Node {
     origin: Instant,
     machine: Machine,
     globals: Globals,
-    base: Option<Globals>,
+    written: Written,
     source: Option<Source>,
     tls: Arc<Tls>,
     writer: Writer,
@@ -154,7 +158,7 @@ pub async fn run(parts: Parts) -> End {
         origin: parts.origin,
         machine: parts.machine,
         globals: parts.globals,
-        base: parts.base,
+        written: parts.written,
         source: parts.source,
         tls: parts.tls,
         writer: parts.writer,
@@ -174,6 +178,10 @@ pub async fn run(parts: Parts) -> End {
     };
     let end = node.serve(&mut inlets).await;
     if end == End::Orderly {
+        if let Some(Err(error)) = parts.supervisor.map(Supervisor::stopping) {
+            let text = format!("Cannot tell the supervisor of the end: {error}");
+            node.log.warning(&text);
+        }
         node.finish(&mut inlets.persisted).await;
         node.history.close().await;
     }

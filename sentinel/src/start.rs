@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use crate::args::{self, Arguments, HELP, Invocation};
 use crate::conf::load::{Loader, Problems};
-use crate::conf::rewrite::Form;
-use crate::conf::{Config, Globals};
+use crate::conf::rewrite::{Form, Line, Written};
+use crate::conf::{Config, Server, layers};
 use crate::history::{self, History};
 use crate::links::connect::Source;
+use crate::log::syslog::Syslog;
 use crate::log::{self, Log};
 use crate::node::{self, End, Parts, Signals};
 use crate::port::clients::Clients;
@@ -31,6 +32,7 @@ use crate::random;
 use crate::scripts;
 use crate::simulate;
 use crate::state::{STATE_FILE, Store, Writer};
+use crate::supervisor::Supervisor;
 use crate::tls::{self, Tls};
 
 mod system;
@@ -103,40 +105,53 @@ fn fail(error: &Error) -> ExitCode {
 
 fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
     let store = store(arguments)?;
-    let (config, base) = load(arguments, &store)?;
+    let (mut config, said) = load(arguments, &store)?;
     if let Some(path) = &config.server.dir {
         std::env::set_current_dir(path).map_err(|error| Error::Dir {
             path: path.clone(),
             error,
         })?;
     }
+    config.server.dir = std::env::current_dir().ok();
     let unwritable = |error| Error::State {
         path: store.path.clone(),
         error,
     };
     store.check().map_err(unwritable)?;
     let tls = Tls::load(config.server.tls.clone(), config.server.tls_port != 0)?;
-    let listeners = listen::bind(&config.server)?;
-    let socket_files: Vec<SocketFile> = listeners.iter().filter_map(Listener::file).collect();
-    if config.server.daemonize && !system::is_detached() {
-        drop((listeners, socket_files));
-        system::detach(words).map_err(system("cannot start in the background"))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let logfile = &config.server.logfile;
-    let path = (!logfile.is_empty()).then_some(Path::new(logfile));
-    let (log, guard) = log::start(path, config.server.loglevel).map_err(|error| Error::Log {
-        path: logfile.clone(),
-        error,
-    })?;
-    log_panics(&log);
-    let _pidfile = write_pidfile(&config, &log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(system("cannot start the event loop"))?;
-    let doors = Doors { listeners, tls };
-    let serve = serve(config, base, store, arguments.file.clone(), doors, log);
+    // Before anybody can see that the process is there.
+    let signals = {
+        let _context = runtime.enter();
+        Signals::listen().map_err(system("cannot listen to signals"))?
+    };
+    let listeners = listen::bind(&config.server)?;
+    let socket_files: Vec<SocketFile> = listeners.iter().filter_map(Listener::file).collect();
+    let supervisor = Supervisor::of(config.server.supervised);
+    if config.server.daemonize && supervisor.is_none() && !system::is_detached() {
+        drop((listeners, socket_files));
+        system::detach(words).map_err(system("cannot start in the background"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (log, guard) = open_log(&config.server).map_err(|error| Error::Log {
+        path: config.server.logfile.clone(),
+        error,
+    })?;
+    log_panics(&log);
+    let _pidfile = write_pidfile(&config, &log);
+    let serve = serve(Start {
+        config,
+        said,
+        store,
+        config_file: arguments.file.clone(),
+        doors: Doors { listeners, tls },
+        signals,
+        supervisor,
+        log,
+    });
     let end = runtime.block_on(serve)?;
     drop(socket_files);
     runtime.shutdown_timeout(THREADS_TIMEOUT);
@@ -145,6 +160,14 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         End::Orderly => ExitCode::SUCCESS,
         End::Simulated => ExitCode::from(u8::try_from(simulate::EXIT_STATUS).unwrap_or(1)),
     })
+}
+
+fn open_log(server: &Server) -> io::Result<(Log, log::Guard)> {
+    let logfile = &server.logfile;
+    let path = (!logfile.is_empty()).then_some(Path::new(logfile));
+    let (ident, facility) = (&server.syslog_ident, &server.syslog_facility);
+    let syslog = server.syslog_enabled.then(|| Syslog::new(ident, facility));
+    log::start(path, server.loglevel, syslog)
 }
 
 /// Puts the place and the text of a panic into the log, too: nobody reads the standard error of a
@@ -171,35 +194,39 @@ fn store(arguments: &Arguments) -> Result<Store, Error> {
         });
     }
     match &arguments.file {
-        Some(path) if path != Path::new("-") => Ok(Store {
+        Some(path) => Ok(Store {
             path: path.clone(),
             form: Form::Operator,
         }),
-        _ => Err(Error::Usage(
+        None => Err(Error::Usage(
             "a sentinel needs a config file to keep its state in, or --state-dir; try --help"
                 .into(),
         )),
     }
 }
 
-/// The configuration, and the operator's globals when the state lives elsewhere.
-fn load(arguments: &Arguments, store: &Store) -> Result<(Config, Option<Globals>), Error> {
+/// The configuration, and what the state is to keep of the operator's file if it lives elsewhere.
+fn load(arguments: &Arguments, store: &Store) -> Result<(Config, Vec<Line>), Error> {
     let mut loader = Loader::default();
     if let Some(file) = &arguments.file {
         loader.file(file);
     }
+    if arguments.stdin {
+        loader.stdin();
+    }
     loader.words(&arguments.lines);
     let config = loader.finish()?;
     if store.form == Form::Operator {
-        return Ok((config, None));
+        return Ok((config, Vec::new()));
     }
-    let base = config.globals.clone();
     let mut loader = Loader::over(&config);
     if store.path.exists() {
         loader.file(&store.path);
     }
     let state = loader.finish()?;
-    Ok((config.under(state), Some(base)))
+    let said = layers::said(&config);
+    let config = layers::resolve(config, state).map_err(Error::Usage)?;
+    Ok((config, said))
 }
 
 fn write_pidfile(config: &Config, log: &Log) -> Option<PidFile> {
@@ -209,14 +236,20 @@ fn write_pidfile(config: &Config, log: &Log) -> Option<PidFile> {
         .ok()
 }
 
-async fn serve(
+/// What the event loop starts with.
+struct Start {
     config: Config,
-    base: Option<Globals>,
+    said: Vec<Line>,
     store: Store,
     config_file: Option<PathBuf>,
     doors: Doors,
+    signals: Signals,
+    supervisor: Option<Supervisor>,
     log: Log,
-) -> Result<End, Error> {
+}
+
+async fn serve(start: Start) -> Result<End, Error> {
+    let (config, log) = (start.config, start.log);
     let no_randomness = "cannot read random numbers";
     let myid = match &config.myid {
         Some(myid) => myid.clone(),
@@ -227,10 +260,9 @@ async fn serve(
         myid: myid.as_str().to_owned(),
         port: config.server.port,
         port_of_links: config.server.port_of_links(),
-        config_file,
+        config_file: start.config_file,
         executable: std::env::current_exe().unwrap_or_default(),
     };
-    let signals = Signals::listen().map_err(system("cannot listen to signals"))?;
     greet(&config, &process, &log);
     let origin = Instant::now();
     let settings = Settings {
@@ -247,33 +279,39 @@ async fn serve(
     let shared = Arc::new(shared(&config, calls, &log));
     let hall = Hall {
         shared: Arc::clone(&shared),
-        tls: Arc::new(doors.tls),
+        tls: Arc::new(start.doors.tls),
         log: log.clone(),
     };
-    for listener in doors.listeners {
+    for listener in start.doors.listeners {
         server::start(listener, hall.clone()).map_err(system("cannot use the port"))?;
     }
-    let history = History::start(history::path_beside(&store), &log);
-    let (writer, persisted) = Writer::start(store);
-    if config.server.supervised
-        && let Err(error) = system::notify_ready()
+    let history = History::start(history::path_beside(&start.store), &log);
+    let written = Written {
+        form: start.store.form,
+        server: config.server.clone(),
+        said: start.said,
+    };
+    let (writer, persisted) = Writer::start(start.store);
+    if let Some(supervisor) = start.supervisor
+        && let Err(error) = supervisor.ready()
     {
-        log.warning(&format!("Cannot tell systemd of the start: {error}"));
+        log.warning(&format!("Cannot tell the supervisor of the start: {error}"));
     }
     let parts = Parts {
         origin,
         machine,
-        signals,
+        signals: start.signals,
         source: source(&config),
         tls: hall.tls,
         globals: config.globals,
-        base,
+        written,
         writer,
         history,
         persisted,
         shared,
         calls: call_receiver,
         process,
+        supervisor: start.supervisor,
         log,
     };
     Ok(node::run(parts).await)
@@ -310,7 +348,7 @@ fn shared(config: &Config, calls: mpsc::Sender<crate::port::Call>, log: &Log) ->
         tcp_keepalive_secs: server.tcp_keepalive_secs,
         clients_max,
         protected: server.protected_mode && server.requirepass.is_none() && is_open,
-        supervised: server.supervised,
+        supervised: Supervisor::of(server.supervised).is_some(),
         clients: Mutex::new(Clients::default()),
         stats: Stats::default(),
         pause: watch::Sender::new(None),

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 use codis_sentinel_proto::ids::PersistId;
 use tokio::sync::{mpsc, watch};
 
-use crate::conf::rewrite::{Form, Line, merge};
+use crate::conf::merge::merge;
+use crate::conf::rewrite::{Form, Line};
 use crate::random;
 
 /// The file of a state directory.

@@ -14,7 +14,7 @@ use codis_sentinel_proto::persist::PersistedMaster;
 use codis_sentinel_proto::settings::{MasterSettings, WriteCheck};
 
 use super::server::{number, yes_no};
-use super::{Config, hosts};
+use super::{Config, hosts, layers};
 use codis_sentinel_proto::epochs::STORED_MAX;
 
 /// Length of a sentinel's id.
@@ -59,6 +59,10 @@ pub fn apply(config: &mut Config, words: &[String]) -> Result<(), String> {
         return Ok(());
     };
     let keyword = keyword.to_ascii_lowercase();
+    if keyword == layers::SAID {
+        config.said.push(args.to_vec());
+        return Ok(());
+    }
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match Group::of(&keyword) {
         Group::Globals => apply_global(config, &keyword, &args),

@@ -33,6 +33,11 @@ pub fn quote(value: &str) -> String {
     if !value.is_empty() && !value.starts_with('#') && value.bytes().all(plain) {
         return value.to_owned();
     }
+    quote_always(value)
+}
+
+/// A value as one word in double quotes.
+pub fn quote_always(value: &str) -> String {
     let mut out = String::from("\"");
     for byte in value.bytes() {
         match byte {

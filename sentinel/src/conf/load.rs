@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::directives::{self, Group};
 use super::server::Taken;
@@ -64,7 +64,6 @@ impl Loader {
     pub fn over(config: &Config) -> Self {
         let config = Config {
             server: config.server.clone(),
-            globals: config.globals.clone(),
             ..Config::default()
         };
         Self {
@@ -73,7 +72,14 @@ impl Loader {
         }
     }
 
-    /// Reads a file; `-` is standard input.
+    /// Reads standard input to its end.
+    pub fn stdin(&mut self) {
+        let mut bytes = Vec::new();
+        let result = std::io::stdin().read_to_end(&mut bytes).map(|_| bytes);
+        self.content("standard input", result, 0);
+    }
+
+    /// Reads a file.
     pub fn file(&mut self, path: &Path) {
         self.file_at_depth(path, 0);
     }
@@ -104,11 +110,14 @@ impl Loader {
     }
 
     fn file_at_depth(&mut self, path: &Path, depth: usize) {
-        let origin = path.display().to_string();
-        match read(path) {
-            Ok(text) => self.text(&origin, &text, depth),
+        self.content(&path.display().to_string(), std::fs::read(path), depth);
+    }
+
+    fn content(&mut self, origin: &str, content: std::io::Result<Vec<u8>>, depth: usize) {
+        match content {
+            Ok(bytes) => self.text(origin, &String::from_utf8_lossy(&bytes), depth),
             Err(error) => self.problems.push(Problem {
-                origin,
+                origin: origin.to_owned(),
                 line: 0,
                 text: String::new(),
                 reason: format!("cannot read the file: {error}"),
@@ -182,24 +191,27 @@ impl Loader {
         if depth >= INCLUDE_DEPTH_MAX {
             return Err((place, "files include each other too deeply".into()));
         }
-        self.file_at_depth(&PathBuf::from(path), depth + 1);
+        // `dir` counts from its line on, as in Redis.
+        let dir = self.config.server.dir.clone().unwrap_or_default();
+        let path = dir.join(path);
+        if !path.to_string_lossy().contains(['*', '?', '[']) {
+            self.file_at_depth(&path, depth + 1);
+            return Ok(());
+        }
+        // A pattern may match nothing.
+        let found = match glob::glob(&path.to_string_lossy()) {
+            Ok(found) => found,
+            Err(error) => return Err((place, error.to_string())),
+        };
+        for path in found.flatten() {
+            self.file_at_depth(&path, depth + 1);
+        }
         Ok(())
     }
 }
 
 fn group_of(words: &[String]) -> Group {
     words.first().map_or(Group::Globals, |k| Group::of(k))
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    let bytes = if path == Path::new("-") {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes)?;
-        bytes
-    } else {
-        std::fs::read(path)?
-    };
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -224,6 +236,22 @@ mod tests {
         assert_eq!(config.masters["m"].settings.down_after.as_millis(), 5);
         assert_eq!(config.epoch_floors["m"], Epoch(12));
         assert_eq!(config.notes.len(), 1);
+    }
+
+    #[test]
+    fn included_files_are_read_in_order_and_a_pattern_may_match_none() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [("b.inc", "port 2\n"), ("a.inc", "port 1\ntimeout 5\n")] {
+            std::fs::write(dir.path().join(name), text).unwrap();
+        }
+        let dir = dir.path().display();
+        let config = load(&format!(
+            "dir {dir}\ninclude *.inc\ninclude {dir}/none*.inc\ninclude a.inc\ninclude b.inc\n"
+        ))
+        .unwrap();
+        assert_eq!((config.server.port, config.server.timeout_secs), (2, 5));
+        let missing = load(&format!("include {dir}/none.inc\n")).unwrap_err();
+        assert!(missing.to_string().contains("cannot read the file"));
     }
 
     #[test]

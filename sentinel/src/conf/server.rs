@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use crate::log::Level;
+use super::foreign;
+use crate::log::{Level, syslog};
 use crate::tls;
 
 /// The ordinary directives that have an effect.
@@ -35,8 +36,14 @@ pub struct Server {
     pub timeout_secs: u64,
     /// `tcp-keepalive` in seconds; 0 is off.
     pub tcp_keepalive_secs: u64,
-    /// `supervised` is `systemd` or `auto`: a supervisor that listens is told of the start.
-    pub supervised: bool,
+    /// `supervised`: who is told of the start.
+    pub supervised: Supervised,
+    /// `syslog-enabled`.
+    pub syslog_enabled: bool,
+    /// `syslog-ident`: what each line in the syslog starts with.
+    pub syslog_ident: String,
+    /// `syslog-facility`, in lower case.
+    pub syslog_facility: String,
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
     /// `tls-port`; 0 opens none.
@@ -47,6 +54,41 @@ pub struct Server {
     pub unixsocket: Option<PathBuf>,
     /// `unixsocketperm`: the mode of that path; 0 leaves it to the umask.
     pub unixsocket_mode: u32,
+}
+
+/// `supervised`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Supervised {
+    /// Nobody.
+    No,
+    /// Whoever has left a sign in the environment.
+    Auto,
+    /// systemd, by `NOTIFY_SOCKET`.
+    Systemd,
+    /// upstart, by stopping once.
+    Upstart,
+}
+
+impl Supervised {
+    const ALL: [(&str, Self); 4] = [
+        ("upstart", Self::Upstart),
+        ("systemd", Self::Systemd),
+        ("auto", Self::Auto),
+        ("no", Self::No),
+    ];
+
+    /// The word in the file.
+    pub fn name(self) -> &'static str {
+        let named = Self::ALL.iter().find(|(_, it)| *it == self);
+        named.map_or("no", |(name, _)| name)
+    }
+
+    fn from_name(value: &str) -> Result<Self, String> {
+        one_of(value, &Self::ALL.map(|(name, _)| name))?;
+        let lower = value.to_ascii_lowercase();
+        let found = Self::ALL.iter().find(|(name, _)| *name == lower);
+        Ok(found.map_or(Self::No, |(_, it)| *it))
+    }
 }
 
 /// One address of `bind`.
@@ -74,13 +116,23 @@ impl Default for Server {
             maxclients: 10_000,
             timeout_secs: 0,
             tcp_keepalive_secs: 300,
-            supervised: false,
+            supervised: Supervised::No,
+            syslog_enabled: false,
+            syslog_ident: "redis".into(),
+            syslog_facility: "local0".into(),
             tcp_backlog: 511,
             tls_port: 0,
             tls: tls::Settings::default(),
             unixsocket: None,
             unixsocket_mode: 0,
         }
+    }
+}
+
+impl std::fmt::Display for Bind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = if self.optional { "-" } else { "" };
+        write!(f, "{sign}{}", self.host)
     }
 }
 
@@ -129,7 +181,9 @@ impl Server {
             return accept_foreign(&keyword, &args);
         }
         if keyword == "bind" {
-            self.bind = args.iter().copied().map(Bind::from_word).collect();
+            // One word may hold several addresses, as it does on the command line.
+            let words = args.iter().flat_map(|arg| arg.split_ascii_whitespace());
+            self.bind = words.map(Bind::from_word).collect();
             return Ok(Taken::Applied);
         }
         let [value] = args.as_slice() else {
@@ -169,22 +223,17 @@ impl Server {
             "tcp-backlog" => self.tcp_backlog = number(value, 0, i32::MAX as u32)?,
             "tls-port" => self.tls_port = number(value, 0, 65_535)?,
             "unixsocket" => self.unixsocket = text(value).map(PathBuf::from),
-            "unixsocketperm" => self.unixsocket_mode = octal(value)?,
-            "supervised" => {
-                one_of(value, &["no", "auto", "systemd", "upstart"])?;
-                self.supervised = matches!(value.to_ascii_lowercase().as_str(), "auto" | "systemd");
+            "unixsocketperm" => self.unixsocket_mode = foreign::permissions(value)?,
+            "supervised" => self.supervised = Supervised::from_name(value)?,
+            "syslog-enabled" => self.syslog_enabled = yes_no(value)?,
+            "syslog-ident" => self.syslog_ident = value.to_owned(),
+            "syslog-facility" => {
+                one_of(value, syslog::FACILITIES)?;
+                self.syslog_facility = value.to_ascii_lowercase();
             }
             _ => return Err("bad directive or wrong number of arguments".into()),
         }
         Ok(())
-    }
-}
-
-/// Permissions in octal.
-fn octal(value: &str) -> Result<u32, String> {
-    match u32::from_str_radix(value, 8) {
-        Ok(mode) if mode <= 0o777 => Ok(mode),
-        _ => Err(format!("`{value}`: must be an octal number in 0..=777")),
     }
 }
 
@@ -208,7 +257,7 @@ where
     }
 }
 
-fn one_of(value: &str, choices: &[&str]) -> Result<(), String> {
+pub(super) fn one_of(value: &str, choices: &[&str]) -> Result<(), String> {
     if choices.contains(&value.to_ascii_lowercase().as_str()) {
         return Ok(());
     }
@@ -219,23 +268,95 @@ fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
     let harmless = match (keyword, args) {
         // What a Redis Sentinel without ACLs writes into its file by itself.
         ("user", ["default", "on", "nopass", ..]) => true,
-        ("syslog-enabled", [value]) => value.eq_ignore_ascii_case("no"),
         ("aclfile", [path]) => path.is_empty(),
-        ("user" | "syslog-enabled" | "aclfile", _) => false,
+        ("user" | "aclfile", _) => false,
         (keyword, _) if tls::settings::WITHOUT_EFFECT.contains(&keyword) => false,
         _ => true,
     };
     if !harmless {
         return Ok(Taken::Unsupported);
     }
-    if FOREIGN
-        .split_ascii_whitespace()
-        .any(|known| known == keyword)
-    {
-        return Ok(Taken::Ignored);
+    match (keyword, args) {
+        ("client-output-buffer-limit", args) => output_limits(args)?,
+        ("client-query-buffer-limit" | "proto-max-bulk-len", [value]) => {
+            if foreign::bytes(value)? < CLIENT_LIMIT_MIN {
+                return Err(format!("`{value}`: must be at least {CLIENT_LIMIT_MIN}"));
+            }
+        }
+        ("rename-command", [old, _]) if is_command(old) => return Ok(Taken::Unsupported),
+        ("rename-command", [_, _]) => return Err("No such command in rename-command".into()),
+        ("proc-title-template", [template]) => title_template(template)?,
+        _ => foreign::accept(keyword, args)?,
     }
-    Err("bad directive: not known to a sentinel or a Redis server".into())
+    Ok(Taken::Ignored)
 }
+
+/// Whether a line of a file belongs to a directive that may stay in it as it is.
+pub(super) fn is_known(keyword: &str) -> bool {
+    OWN.contains(&keyword) || OTHER.contains(&keyword) || foreign::is_known(keyword)
+}
+
+/// Whether a sentinel has a command of this name.
+fn is_command(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    COMMANDS.split(' ').any(|command| command == name)
+}
+
+/// `class hard soft seconds`, once or several times.
+fn output_limits(args: &[&str]) -> Result<(), String> {
+    let (limits, []) = args.as_chunks::<4>() else {
+        return Err("Wrong number of arguments in buffer limit configuration.".into());
+    };
+    for [class, hard, soft, seconds] in limits {
+        if one_of(class, &["normal", "slave", "replica", "pubsub"]).is_err() {
+            return Err("Invalid client class specified in buffer limit configuration.".into());
+        }
+        foreign::bytes(hard)?;
+        foreign::bytes(soft)?;
+        number(seconds, 0, u64::MAX)?;
+    }
+    Ok(())
+}
+
+/// Placeholders in braces must be those of Redis.
+fn title_template(template: &str) -> Result<(), String> {
+    let mut rest = template;
+    while let Some((_, tail)) = rest.split_once('{') {
+        let (name, tail) = tail.split_once('}').unwrap_or((tail, ""));
+        if !TITLE_PARTS.contains(&name) {
+            return Err("template format is invalid or contains unknown variables".into());
+        }
+        rest = tail;
+    }
+    Ok(())
+}
+
+/// The least that Redis takes as a limit of what clients send.
+const CLIENT_LIMIT_MIN: u64 = 1 << 20;
+
+const TITLE_PARTS: &[&str] = &[
+    "title",
+    "listen-addr",
+    "server-mode",
+    "port",
+    "tls-port",
+    "unixsocket",
+    "config-file",
+];
+
+const COMMANDS: &str = "acl auth client command hello info ping psubscribe publish punsubscribe \
+                        role sentinel shutdown subscribe unsubscribe";
+
+/// Directives that are taken elsewhere, or checked above.
+const OTHER: &[&str] = &[
+    "client-output-buffer-limit",
+    "client-query-buffer-limit",
+    "include",
+    "proc-title-template",
+    "proto-max-bulk-len",
+    "rename-command",
+    "sentinel",
+];
 
 const OWN: &[&str] = &[
     "bind",
@@ -250,6 +371,9 @@ const OWN: &[&str] = &[
     "protected-mode",
     "requirepass",
     "supervised",
+    "syslog-enabled",
+    "syslog-facility",
+    "syslog-ident",
     "tcp-backlog",
     "tcp-keepalive",
     "timeout",
@@ -257,53 +381,6 @@ const OWN: &[&str] = &[
     "unixsocket",
     "unixsocketperm",
 ];
-
-/// Directives of redis.conf (2.8 to 8) that change nothing in a sentinel.
-const FOREIGN: &str = "
-acl-pubsub-default aclfile acllog-max-len active-defrag-cycle-max active-defrag-cycle-min
-active-defrag-ignore-bytes active-defrag-max-scan-fields active-defrag-threshold-lower
-active-defrag-threshold-upper active-expire-effort activedefrag activerehashing always-show-logo
-aof-disable-auto-gc aof-load-truncated aof-rewrite-cpulist aof-rewrite-incremental-fsync
-aof-timestamp-enabled aof-use-rdb-preamble aof_rewrite_cpulist appenddirname appendfilename
-appendfsync appendonly auto-aof-rewrite-min-size auto-aof-rewrite-percentage bgsave-cpulist
-bgsave_cpulist bio-cpulist bio_cpulist busy-reply-threshold client-output-buffer-limit
-client-query-buffer-limit close-files-after-invoked-fork cluster-allow-pubsubshard-when-down
-cluster-allow-reads-when-down cluster-allow-replica-migration cluster-announce-bus-port
-cluster-announce-hostname cluster-announce-human-nodename cluster-announce-ip
-cluster-announce-port cluster-announce-tls-port cluster-compatibility-sample-ratio
-cluster-config-file cluster-enabled cluster-link-sendbuf-limit cluster-migration-barrier
-cluster-node-timeout cluster-port cluster-preferred-endpoint-type cluster-replica-no-failover
-cluster-replica-validity-factor cluster-require-full-coverage cluster-slave-no-failover
-cluster-slave-validity-factor cluster-slot-stats-enabled crash-log-enabled crash-memcheck-enabled
-databases dbfilename disable-thp dynamic-hz enable-debug-assert enable-debug-command
-enable-module-command enable-protected-configs hash-max-listpack-entries hash-max-listpack-value
-hash-max-ziplist-entries hash-max-ziplist-value hide-user-data-from-log hll-sparse-max-bytes hz
-ignore-warnings io-threads io-threads-do-reads jemalloc-bg-thread latency-monitor-threshold
-latency-tracking latency-tracking-info-percentiles lazyfree-lazy-eviction lazyfree-lazy-expire
-lazyfree-lazy-server-del lazyfree-lazy-user-del lazyfree-lazy-user-flush lfu-decay-time
-lfu-log-factor list-compress-depth list-max-listpack-size list-max-ziplist-entries
-list-max-ziplist-size list-max-ziplist-value loadmodule locale-collate lookahead lua-time-limit
-masterauth masteruser max-new-connections-per-cycle max-new-tls-connections-per-cycle maxmemory
-maxmemory-clients maxmemory-eviction-tenacity maxmemory-policy maxmemory-samples
-min-replicas-max-lag min-replicas-to-write min-slaves-max-lag min-slaves-to-write
-no-appendfsync-on-rewrite notify-keyspace-events oom-score-adj oom-score-adj-values
-proc-title-template propagation-error-behavior proto-max-bulk-len rdb-del-sync-files
-rdb-key-save-delay rdb-save-incremental-fsync rdbchecksum rdbcompression rename-command
-repl-backlog-size repl-backlog-ttl repl-disable-tcp-nodelay repl-diskless-load
-repl-diskless-sync repl-diskless-sync-delay repl-diskless-sync-max-replicas
-repl-diskless-sync-period repl-ping-replica-period repl-ping-slave-period repl-timeout
-replica-announce-ip replica-announce-port replica-announced replica-full-sync-buffer-limit
-replica-ignore-disk-write-errors replica-ignore-maxmemory replica-lazy-flush replica-priority
-replica-read-only replica-serve-stale-data replicaof req-res-logfile sanitize-dump-payload save
-server-cpulist server_cpulist set-max-intset-entries set-max-listpack-entries
-set-max-listpack-value set-proc-title shutdown-on-sigint shutdown-on-sigterm shutdown-timeout
-slave-announce-ip slave-announce-port slave-ignore-maxmemory slave-lazy-flush slave-priority
-slave-read-only slave-serve-stale-data slaveof slowlog-log-slower-than slowlog-max-len
-socket-mark-id stop-writes-on-bgsave-error stream-node-max-bytes stream-node-max-entries
-syslog-enabled syslog-facility syslog-ident tls-cluster tracking-table-max-keys user
-zset-max-listpack-entries zset-max-listpack-value zset-max-ziplist-entries
-zset-max-ziplist-value
-";
 
 #[cfg(test)]
 mod tests {
@@ -353,6 +430,14 @@ mod tests {
             "tls-protocols TLSv1.1",
             "tls-protocols SSLv3",
             "unixsocketperm 888",
+            "supervised junk",
+            "syslog-facility junk",
+            "client-output-buffer-limit foo 1 1 1",
+            "client-output-buffer-limit pubsub 1mb 1mb",
+            "client-query-buffer-limit 1",
+            "proto-max-bulk-len x",
+            "proc-title-template {junk}",
+            "rename-command GET x",
         ] {
             assert!(apply(&mut server, line).is_err(), "{line}");
         }

@@ -32,7 +32,7 @@ fn epochs(history: &History, name: Option<&str>) -> Vec<u64> {
 async fn records_survive_a_restart_and_a_torn_line_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h");
-    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning).unwrap();
+    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning, None).unwrap();
     let mut history = History::start(path.clone(), &log);
     for epoch in 1..=3 {
         history.keep(record("a", epoch, "end"));
@@ -60,7 +60,7 @@ async fn records_survive_a_restart_and_a_torn_line_is_passed_over() {
 async fn the_history_and_its_file_are_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("h");
-    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning).unwrap();
+    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning, None).unwrap();
     let mut history = History::start(path.clone(), &log);
     for epoch in 0..2000 {
         history.keep(record(&format!("m{}", epoch % 20), epoch, "end"));
@@ -95,7 +95,7 @@ fn more_of_the_same_attempts_replace_the_record() {
 #[tokio::test]
 async fn a_file_that_cannot_be_written_costs_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning).unwrap();
+    let (log, _guard) = crate::log::start(None, crate::log::Level::Warning, None).unwrap();
     // Its directory is missing.
     let mut history = History::start(dir.path().join("no/h"), &log);
     history.keep(record("a", 1, "end"));

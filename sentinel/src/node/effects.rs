@@ -10,7 +10,6 @@ use codis_sentinel_proto::{Auth, Effect, ReconfigScript};
 use jiff::Timestamp;
 
 use super::{End, Node};
-use crate::conf::rewrite;
 use crate::links::connect::Target;
 use crate::log;
 use crate::port::Stats;
@@ -52,7 +51,7 @@ impl Node {
                 }
             }
             Effect::Persist { id, snapshot } => {
-                let lines = rewrite::lines(&snapshot, &self.globals, self.base.as_ref());
+                let lines = self.written.lines(&snapshot, &self.globals);
                 self.writer.write(id, lines);
             }
             Effect::Answer { request, opinion } => self.waits.answered(request, opinion),

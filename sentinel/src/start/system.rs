@@ -1,9 +1,6 @@
 //! What the operating system is asked for at start: descriptors, and a life in the background.
 
 use std::io;
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
@@ -53,19 +50,6 @@ pub(super) fn detach(words: &[String]) -> io::Result<()> {
         .stderr(Stdio::null())
         .spawn()
         .map(drop)
-}
-
-/// Tells systemd that the service is ready, when it asked to be told.
-pub(super) fn notify_ready() -> io::Result<()> {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-        return Ok(());
-    };
-    let addr = match path.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(&path)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(b"READY=1\n", &addr)?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ fn ours_and_stock_take_over_each_others_files() {
     );
     let myid = show(&sentinel.call("SENTINEL MYID"));
     let epoch = sentinel.master_field("config-epoch");
-    let floor = format!("# codis-ha epoch-floor m {epoch}\n");
+    let above = epoch.parse::<u64>().unwrap() + 5;
+    let order = format!("SENTINEL SET m epoch-floor {above}");
+    assert_eq!(show(&sentinel.call(&order)), "+OK");
+    let floor = format!("# codis-ha epoch-floor m {above}\n");
     assert!(sentinel.process.stop().success());
     let ours = sentinel.config();
     assert!(ours.contains("# an operator's comment\n"), "{ours}");
@@ -206,6 +209,9 @@ fn a_supervisor_is_told_of_the_start() {
     let mut process = Process::start(Path::new("env"), &args, &output);
     let mut message = [0; 64];
     let count = socket.recv(&mut message).unwrap();
-    assert_eq!(&message[..count], b"READY=1\n");
+    let ready = "STATUS=Ready to accept connections\nREADY=1\n";
+    assert_eq!(&message[..count], ready.as_bytes());
     assert!(process.stop().success());
+    let count = socket.recv(&mut message).unwrap();
+    assert!(message[..count].ends_with(b"STOPPING=1\n"));
 }
