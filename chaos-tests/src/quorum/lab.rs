@@ -37,6 +37,8 @@ pub struct Spec {
     pub down_after: Duration,
     /// More lines for the config of the sentinels, about the name [`NAME`].
     pub lines: String,
+    /// Variables added to the environment of the sentinels.
+    pub env: Vec<(String, String)>,
 }
 
 /// Running processes.
@@ -82,7 +84,7 @@ impl Lab {
         for (number, breed) in spec.sentinels.iter().enumerate() {
             let addr = Addr::new(format!("{}.{}", spec.net, number + 101), SENTINEL_PORT);
             let text = sentinel_config(spec, &addr, &servers[0].addr);
-            let process = start_sentinel(breeds, *breed, dir.path(), &addr, &text)?;
+            let process = start_sentinel(breeds, *breed, dir.path(), &addr, &text, &spec.env)?;
             sentinels.push(Member {
                 addr,
                 breed: *breed,
@@ -226,7 +228,13 @@ fn start_server(
     if let Some(master) = master {
         text += &format!("replicaof {} {}\n", master.host(), master.port());
     }
-    start(breeds.redis_server(), &home, "redis.conf", &text, &[])
+    start(
+        breeds.redis_server(),
+        &home,
+        ("redis.conf", &text),
+        &[],
+        &[],
+    )
 }
 
 fn sentinel_config(spec: &Spec, addr: &Addr, master: &Addr) -> String {
@@ -251,20 +259,21 @@ pub(super) fn start_sentinel(
     dir: &Path,
     addr: &Addr,
     text: &str,
+    env: &[(String, String)],
 ) -> anyhow::Result<Process> {
     let (program, words) = breeds.sentinel(breed)?;
     let home = dir.join(format!("sentinel-{}", addr.host()));
     std::fs::create_dir_all(&home)?;
     let text = format!("dir {}\n{text}", home.display());
-    start(&program, &home, "sentinel.conf", &text, words)
+    start(&program, &home, ("sentinel.conf", &text), words, env)
 }
 
 fn start(
     program: &Path,
     home: &Path,
-    file: &str,
-    text: &str,
+    (file, text): (&str, &str),
     words: &[&str],
+    env: &[(String, String)],
 ) -> anyhow::Result<Process> {
     let config = home.join(file);
     std::fs::write(&config, text)?;
@@ -274,7 +283,7 @@ fn start(
         program: program.to_owned(),
         args,
         dir: home.to_owned(),
-        env: Vec::new(),
+        env: env.to_vec(),
         log: home.join("log"),
     };
     let shown = program.display().to_string();

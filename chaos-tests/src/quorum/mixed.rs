@@ -171,6 +171,7 @@ async fn fail_over(breeds: &Breeds, mix: Mix, net: &str, state: &Path) -> anyhow
         quorum: 2,
         down_after: DOWN_AFTER,
         lines: String::new(),
+        env: Vec::new(),
     };
     let mut lab = Lab::start(breeds, &spec, state).await?;
     let result = drill(&mut lab, mix).await;

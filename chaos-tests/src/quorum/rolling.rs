@@ -65,6 +65,7 @@ pub async fn run(
             "sentinel failover-timeout {NAME} {}\n",
             FAILOVER_TIMEOUT.as_millis()
         ),
+        env: Vec::new(),
     };
     let mut lab = Lab::start(breeds, &spec, state).await?;
     let mut results = Results {

@@ -161,7 +161,7 @@ fn start(
             writeln!(text, "sentinel down-after-milliseconds {name} {down_after}")?;
         }
         let addr = Addr::new(host, SENTINEL_PORT);
-        let process = start_sentinel(breeds, breed, state, &addr, &text)?;
+        let process = start_sentinel(breeds, breed, state, &addr, &text, &[])?;
         sentinels.push(Member {
             addr,
             breed,

@@ -100,6 +100,7 @@ pub async fn run(
         quorum: 2,
         down_after: DOWN_AFTER,
         lines: String::new(),
+        env: Vec::new(),
     };
     let mut lab = Lab::start(breeds, &spec, state).await?;
     let results = blow(&mut lab, plan, talk).await;

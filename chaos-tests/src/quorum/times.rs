@@ -189,6 +189,7 @@ async fn trial(
         quorum: 2,
         down_after: case.down_after,
         lines: String::new(),
+        env: Vec::new(),
     };
     let mut lab = Lab::start(breeds, &spec, state).await?;
     let mut watch = Watch::start(&lab.sentinels).await?;
