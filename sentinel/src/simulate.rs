@@ -13,21 +13,36 @@ pub struct Simulated {
     pub after_promotion: bool,
 }
 
+/// What an operator is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// That it is done.
+    Done,
+    /// The names.
+    Names,
+}
+
+/// A word that names no failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unknown;
+
 impl Simulated {
     /// Both names.
     pub const NAMES: [&str; 2] = ["crash-after-election", "crash-after-promotion"];
 
-    /// The failures of those names, or `None` if there is another among them.
-    pub fn from_names(names: &[String]) -> Option<Self> {
-        let mut simulated = Self::default();
-        for name in names {
-            match name.to_ascii_lowercase().as_str() {
-                "crash-after-election" => simulated.after_election = true,
-                "crash-after-promotion" => simulated.after_promotion = true,
-                _ => return None,
+    /// Sets what the words name, one after the other, over what was set before. An error is a word
+    /// that is no name; those before it count.
+    pub fn set(&mut self, words: &[String]) -> Result<Told, Unknown> {
+        *self = Self::default();
+        for word in words {
+            match word.to_ascii_lowercase().as_str() {
+                "crash-after-election" => self.after_election = true,
+                "crash-after-promotion" => self.after_promotion = true,
+                "help" => return Ok(Told::Names),
+                _ => return Err(Unknown),
             }
         }
-        Some(simulated)
+        Ok(Told::Done)
     }
 
     /// The bits that INFO shows.

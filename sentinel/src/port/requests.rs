@@ -149,10 +149,13 @@ impl Reader {
         let length = match self.length {
             Some(length) => length,
             None => {
+                // Redis looks at the line only once its end is there.
                 match input.first() {
                     None => return Ok(false),
-                    Some(b'$') => {}
-                    Some(&other) => return Err(Fault::NoLength(printable(other))),
+                    Some(&other) if other != b'$' && memchr(b'\r', input).is_some() => {
+                        return Err(Fault::NoLength(printable(other)));
+                    }
+                    Some(_) => {}
                 }
                 let Some(length) = number(input, Fault::LengthTooBig, Fault::Length)? else {
                     return Ok(false);

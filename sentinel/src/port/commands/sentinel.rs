@@ -7,7 +7,7 @@ use super::super::render::bulk;
 use super::{
     Context, Outcome, candidates, config, debug, history, masters, monitor, queries, set, text,
 };
-use crate::simulate::Simulated;
+use crate::simulate::{Simulated, Told, Unknown};
 
 pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
     let subcommand = args
@@ -44,15 +44,10 @@ pub(super) fn run(context: &mut Context<'_>, args: &[Bytes]) -> Outcome {
 }
 
 fn simulate_failure(context: &mut Context<'_>, words: &[String]) -> Outcome {
-    if words.iter().any(|w| w.eq_ignore_ascii_case("help")) {
-        return Value::array(Simulated::NAMES.map(bulk)).into();
-    }
-    match Simulated::from_names(words) {
-        Some(simulated) => {
-            *context.simulated = simulated;
-            Value::ok().into()
-        }
-        None => Outcome::error("ERR Unknown failure simulation specified"),
+    match context.simulated.set(words) {
+        Ok(Told::Done) => Value::ok().into(),
+        Ok(Told::Names) => Value::array(Simulated::NAMES.map(bulk)).into(),
+        Err(Unknown) => Outcome::error("ERR Unknown failure simulation specified"),
     }
 }
 

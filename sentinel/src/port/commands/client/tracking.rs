@@ -115,14 +115,14 @@ pub(super) fn redirect(session: &Session) -> Value {
 }
 
 pub(super) fn caching(session: &Session, switch: &Bytes) -> Value {
-    let choice = present(session).map_or(Choice::All, |tracking| tracking.choice);
-    if choice == Choice::All {
+    let Some(tracking) = present(session) else {
         return error(
             "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN \
              or OPTOUT mode enabled",
         );
-    }
-    let caching = match (text(switch).to_ascii_lowercase().as_str(), choice) {
+    };
+    let switch = text(switch).to_ascii_lowercase();
+    let caching = match (switch.as_str(), tracking.choice) {
         ("yes", Choice::OptIn) => Caching::Yes,
         ("no", Choice::OptOut) => Caching::No,
         ("yes", _) => {

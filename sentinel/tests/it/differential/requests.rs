@@ -1,0 +1,354 @@
+//! Requests with the right number of words, right and wrong.
+
+use super::script::{Step, lines};
+
+/// What a session says about itself.
+const SESSION: &str = r#"
+    PING
+    PING hello
+    PING ""
+    FOO a b
+    foo
+    CONFIG GET *
+    SELECT 0
+    QUIT
+    RESET
+    ROLE
+    AUTH x
+    AUTH default x
+    AUTH default ""
+    AUTH bob x
+    HELLO
+    HELLO 1
+    HELLO 4
+    HELLO 9
+    HELLO -1
+    HELLO x
+    HELLO 2x
+    HELLO 3 AUTH
+    HELLO 3 AUTH default
+    HELLO 3 AUTH bob x
+    HELLO 3 SETNAME
+    HELLO 3 SETNAME "a b"
+    HELLO 3 SETNAME a b
+    HELLO 3 FOO
+    HELLO 2 FOO bar
+    CLIENT ID
+    CLIENT SETNAME ""
+    CLIENT GETNAME
+    CLIENT SETNAME me
+    CLIENT GETNAME
+    CLIENT SETNAME "a b"
+    CLIENT GETNAME
+    CLIENT SETNAME ""
+    CLIENT GETNAME
+    CLIENT SETINFO lib-name x
+    CLIENT SETINFO lib-ver 1.2
+    CLIENT SETINFO lib-name "a b"
+    CLIENT SETINFO foo x
+    CLIENT SETINFO foo
+    CLIENT HELP
+    CLIENT INFO
+    CLIENT LIST
+    CLIENT LIST TYPE normal
+    CLIENT LIST TYPE pubsub
+    CLIENT LIST TYPE master
+    CLIENT LIST TYPE slave
+    CLIENT LIST TYPE replica
+    CLIENT LIST TYPE foo
+    CLIENT LIST TYPE
+    CLIENT LIST TYPE normal x
+    CLIENT LIST ID
+    CLIENT LIST ID 999999
+    CLIENT LIST ID 0 -1
+    CLIENT LIST ID x
+    CLIENT LIST FOO
+    CLIENT NO-EVICT on
+    CLIENT INFO
+    CLIENT NO-EVICT OFF
+    CLIENT NO-EVICT foo
+    CLIENT GETREDIR
+    CLIENT TRACKINGINFO
+    CLIENT CACHING yes
+    CLIENT CACHING foo
+    CLIENT TRACKING foo
+    CLIENT TRACKING on FOO
+    CLIENT TRACKING on REDIRECT
+    CLIENT TRACKING on REDIRECT x
+    CLIENT TRACKING on REDIRECT 999999
+    CLIENT TRACKING on PREFIX
+    CLIENT TRACKING on PREFIX a
+    CLIENT TRACKING on OPTIN OPTOUT
+    CLIENT TRACKING on OPTIN BCAST
+    CLIENT TRACKING on BCAST PREFIX a PREFIX ab
+    CLIENT TRACKING off FOO
+    CLIENT TRACKING ON
+    CLIENT INFO
+    CLIENT TRACKINGINFO
+    CLIENT TRACKING on BCAST
+    CLIENT CACHING yes
+    CLIENT GETREDIR
+    CLIENT TRACKING off
+    CLIENT TRACKING on OPTIN NOLOOP
+    CLIENT TRACKING on OPTOUT
+    CLIENT CACHING no
+    CLIENT CACHING YES
+    CLIENT TRACKINGINFO
+    PING
+    CLIENT TRACKINGINFO
+    CLIENT TRACKING off
+    CLIENT TRACKING on OPTOUT
+    CLIENT CACHING yes
+    CLIENT CACHING no
+    CLIENT CACHING foo
+    CLIENT TRACKINGINFO
+    CLIENT TRACKING off
+    CLIENT TRACKING on BCAST PREFIX b PREFIX a
+    CLIENT TRACKINGINFO
+    CLIENT INFO
+    CLIENT TRACKING on BCAST PREFIX ab
+    CLIENT TRACKING on BCAST PREFIX c
+    CLIENT TRACKINGINFO
+    CLIENT TRACKING off
+    CLIENT TRACKING on BCAST
+    CLIENT TRACKINGINFO
+    CLIENT TRACKING off
+    CLIENT TRACKINGINFO
+    CLIENT UNBLOCK 1
+    CLIENT UNBLOCK x
+    CLIENT UNBLOCK -1
+    CLIENT UNBLOCK 1 TIMEOUT
+    CLIENT UNBLOCK 1 error
+    CLIENT UNBLOCK 1 foo
+    CLIENT UNBLOCK 1 TIMEOUT x
+    CLIENT UNPAUSE
+    CLIENT PAUSE x
+    CLIENT PAUSE -1
+    CLIENT PAUSE 99999999999999999999
+    CLIENT PAUSE 1 foo
+    CLIENT PAUSE 1 ALL x
+    CLIENT PAUSE 1
+    CLIENT PAUSE 1 WRITE
+    CLIENT PAUSE 0
+    CLIENT UNPAUSE
+    CLIENT KILL foo
+    CLIENT KILL 1.2.3.4:5
+    CLIENT KILL ID
+    CLIENT KILL ID x
+    CLIENT KILL ID 0
+    CLIENT KILL ID -1
+    CLIENT KILL ID 999999
+    CLIENT KILL TYPE foo
+    CLIENT KILL TYPE master
+    CLIENT KILL TYPE slave
+    CLIENT KILL TYPE replica
+    CLIENT KILL USER bob
+    CLIENT KILL USER default ID 999999
+    CLIENT KILL ADDR foo
+    CLIENT KILL LADDR foo
+    CLIENT KILL SKIPME foo
+    CLIENT KILL SKIPME yes ID 999999
+    CLIENT KILL SKIPME no ID 999999
+    CLIENT KILL ID 1 TYPE
+    CLIENT KILL ID 1 FOO x
+    CLIENT KILL MAXAGE 100000
+    CLIENT KILL MAXAGE x
+    CLIENT KILL MAXAGE 0
+    CLIENT FOO
+    PUBLISH foo bar
+    PUBLISH __sentinel__:hello bar
+    PUBLISH __SENTINEL__:hello bar
+    PUBLISH __sentinel__:hello 1,2,3,4,5,6,7,8
+    PUBLISH __sentinel__:hello ""
+    SHUTDOWN FOO
+    SHUTDOWN SAVE NOSAVE
+    SHUTDOWN ABORT
+    SHUTDOWN abort abort
+    SHUTDOWN ABORT NOW
+    SHUTDOWN NOW FORCE NOSAVE x
+"#;
+
+/// Subcommands of SENTINEL.
+const SENTINEL: &str = r#"
+    SENTINEL HELP
+    sentinel masters
+    SENTINEL MASTERS
+    SENTINEL MASTER m
+    SENTINEL MASTER M
+    SENTINEL MASTER nobody
+    SENTINEL MASTER ""
+    SENTINEL REPLICAS m
+    SENTINEL SLAVES m
+    SENTINEL REPLICAS dead
+    SENTINEL REPLICAS nobody
+    SENTINEL SLAVES nobody
+    SENTINEL SENTINELS m
+    SENTINEL SENTINELS dead
+    SENTINEL SENTINELS nobody
+    SENTINEL MYID
+    SENTINEL GET-MASTER-ADDR-BY-NAME m
+    SENTINEL GET-MASTER-ADDR-BY-NAME dead
+    SENTINEL GET-MASTER-ADDR-BY-NAME nobody
+    SENTINEL CKQUORUM m
+    SENTINEL CKQUORUM dead
+    SENTINEL CKQUORUM nobody
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 x 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 x *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 31 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 99999 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 -1 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR nowhere 30 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 0 *
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 4 1111111111111111111111111111111111111111
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 4 2222222222222222222222222222222222222222
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 3 2222222222222222222222222222222222222222
+    SENTINEL IS-MASTER-DOWN-BY-ADDR 127.0.0.1 30 0 *
+    SENTINEL MONITOR n 127.0.0.1 32 x
+    SENTINEL MONITOR n 127.0.0.1 x 2
+    SENTINEL MONITOR n 127.0.0.1 x x
+    SENTINEL MONITOR n 127.0.0.1 32 0
+    SENTINEL MONITOR n 127.0.0.1 32 -1
+    SENTINEL MONITOR n localhost 32 1
+    SENTINEL MONITOR n nowhere.invalid 32 1
+    SENTINEL MONITOR n 127.0.0.1 70000 1
+    SENTINEL MONITOR n 127.0.0.1 -1 1
+    SENTINEL MONITOR m 127.0.0.1 32 1
+    SENTINEL MONITOR dead 127.0.0.1 30 1
+    SENTINEL MONITOR n 127.0.0.1 32 1
+    SENTINEL MASTER n
+    SENTINEL MONITOR n 127.0.0.1 32 1
+    SENTINEL SET nobody quorum 1
+    SENTINEL SET n foo 1
+    SENTINEL SET n quorum x
+    SENTINEL SET n quorum 0
+    SENTINEL SET n quorum -1
+    SENTINEL SET n quorum 3 parallel-syncs 0
+    SENTINEL SET n quorum 3 parallel-syncs
+    SENTINEL SET n QUORUM 2
+    SENTINEL SET n parallel-syncs x
+    SENTINEL SET n down-after-milliseconds 0
+    SENTINEL SET n down-after-milliseconds x
+    SENTINEL SET n down-after-milliseconds 1.5
+    SENTINEL SET n failover-timeout 0
+    SENTINEL SET n failover-timeout x
+    SENTINEL SET n failover-timeout 1000 down-after-milliseconds 500 auth-pass x
+    SENTINEL SET n auth-user u
+    SENTINEL SET n auth-user "" auth-pass ""
+    SENTINEL SET n master-reboot-down-after-period 10
+    SENTINEL SET n master-reboot-down-after-period -1
+    SENTINEL SET n master-reboot-down-after-period x
+    SENTINEL SET n master-reboot-down-after-period 0
+    SENTINEL SET n notification-script /bin/sh
+    SENTINEL SET n client-reconfig-script /bin/sh
+    SENTINEL SET n notification-script ""
+    SENTINEL SET n rename-command config
+    SENTINEL SET n rename-command config cfg
+    SENTINEL SET n rename-command config ""
+    SENTINEL SET n rename-command "" x
+    SENTINEL SET n rename-command config config
+    SENTINEL SET n rename-command config cfg quorum x
+    SENTINEL SET n quorum 1 foo
+    SENTINEL SET n quorum 1 foo 1 parallel-syncs 7
+    SENTINEL MASTER n
+    SENTINEL GET-MASTER-ADDR-BY-NAME n
+    SENTINEL CKQUORUM n
+    SENTINEL FAILOVER nobody
+    SENTINEL FAILOVER n
+    SENTINEL RESET nothing*
+    SENTINEL RESET n
+    SENTINEL RESET [n
+    SENTINEL REMOVE nobody
+    SENTINEL REMOVE n
+    SENTINEL REMOVE n
+    SENTINEL MASTER n
+    SENTINEL PENDING-SCRIPTS
+    SENTINEL INFO-CACHE nobody
+    SENTINEL INFO-CACHE nobody noone
+    SENTINEL INFO-CACHE dead
+    SENTINEL INFO-CACHE nobody dead
+    SENTINEL SIMULATE-FAILURE foo
+    SENTINEL SIMULATE-FAILURE help
+    SENTINEL SIMULATE-FAILURE crash-after-election help
+    SENTINEL SIMULATE-FAILURE help foo
+    SENTINEL SIMULATE-FAILURE foo help
+    SENTINEL SIMULATE-FAILURE crash-after-election foo
+    SENTINEL SIMULATE-FAILURE help
+    SENTINEL FLUSHCONFIG
+    SENTINEL DEBUG
+    SENTINEL DEBUG foo
+    SENTINEL DEBUG foo 1
+    SENTINEL DEBUG info-period
+    SENTINEL DEBUG info-period x
+    SENTINEL DEBUG info-period 0
+    SENTINEL DEBUG INFO-PERIOD 10000
+    SENTINEL DEBUG info-period 10000 ping-period 1000
+    SENTINEL DEBUG
+    SENTINEL FOO
+    SENTINEL CONFIG GET *
+    SENTINEL CONFIG GET announce-*
+    SENTINEL CONFIG GET ANNOUNCE-PORT
+    SENTINEL CONFIG GET foo
+    SENTINEL CONFIG SET foo 1
+    SENTINEL CONFIG SET announce-port x
+    SENTINEL CONFIG SET announce-port 70000
+    SENTINEL CONFIG SET announce-port -1
+    SENTINEL CONFIG SET announce-hostnames perhaps
+    SENTINEL CONFIG SET resolve-hostnames perhaps
+    SENTINEL CONFIG SET Resolve-Hostnames YES
+    SENTINEL CONFIG GET resolve*
+    SENTINEL CONFIG SET resolve-hostnames no
+    SENTINEL CONFIG FOO 1
+    SENTINEL CONFIG FOO 1 2
+    SENTINEL CONFIG GET
+    SENTINEL CONFIG SET
+    SENTINEL CONFIG SET announce-port
+    SENTINEL CONFIG SET announce-port 0 announce-ip
+    SENTINEL CONFIG SET announce-port 0 announce-port 0
+    SENTINEL CONFIG GET announce-port announce-p*
+    SENTINEL CONFIG GET loglevel
+    SENTINEL CONFIG SET loglevel foo
+    SENTINEL CONFIG
+    SENTINEL CONFIG SET sentinel-user u
+    SENTINEL CONFIG GET sentinel-*
+    SENTINEL CONFIG SET sentinel-user ""
+"#;
+
+/// Subscriptions: the request and how many replies it gets. In RESP2 the connection is limited
+/// while it has any.
+const PUBSUB: &[(&str, usize)] = &[
+    ("UNSUBSCRIBE", 1),
+    ("PUNSUBSCRIBE", 1),
+    ("UNSUBSCRIBE x", 1),
+    ("PUNSUBSCRIBE p q", 2),
+    ("SUBSCRIBE a", 1),
+    ("SUBSCRIBE a b a", 3),
+    ("PING", 1),
+    ("PING x", 1),
+    ("PING x y", 1),
+    ("CLIENT ID", 1),
+    ("CLIENT FOO", 1),
+    ("CLIENT ID x", 1),
+    ("SENTINEL MYID", 1),
+    ("INFO nothing", 1),
+    ("HELLO x", 1),
+    ("GET a", 1),
+    ("SUBSCRIBE", 1),
+    ("PSUBSCRIBE p* p*", 2),
+    ("UNSUBSCRIBE x", 1),
+    ("UNSUBSCRIBE a", 1),
+    ("UNSUBSCRIBE", 1),
+    ("PUNSUBSCRIBE p*", 1),
+    ("PUNSUBSCRIBE", 1),
+    ("UNSUBSCRIBE", 1),
+    ("CLIENT INFO", 1),
+    ("PING", 1),
+];
+
+/// The script.
+pub fn all() -> Vec<Step> {
+    let pubsub = PUBSUB.iter().map(|&(line, count)| Step::Say(line, count));
+    lines(SESSION)
+        .chain(lines(SENTINEL))
+        .chain(pubsub)
+        .collect()
+}
