@@ -47,7 +47,7 @@ impl Master {
                     addr: addr.clone(),
                     reason,
                 }),
-                None => fit.push((rank(replica), addr)),
+                None => fit.push((self.rank(replica), addr)),
             }
         }
         let best = fit.into_iter().min().map(|(_, addr)| addr.clone());
@@ -87,6 +87,10 @@ impl Master {
         let Some((info, age)) = replica.info().zip(replica.server.info_age(core)) else {
             return reasons.push("it has not answered INFO yet".into());
         };
+        if info.loading {
+            reasons.push("it is loading its data".into());
+        }
+        reasons.extend(self.refusal_by_data(replica));
         if info.priority == 0 {
             reasons.push("its priority is 0".into());
         }
@@ -121,6 +125,16 @@ impl Master {
         info.is_some_and(|info| info.role == Role::Replica && info.master.as_ref() == Some(addr))
     }
 
+    /// The place of a replica among those that are fit.
+    pub(crate) fn rank(&self, replica: &Replica) -> Rank {
+        let run_id = replica.server.run_id.to_ascii_lowercase();
+        let (master, priority) = replica.info().map_or((true, u32::MAX), |info| {
+            (info.role == Role::Master, info.priority)
+        });
+        let offset = Reverse(self.offset_of(replica));
+        (master, priority, offset, run_id.is_empty(), run_id)
+    }
+
     /// For how long the master may have been taking no writes because it is a replica itself: no
     /// replica has missed anything in that time.
     fn idle_for(&self, core: &Core) -> Duration {
@@ -129,15 +143,6 @@ impl Master {
             Role::Replica => core.age(self.server.role_since) + core.timing.info_period,
         }
     }
-}
-
-/// The place of a replica among those that are fit.
-pub(crate) fn rank(replica: &Replica) -> Rank {
-    let run_id = replica.server.run_id.to_ascii_lowercase();
-    let (master, priority, offset) = replica.info().map_or((true, u32::MAX, 0), |info| {
-        (info.role == Role::Master, info.priority, info.offset)
-    });
-    (master, priority, Reverse(offset), run_id.is_empty(), run_id)
 }
 
 fn text(span: Duration) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use codis_core::time::Time;
 
-use crate::candidate::{Rank, rank};
+use crate::candidate::Rank;
 use crate::core::Core;
 use crate::instance::Replica;
 use crate::machine::Machine;
@@ -26,7 +26,7 @@ impl Master {
     pub(crate) fn candidates(&self, core: &Core) -> Vec<CandidateView> {
         let offsets = self.replicas.values().filter_map(Replica::info);
         let best = offsets.map(|info| info.offset).max().unwrap_or(0);
-        let view = |replica: &Replica| (rank(replica), self.candidate(core, replica, best));
+        let view = |replica: &Replica| (self.rank(replica), self.candidate(core, replica, best));
         let mut views: Vec<(Rank, CandidateView)> = self.replicas.values().map(view).collect();
         views.sort_by(|(a, one), (b, other)| {
             let refused = |view: &CandidateView| !view.refused.is_empty();

@@ -64,6 +64,8 @@ fn level(name: &str) -> Level {
         | "+sentinel-address-update"
         | "+sentinel-invalid-addr"
         | "+reboot"
+        | "+master-lost-data"
+        | "-master-lost-data"
         | "+failover-state-send-slaveof-noone"
         | "+failover-state-wait-promotion"
         | "+slave-reconf-sent"

@@ -9,7 +9,7 @@ use codis_core::time::Time;
 
 use crate::core::Core;
 use crate::ids::{CommandId, LinkId, SentinelId};
-use crate::info::{Info, Role};
+use crate::info::{Data, Info, Role};
 use crate::input::Opinion;
 
 /// What all instances have.
@@ -145,6 +145,9 @@ pub(crate) struct Replica {
     pub(crate) ordered_until: Option<Time>,
     /// It did not become master when told to: passed over until this moment.
     pub(crate) failed_until: Option<Time>,
+    /// What it last said of its data before it took up another history, and when its link to the
+    /// master was up last then.
+    pub(crate) data_before: Option<(Time, Data)>,
 }
 
 impl Replica {
@@ -157,6 +160,7 @@ impl Replica {
             reconf_retried: false,
             ordered_until: None,
             failed_until: None,
+            data_before: None,
         }
     }
 

@@ -26,6 +26,7 @@ mod opinion;
 mod rank;
 mod reconf;
 mod report;
+mod restart;
 mod rng;
 mod schedule;
 mod stall;

@@ -14,6 +14,7 @@ use crate::failover::Course;
 use crate::ids::{PersistId, SentinelId};
 use crate::info::Role;
 use crate::instance::{Node, Peer, Replica, Server};
+use crate::restart::{Presence, Restart};
 use crate::schedule::{Key, MasterId, User, Who, sooner};
 use crate::settings::MasterSettings;
 use crate::topology::Shown;
@@ -48,6 +49,9 @@ pub(crate) struct Master {
     pub(crate) peers: BTreeMap<SentinelId, Peer>,
     pub(crate) o_down: Option<Time>,
     pub(crate) course: Course,
+    pub(crate) presence: Presence,
+    /// A restart of the master whose data is in question.
+    pub(crate) restart: Option<Restart>,
     /// No candidacy before this moment.
     pub(crate) passive_until: Time,
     /// Elections lost, and failovers without a candidate, in a row.
@@ -95,6 +99,8 @@ impl Master {
             peers: BTreeMap::new(),
             o_down: None,
             course: Course::Idle,
+            presence: Presence::default(),
+            restart: None,
             passive_until: core.now,
             lost: 0,
             barren: 0,
@@ -304,6 +310,9 @@ impl Master {
                 server.info_command = None;
             }
         }
+        if *who == Who::Master {
+            self.note_presence(core);
+        }
         let mut next = self.judge_s_down(core, who);
         if core.link_is_up(self.node(who)?.link) {
             next = sooner(next, self.publish_if_due(core, who));
@@ -328,6 +337,7 @@ impl Master {
 
     /// Looks at the whole: O_DOWN, failover, questions. The next deadline.
     pub(crate) fn sweep(&mut self, core: &mut Core) -> Option<Time> {
+        self.judge_data(core);
         let mut next = self.judge_o_down(core);
         next = sooner(next, self.advance(core));
         next = sooner(next, self.ask(core));

@@ -308,6 +308,7 @@ impl Master {
         self.server.change_role(core, crate::info::Role::Master);
         self.o_down = None;
         self.course = Course::Idle;
+        self.forget_restart(core);
         self.vote.leader = None;
         self.passive_until = core.now;
         (self.lost, self.barren) = (0, 0);

@@ -17,7 +17,8 @@ use crate::schedule::{Key, Who};
 
 /// Time between two INFO of a server that is not in its place. No INFO is rarer than info-period.
 const INFO_PERIOD_ASTRAY: Duration = Duration::from_secs(1);
-/// ... of a replica whose master is down: its offset decides.
+/// ... of a replica whose master is down: its offset decides; and of a master that loads its data
+/// after a restart.
 const INFO_PERIOD_MASTER_DOWN: Duration = Duration::from_millis(100);
 /// ... of the replica that is becoming master.
 const INFO_PERIOD_PROMOTION: Duration = Duration::from_millis(10);
@@ -31,6 +32,7 @@ impl Master {
         let idle = core.timing.info_period;
         let period = match who {
             Who::Master if self.hands_over() => INFO_PERIOD_PROMOTION,
+            Who::Master if self.awaits_data() => INFO_PERIOD_MASTER_DOWN,
             Who::Master if self.server.role == Role::Replica => INFO_PERIOD_ASTRAY,
             Who::Master if self.server.node.s_down.is_some() => INFO_PERIOD_ASTRAY,
             // Replicas are found through it.
@@ -109,7 +111,7 @@ impl Master {
     /// INFO came.
     pub(crate) fn informed(&mut self, core: &mut Core, who: &Who, info: Arc<Info>) {
         core.touch(Key::Node(self.id, who.clone()));
-        if self.failover().is_some() {
+        if self.failover().is_some() || self.restart.is_some() {
             core.touch(Key::Master(self.id));
         }
         self.note_run_id(core, who, &info);
@@ -129,6 +131,9 @@ impl Master {
         {
             replica.follows.clone_from(&info.master);
             replica.follows_since = now;
+        }
+        if let Who::Replica(addr) = who {
+            self.keep_data(addr, &info);
         }
         let role = info.role;
         if let Some(server) = self.server_mut(who) {
@@ -161,6 +166,9 @@ impl Master {
                 server.rebooted = Some(now);
             }
             self.tell_of(core, "+reboot", who);
+            if *who == Who::Master {
+                self.note_restart(core);
+            }
         }
         core.touch(Key::Master(self.id));
     }

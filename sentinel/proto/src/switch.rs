@@ -27,6 +27,7 @@ impl Master {
         self.tell(core, "+switch-master", payload);
         self.swap_servers(core, &old, to);
         self.course = course;
+        self.forget_restart(core);
         self.era += 1;
         self.o_down = None;
         self.vote.leader = None;

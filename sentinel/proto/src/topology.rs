@@ -48,6 +48,9 @@ impl Master {
         if self.server.node.s_down.is_some() && self.refused_until(core).is_some() {
             flags.push("refused");
         }
+        if self.lost_data().is_some() {
+            flags.push("lost_data");
+        }
         flags
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use codis_core::addr::Addr;
 use codis_core::resp::{Value, encode_command};
 use codis_sentinel_proto::effect::WRITE_PROBE_KEY;
 use codis_sentinel_proto::hello::CHANNEL;
@@ -116,20 +117,7 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
             (vec![words], Expect::MasterDown)
         }
         Command::Reconfigure { follow } => {
-            let (host, port) = follow.as_ref().map_or_else(
-                || (text("NO"), text("ONE")),
-                |addr| (text(addr.host()), text(&addr.port().to_string())),
-            );
-            let kill = |kind| vec![word("CLIENT"), text("KILL"), text("TYPE"), text(kind)];
-            let commands = vec![
-                vec![word("MULTI")],
-                vec![word("SLAVEOF"), host, port],
-                vec![word("CONFIG"), text("REWRITE")],
-                kill("normal"),
-                kill("pubsub"),
-                vec![word("EXEC")],
-            ];
-            (commands, Expect::Reconfigured)
+            (transaction(follow.as_ref(), renames), Expect::Reconfigured)
         }
         Command::HandOver { to, timeout } => {
             let words = vec![
@@ -165,6 +153,25 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
         encode_command(&mut bytes, words);
     }
     Outgoing { id, bytes, expect }
+}
+
+/// `SLAVEOF` and what goes with it, in one transaction.
+fn transaction(follow: Option<&Addr>, renames: &BTreeMap<String, String>) -> Vec<Words> {
+    let word = |name: &str| renamed(renames, name);
+    let text = |text: &str| text.as_bytes().to_vec();
+    let (host, port) = follow.map_or_else(
+        || (text("NO"), text("ONE")),
+        |addr| (text(addr.host()), text(&addr.port().to_string())),
+    );
+    let kill = |kind| vec![word("CLIENT"), text("KILL"), text("TYPE"), text(kind)];
+    vec![
+        vec![word("MULTI")],
+        vec![word("SLAVEOF"), host, port],
+        vec![word("CONFIG"), text("REWRITE")],
+        kill("normal"),
+        kill("pubsub"),
+        vec![word("EXEC")],
+    ]
 }
 
 /// The name by which a server knows a command.
@@ -249,7 +256,6 @@ fn reconfigured(values: &[Value]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use codis_core::addr::Addr;
 
     #[test]
     fn a_reconfiguration_is_six_commands() {

@@ -12,6 +12,7 @@ mod history;
 mod mixed;
 mod port;
 mod refused;
+mod restarted;
 mod rewriting;
 mod scripts;
 mod starting;

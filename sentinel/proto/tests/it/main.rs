@@ -8,6 +8,7 @@ mod handover;
 mod history;
 mod links;
 mod refused;
+mod restarted;
 mod returning;
 mod scale;
 mod server;

@@ -26,6 +26,18 @@ pub struct Server {
     pub offset: u64,
     pub priority: u32,
     pub replicas: Vec<Addr>,
+    pub loading: bool,
+    pub link_down_ms: u64,
+    pub data: Stored,
+}
+
+/// What a server holds.
+#[derive(Clone, Default)]
+pub struct Stored {
+    pub history: String,
+    pub history_before: String,
+    pub offset_before: u64,
+    pub keys: u64,
 }
 
 impl Server {
@@ -44,6 +56,13 @@ impl Server {
             offset: 1000,
             priority: 100,
             replicas: Vec::new(),
+            loading: false,
+            link_down_ms: 0,
+            data: Stored {
+                history: "first".into(),
+                keys: 100,
+                ..Stored::default()
+            },
         }
     }
 
@@ -75,6 +94,11 @@ impl Server {
                 None => return refused("ERR unknown command"),
             },
             Command::Reconfigure { follow } if *follow != self.master => {
+                if follow.is_none() {
+                    let history = format!("of {}", self.run_id);
+                    self.data.history_before = std::mem::replace(&mut self.data.history, history);
+                    self.data.offset_before = self.offset;
+                }
                 self.master.clone_from(follow);
                 self.link_up = false;
             }
@@ -99,6 +123,8 @@ impl Server {
             self.run_id, self.priority
         );
         let offset = self.offset;
+        let data = self.data_info();
+        let common = format!("{common}{data}");
         match &self.master {
             None => {
                 let line = |(n, addr): (usize, &Addr)| {
@@ -114,12 +140,34 @@ impl Server {
             Some(master) => {
                 let status = if self.link_up { "up" } else { "down" };
                 let (host, port) = (master.host(), master.port());
+                let down = self.link_down_ms / 1000;
+                let common = format!("{common}master_link_down_since_seconds:{down}\r\n");
                 format!(
                     "{common}role:slave\r\nmaster_host:{host}\r\nmaster_port:{port}\r\n\
-                     master_link_status:{status}\r\nslave_repl_offset:{offset}\r\n"
+                     master_link_status:{status}\r\nslave_repl_offset:{offset}\r\n\
+                     master_repl_offset:{offset}\r\n"
                 )
             }
         }
+    }
+
+    fn data_info(&self) -> String {
+        let Stored {
+            history,
+            history_before,
+            offset_before,
+            keys,
+        } = &self.data;
+        let loading = u8::from(self.loading);
+        let second = offset_before + 1;
+        let count = match keys {
+            0 => String::new(),
+            keys => format!("db0:keys={keys},expires=0\r\n"),
+        };
+        format!(
+            "loading:{loading}\r\nmaster_replid:{history}\r\nmaster_replid2:{history_before}\r\n\
+             second_repl_offset:{second}\r\n# Keyspace\r\n{count}"
+        )
     }
 }
 

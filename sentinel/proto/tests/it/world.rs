@@ -17,7 +17,7 @@ use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 use codis_sentinel_proto::settings::{MasterSettings, Settings};
 use codis_sentinel_proto::{Channel, DisconnectReason, Effect, Input, Machine, Opinion, Reply};
 
-use crate::server::Server;
+use crate::server::{Server, Stored};
 
 pub const LATENCY: Duration = Duration::from_micros(300);
 pub const FSYNC: Duration = Duration::from_millis(2);
@@ -379,11 +379,59 @@ impl World {
             Arrival::HandOver(addr) => self.change_places(&addr),
             Arrival::GiveUp(addr) if self.servers[&addr].stuck => {}
             Arrival::GiveUp(addr) => self.servers.get_mut(&addr).unwrap().hands_over = None,
-            Arrival::Sync(addr) => {
-                if let Some(server) = self.servers.get_mut(&addr) {
-                    server.link_up = server.master.is_some();
-                }
+            Arrival::Sync(addr) => self.sync(&addr),
+        }
+    }
+
+    /// A replica takes over the data of its master.
+    fn sync(&mut self, addr: &Addr) {
+        let Some(replica) = self.servers.get(addr) else {
+            return;
+        };
+        let master = replica.master.as_ref().and_then(|it| self.servers.get(it));
+        let Some((data, offset)) = master
+            .filter(|it| it.alive && !it.loading)
+            .map(|it| (it.data.clone(), it.offset))
+        else {
+            // Replicas look once in a second.
+            let waits = replica.master.is_some() && !replica.link_up;
+            if waits {
+                self.arrive(ms(1000), Arrival::Sync(addr.clone()));
             }
+            return;
+        };
+        if let Some(replica) = self.servers.get_mut(addr) {
+            replica.link_up = true;
+            replica.data = data;
+            replica.offset = offset;
+        }
+    }
+
+    /// Server 1 dies and starts again after `pause` with what `change` leaves of its data; its
+    /// replicas take that over `resync` later, if they still follow it.
+    pub fn restart_server(
+        &mut self,
+        pause: Duration,
+        resync: Duration,
+        change: impl Fn(&mut Server),
+    ) {
+        let keep = self.servers[&server(1)].data.clone();
+        let offset = self.servers[&server(1)].offset;
+        self.kill(1);
+        for replica in self.servers.values_mut() {
+            replica.link_up = false;
+        }
+        self.run(pause);
+        self.revive(1);
+        let back = self.servers.get_mut(&server(1)).unwrap();
+        back.data = Stored {
+            history: format!("of {}", back.run_id),
+            ..keep
+        };
+        back.offset = offset;
+        change(back);
+        for n in 2..=self.servers.len() as u8 {
+            self.arrive(resync, Arrival::Sync(server(n)));
         }
     }
 
