@@ -15,6 +15,7 @@ mod password;
 mod rule_error;
 mod rules;
 mod selector;
+pub mod settings;
 mod user;
 
 pub use channels::Lost;
@@ -25,6 +26,7 @@ pub use merge::Unmatched;
 pub use password::Digest;
 pub use rule_error::RuleError;
 pub use selector::Selector;
+pub use settings::{Settings, fingerprint};
 pub use user::{Denied, User};
 
 /// The user that a connection is before it gives a name.

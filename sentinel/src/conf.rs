@@ -19,6 +19,7 @@ pub mod lex;
 pub mod load;
 pub mod merge;
 mod options;
+mod redact;
 pub mod rewrite;
 pub mod server;
 

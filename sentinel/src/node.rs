@@ -21,8 +21,9 @@ use crate::infos::Infos;
 use crate::links::connect::Source;
 use crate::links::{self, Links};
 use crate::log::{Level, Log};
+use crate::port::commands::acl::change;
 use crate::port::commands::{self, Context, Outcome};
-use crate::port::{Call, Request, Shared};
+use crate::port::{Answer, Call, Request, Shared};
 use crate::process::Process;
 use crate::pubsub::Hub;
 use crate::scripts::{self, Scripts};
@@ -320,6 +321,15 @@ impl Node {
         match call {
             Call::Gone(session) => self.hub.forget(session),
             Call::Request(request) => self.requested(request),
+            Call::Users {
+                session,
+                users,
+                answer,
+            } => {
+                let closing = change::replace(&self.shared, &self.hub, session, users);
+                let reply = codis_core::resp::Value::ok().into();
+                waits::give(answer, Answer { closing, ..reply });
+            }
         }
     }
 

@@ -9,12 +9,15 @@ use bytes::Bytes;
 use codis_core::resp::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::acl::Users;
 use crate::log::Log;
 use crate::pubsub::{Count, SessionId};
+use access::Access;
 use outbox::Outbox;
 use pause::Pause;
 pub use stats::Stats;
 
+pub mod access;
 pub mod clients;
 pub mod commands;
 pub mod listen;
@@ -35,6 +38,15 @@ pub const REQUESTS_LEN: usize = 1024;
 pub enum Call {
     /// A request that waits for its answer.
     Request(Request),
+    /// Users that were read from their file, to take the place of all.
+    Users {
+        /// Who asked for it.
+        session: SessionId,
+        /// The users.
+        users: Users,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Answer>,
+    },
     /// The session has ended.
     Gone(SessionId),
 }
@@ -59,6 +71,8 @@ pub struct Answer {
     pub values: Vec<Value>,
     /// Subscriptions that the session has now; `None` when they did not change.
     pub subscriptions: Option<Count>,
+    /// The session ends after the reply.
+    pub closing: bool,
 }
 
 impl From<Value> for Answer {
@@ -66,6 +80,7 @@ impl From<Value> for Answer {
         Self {
             values: vec![value],
             subscriptions: None,
+            closing: false,
         }
     }
 }
@@ -73,7 +88,9 @@ impl From<Value> for Answer {
 /// What sessions share.
 #[derive(Debug)]
 pub struct Shared {
-    /// The password, when there is one.
+    /// Who may do what.
+    pub access: Access,
+    /// The password that other sentinels are given when no other is configured.
     pub requirepass: Option<String>,
     /// Seconds after which an idle client is closed; 0 is never.
     pub timeout_secs: u64,
@@ -81,7 +98,7 @@ pub struct Shared {
     pub tcp_keepalive_secs: u64,
     /// Sessions at the same time.
     pub clients_max: usize,
-    /// Without a password and a `bind`, only loopback may connect.
+    /// Without a `bind`, only loopback may connect while the default user has no password.
     pub protected: bool,
     /// A supervisor was told of the start.
     pub supervised: bool,
@@ -104,8 +121,14 @@ impl Shared {
         locked.unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Whether only loopback may connect.
+    pub fn is_protected(&self) -> bool {
+        let needs_password = || !self.access.state().users.default_user().needs_no_password();
+        self.protected && !needs_password()
+    }
+
     /// Whether there is a user of that name.
     pub fn has_user(&self, name: &str) -> bool {
-        name == "default"
+        self.access.state().users.get(name).is_some()
     }
 }

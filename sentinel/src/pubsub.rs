@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use codis_core::resp::Value;
 
+use crate::acl::Lost;
 use crate::glob;
 use crate::port::outbox::Outbox;
 
@@ -149,6 +150,12 @@ impl Hub {
             channels: s.channels.len(),
             patterns: s.patterns.len(),
         })
+    }
+
+    /// Whether a session has a subscription that it may not have any more.
+    pub fn is_concerned(&self, session: SessionId, lost: &Lost) -> bool {
+        let subscriber = self.subscribers.get(&session);
+        subscriber.is_some_and(|s| lost.concerns(s.channels.iter(), s.patterns.iter()))
     }
 
     /// Forgets a session.

@@ -14,6 +14,7 @@ use codis_sentinel_proto::settings::Settings;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::acl::{DeclarationError, Users};
 use crate::args::{self, Arguments, HELP, Invocation};
 use crate::conf::load::{Loader, Problems};
 use crate::conf::rewrite::{Form, Line, Written};
@@ -23,7 +24,9 @@ use crate::links::connect::Source;
 use crate::log::syslog::Syslog;
 use crate::log::{self, Log};
 use crate::node::{self, End, Parts, Signals};
+use crate::port::access::Access;
 use crate::port::clients::Clients;
+use crate::port::commands::acl::file;
 use crate::port::listen::{self, Listener, SocketFile};
 use crate::port::server::Hall;
 use crate::port::{REQUESTS_LEN, Shared, Stats, server};
@@ -55,6 +58,15 @@ enum Error {
     State { path: PathBuf, error: io::Error },
     #[error("cannot open the log {path}: {error}")]
     Log { path: String, error: io::Error },
+    #[error(
+        "`user` lines and `aclfile` are both there: define users in the config file or in a file \
+         of their own, but not both"
+    )]
+    UsersTwice,
+    #[error("Aborting startup because of ACL errors: {0}")]
+    UserFile(#[from] file::LoadError),
+    #[error(transparent)]
+    User(#[from] DeclarationError),
     #[error(transparent)]
     Bind(#[from] listen::BindError),
     #[error(transparent)]
@@ -70,6 +82,8 @@ enum Error {
 struct Doors {
     listeners: Vec<Listener>,
     tls: Tls,
+    /// Who may come in.
+    users: Users,
 }
 
 /// Makes an error of the system one of ours.
@@ -118,6 +132,7 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         error,
     };
     store.check().map_err(unwritable)?;
+    let users = users(&config.server)?;
     let tls = Tls::load(config.server.tls.clone(), config.server.tls_port != 0)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -147,7 +162,11 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         said,
         store,
         config_file: arguments.file.clone(),
-        doors: Doors { listeners, tls },
+        doors: Doors {
+            listeners,
+            tls,
+            users,
+        },
         signals,
         supervisor,
         log,
@@ -276,7 +295,7 @@ async fn serve(start: Start) -> Result<End, Error> {
     };
     let machine = Machine::new(Time::ZERO, settings, config.snapshot(myid));
     let (calls, call_receiver) = mpsc::channel(REQUESTS_LEN);
-    let shared = Arc::new(shared(&config, calls, &log));
+    let shared = Arc::new(shared(&config, start.doors.users, calls, &log));
     let hall = Hall {
         shared: Arc::clone(&shared),
         tls: Arc::new(start.doors.tls),
@@ -331,7 +350,22 @@ fn greet(config: &Config, process: &Process, log: &Log) {
     log.notice(&format!("Sentinel ID is {}", process.myid));
 }
 
-fn shared(config: &Config, calls: mpsc::Sender<crate::port::Call>, log: &Log) -> Shared {
+/// The users of the file of users, or of the config file.
+fn users(server: &crate::conf::Server) -> Result<Users, Error> {
+    let acl = &server.acl;
+    match &acl.file {
+        Some(_) if !acl.declared.is_empty() => Err(Error::UsersTwice),
+        Some(path) => Ok(file::read(path, acl.pubsub)?),
+        None => Ok(acl.users(server.requirepass.as_deref())?),
+    }
+}
+
+fn shared(
+    config: &Config,
+    users: Users,
+    calls: mpsc::Sender<crate::port::Call>,
+    log: &Log,
+) -> Shared {
     let server = &config.server;
     let clients_max = system::room_for(server.maxclients);
     if clients_max < server.maxclients {
@@ -343,11 +377,12 @@ fn shared(config: &Config, calls: mpsc::Sender<crate::port::Call>, log: &Log) ->
     }
     let is_open = server.bind == crate::conf::Server::default().bind;
     Shared {
+        access: Access::new(users, server.acl.file.clone(), server.acl.log_len_max),
         requirepass: server.requirepass.clone(),
         timeout_secs: server.timeout_secs,
         tcp_keepalive_secs: server.tcp_keepalive_secs,
         clients_max,
-        protected: server.protected_mode && server.requirepass.is_none() && is_open,
+        protected: server.protected_mode && is_open,
         supervised: Supervisor::of(server.supervised).is_some(),
         clients: Mutex::new(Clients::default()),
         stats: Stats::default(),

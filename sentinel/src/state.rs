@@ -53,8 +53,12 @@ impl Store {
 }
 
 /// Replaces a file by new content, durably.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let dir = path.parent().unwrap_or_else(|| Path::new("/"));
+///
+/// # Errors
+/// The system refuses; the file is as it was.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = parent.unwrap_or_else(|| Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!("{name}.{}", random::hex(3)?));
     let mode = fs::metadata(path).ok().map(|m| m.permissions().mode());

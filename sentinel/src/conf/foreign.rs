@@ -97,7 +97,6 @@ fn kind_of(keyword: &str) -> Option<Kind> {
 }
 
 const CHOICES: &[(&str, &str)] = &[
-    ("acl-pubsub-default", "allchannels resetchannels"),
     ("appendfsync", "everysec always no"),
     (
         "cluster-preferred-endpoint-type",
@@ -142,7 +141,7 @@ tls-session-caching use-exit-on-panic
 ";
 
 const COUNTS: &str = "
-acllog-max-len active-defrag-max-scan-fields active-defrag-threshold-lower
+active-defrag-max-scan-fields active-defrag-threshold-lower
 active-defrag-threshold-upper auto-aof-rewrite-percentage cluster-announce-bus-port
 cluster-announce-port cluster-announce-tls-port cluster-migration-barrier cluster-node-timeout
 cluster-port cluster-replica-validity-factor cluster-slave-validity-factor
@@ -174,7 +173,7 @@ zset-max-listpack-value zset-max-ziplist-value
 ";
 
 const WORD: &str = "
-aclfile aof-rewrite-cpulist aof_rewrite_cpulist appenddirname appendfilename bgsave-cpulist
+aof-rewrite-cpulist aof_rewrite_cpulist appenddirname appendfilename bgsave-cpulist
 bgsave_cpulist bio-cpulist bio_cpulist close-files-after-invoked-fork cluster-announce-hostname
 cluster-announce-human-nodename cluster-announce-ip cluster-compatibility-sample-ratio
 cluster-config-file dbfilename ignore-warnings list-max-ziplist-entries list-max-ziplist-value
@@ -187,7 +186,7 @@ tls-key-file-pass tls-protocols unixsocket
 
 const WORDS: &str = "
 latency-tracking-info-percentiles loadmodule oom-score-adj-values replicaof save
-shutdown-on-sigint shutdown-on-sigterm slaveof user
+shutdown-on-sigint shutdown-on-sigterm slaveof
 ";
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::directives::{self, Group};
+use super::redact::redact;
 use super::server::Taken;
 use super::{Config, lex, rewrite};
 
@@ -38,6 +39,7 @@ impl fmt::Display for Problems {
                 text,
                 reason,
             } = problem;
+            let text = redact(text);
             writeln!(f, "{origin}, at line {line}\n>>> '{text}'\n{reason}")?;
         }
         Ok(())

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use super::foreign;
+use crate::acl;
 use crate::log::{Level, syslog};
+use crate::port::table;
 use crate::tls;
 
 /// The ordinary directives that have an effect.
@@ -46,6 +48,8 @@ pub struct Server {
     pub syslog_facility: String,
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
+    /// The directives about users.
+    pub acl: acl::Settings,
     /// `tls-port`; 0 opens none.
     pub tls_port: u16,
     /// The other `tls-` directives.
@@ -121,6 +125,7 @@ impl Default for Server {
             syslog_ident: "redis".into(),
             syslog_facility: "local0".into(),
             tcp_backlog: 511,
+            acl: acl::Settings::default(),
             tls_port: 0,
             tls: tls::Settings::default(),
             unixsocket: None,
@@ -175,6 +180,10 @@ impl Server {
         if let [value] = args.as_slice()
             && self.tls.apply(&keyword, value)?
         {
+            return Ok(Taken::Applied);
+        }
+        if acl::settings::DIRECTIVES.contains(&keyword.as_str()) {
+            self.acl.apply(&keyword, &args)?;
             return Ok(Taken::Applied);
         }
         if !OWN.contains(&keyword.as_str()) {
@@ -265,15 +274,7 @@ pub(super) fn one_of(value: &str, choices: &[&str]) -> Result<(), String> {
 }
 
 fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
-    let harmless = match (keyword, args) {
-        // What a Redis Sentinel without ACLs writes into its file by itself.
-        ("user", ["default", "on", "nopass", ..]) => true,
-        ("aclfile", [path]) => path.is_empty(),
-        ("user" | "aclfile", _) => false,
-        (keyword, _) if tls::settings::WITHOUT_EFFECT.contains(&keyword) => false,
-        _ => true,
-    };
-    if !harmless {
+    if tls::settings::WITHOUT_EFFECT.contains(&keyword) {
         return Ok(Taken::Unsupported);
     }
     match (keyword, args) {
@@ -293,13 +294,15 @@ fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
 
 /// Whether a line of a file belongs to a directive that may stay in it as it is.
 pub(super) fn is_known(keyword: &str) -> bool {
-    OWN.contains(&keyword) || OTHER.contains(&keyword) || foreign::is_known(keyword)
+    OWN.contains(&keyword)
+        || OTHER.contains(&keyword)
+        || acl::settings::DIRECTIVES.contains(&keyword)
+        || foreign::is_known(keyword)
 }
 
 /// Whether a sentinel has a command of this name.
 fn is_command(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    COMMANDS.split(' ').any(|command| command == name)
+    table::get(name).is_some_and(|row| !row.is_subcommand())
 }
 
 /// `class hard soft seconds`, once or several times.
@@ -343,9 +346,6 @@ const TITLE_PARTS: &[&str] = &[
     "unixsocket",
     "config-file",
 ];
-
-const COMMANDS: &str = "acl auth client command hello info ping psubscribe publish punsubscribe \
-                        role sentinel shutdown subscribe unsubscribe";
 
 /// Directives that are taken elsewhere, or checked above.
 const OTHER: &[&str] = &[
@@ -411,8 +411,6 @@ mod tests {
             apply(&mut server, "tls-ciphers DEFAULT"),
             Ok(Taken::Unsupported)
         );
-        let default = "user default on nopass ~* &* +@all";
-        assert_eq!(apply(&mut server, default), Ok(Taken::Ignored));
     }
 
     #[test]

@@ -25,6 +25,8 @@ use crate::scripts::Scripts;
 use crate::simulate::Simulated;
 
 mod about;
+pub mod acl;
+mod auth;
 mod candidates;
 mod client;
 mod config;
@@ -135,6 +137,7 @@ pub fn run(context: &mut Context<'_>, request: &Request) -> Outcome {
         return Outcome::error("ERR empty command");
     };
     match name.to_ascii_lowercase().as_slice() {
+        b"acl" => acl::change::run(context, request),
         b"sentinel" => sentinel::run(context, args),
         b"info" => Value::bulk(info::text(context, &args[1..]).into_bytes()).into(),
         b"role" => {
@@ -202,6 +205,7 @@ fn subscribed(context: &Context<'_>, request: &Request, values: Vec<Value>) -> O
     Outcome::Answer(Answer {
         values,
         subscriptions: Some(context.hub.count(request.session)),
+        closing: false,
     })
 }
 

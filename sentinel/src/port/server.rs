@@ -90,7 +90,7 @@ impl Hall {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr, with_tls: bool) {
         let shared = &self.shared;
-        if shared.protected && !peer.ip().to_canonical().is_loopback() {
+        if shared.is_protected() && !peer.ip().to_canonical().is_loopback() {
             refuse(stream, DENIED, with_tls);
             return;
         }

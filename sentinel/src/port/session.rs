@@ -12,10 +12,12 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::clients::Buffers;
+use super::commands::acl;
 use super::commands::local::{self, Local};
 use super::outbox::Outbox;
 use super::requests::Reader;
 use super::{Answer, Call, Request, Shared, Stats};
+use crate::acl::DEFAULT;
 use crate::pubsub::{Count, SessionId};
 
 /// How long a client may leave replies unread.
@@ -45,6 +47,8 @@ pub struct Session {
     pub id: SessionId,
     /// The password was given, or none is needed.
     pub authenticated: bool,
+    /// Who it is.
+    pub user: String,
     /// The version of the protocol.
     pub protocol: Protocol,
     /// Whether requests are answered.
@@ -69,7 +73,8 @@ where
     };
     let mut session = Session {
         id,
-        authenticated: shared.requirepass.is_none(),
+        authenticated: shared.access.state().users.is_open(),
+        user: DEFAULT.to_owned(),
         protocol: Protocol::default(),
         replies: Replies::default(),
         subscriptions: Count::default(),
@@ -185,6 +190,8 @@ impl Session {
                     Local::Answer(value) => Some(value.into()),
                     Local::Silent => None,
                     Local::Forward => Some(self.ask(args).await),
+                    Local::LoadUsers => Some(acl::file::load(self).await),
+                    Local::SaveUsers => Some(acl::file::save(self).await),
                 }
             }
         };
@@ -249,6 +256,7 @@ impl Session {
         for value in &answer.values {
             self.emit(value, output);
         }
+        self.closing |= answer.closing;
     }
 
     /// Writes a reply, unless there are to be none; confirmations of subscriptions always come.
@@ -274,13 +282,11 @@ impl Session {
         match (asked, answered.await) {
             (Ok(()), Ok(answer)) => answer,
             // The loop has ended, and with it the process soon.
-            _ => {
-                self.closing = true;
-                Answer {
-                    values: Vec::new(),
-                    subscriptions: None,
-                }
-            }
+            _ => Answer {
+                values: Vec::new(),
+                subscriptions: None,
+                closing: true,
+            },
         }
     }
 

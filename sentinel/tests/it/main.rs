@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acl;
+mod acl_quorum;
 mod candidates;
 mod command_table;
 mod config;

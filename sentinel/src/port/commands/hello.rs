@@ -5,8 +5,7 @@ use codis_core::resp::{Protocol, Value};
 
 use super::super::render::Map;
 use super::super::session::Session;
-use super::local::auth;
-use super::{client, text};
+use super::{auth, client, text};
 use crate::process::VERSION_COMPATIBLE;
 
 const UNAUTHENTICATED: &str = "NOAUTH HELLO must be called with the client already authenticated, \
@@ -27,13 +26,12 @@ pub fn run(session: &mut Session, args: &[Bytes]) -> Value {
         Ok(greeting) => greeting,
         Err(text) => return Value::error(text.into_bytes()),
     };
-    if let Some(credentials) = &greeting.credentials {
-        let answer = auth(session, credentials);
-        if answer.as_error().is_some() {
-            return answer;
-        }
+    if let Some([user, password]) = &greeting.credentials
+        && let Err(refused) = auth::authenticate(session, &args[0], user, password)
+    {
+        return refused;
     }
-    if !session.authenticated {
+    if !session.authenticated && !session.shared.access.state().users.is_open() {
         return Value::error(UNAUTHENTICATED);
     }
     if let Some(name) = &greeting.name {

@@ -6,7 +6,7 @@ use codis_core::resp::{Protocol, Value};
 use super::super::render::bulk;
 use super::super::session::Session;
 use super::super::table;
-use super::{about, client, hello};
+use super::{about, acl, auth, client, hello};
 
 /// What a session does with a request.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub enum Local {
     Silent,
     /// Ask the event loop.
     Forward,
+    /// Read the file of users.
+    LoadUsers,
+    /// Write it.
+    SaveUsers,
 }
 
 /// Answers an admissible request, or passes it on when it is not the session's to answer.
@@ -24,7 +28,13 @@ pub fn run(session: &mut Session, command: &str, args: &[Bytes]) -> Local {
     let (name, subcommand) = command.split_once('|').unwrap_or((command, ""));
     Local::Answer(match name {
         "ping" => ping(session, args),
-        "auth" => auth(session, &args[1..]),
+        "acl" => match subcommand {
+            "setuser" | "deluser" => return Local::Forward,
+            "load" => return Local::LoadUsers,
+            "save" => return Local::SaveUsers,
+            _ => acl::answer(session, subcommand, args),
+        },
+        "auth" => auth::run(session, args),
         "client" => return client::run(session, subcommand, args),
         "hello" => hello::run(session, args),
         "command" => about::run(args),
@@ -32,7 +42,7 @@ pub fn run(session: &mut Session, command: &str, args: &[Bytes]) -> Local {
     })
 }
 
-/// Whether a request may be carried out, as far as its name and number of words tell: the name in
+/// Whether a request may be carried out, by its name, its number of words and its user: the name in
 /// full, with the subcommand after a `|`, or an error.
 pub fn admit(session: &Session, args: &[Bytes]) -> Result<&'static str, String> {
     const WHILE_SUBSCRIBED: &[&str] = &[
@@ -42,10 +52,9 @@ pub fn admit(session: &Session, args: &[Bytes]) -> Result<&'static str, String> 
         "subscribe",
         "unsubscribe",
     ];
-    let command = table::find(args)?.name.as_str();
-    if !session.authenticated && !matches!(command, "auth" | "hello") {
-        return Err("NOAUTH Authentication required.".into());
-    }
+    let spec = table::find(args)?;
+    auth::permit(session, spec, args)?;
+    let command = spec.name.as_str();
     let restricted = session.protocol == Protocol::Resp2 && session.subscriptions.all() > 0;
     if restricted && !WHILE_SUBSCRIBED.contains(&command) {
         return Err(format!(
@@ -65,40 +74,4 @@ fn ping(session: &Session, args: &[Bytes]) -> Value {
         [_, word] => Value::bulk(word.clone()),
         _ => Value::error("ERR wrong number of arguments for 'ping' command"),
     }
-}
-
-/// Answers `AUTH` with a password, or with a user and a password.
-pub fn auth(session: &mut Session, credentials: &[Bytes]) -> Value {
-    let Some(required) = &session.shared.requirepass else {
-        return match credentials {
-            [_] => Value::error(
-                "ERR AUTH <password> called without any password configured for the default user. \
-                 Are you sure your configuration is correct?",
-            ),
-            [user, _] if user == "default" => Value::ok(),
-            [_, _] => wrong_password(),
-            _ => Value::error("ERR syntax error"),
-        };
-    };
-    let (user, pass) = match credentials {
-        [pass] => (None, pass),
-        [user, pass] => (Some(user), pass),
-        _ => return Value::error("ERR syntax error"),
-    };
-    let known_user = user.is_none_or(|user| user == "default");
-    if known_user && same_secret(required.as_bytes(), pass) {
-        session.authenticated = true;
-        return Value::ok();
-    }
-    wrong_password()
-}
-
-fn wrong_password() -> Value {
-    Value::error("WRONGPASS invalid username-password pair or user is disabled.")
-}
-
-/// Compares without telling by the time it takes where the difference is.
-fn same_secret(held: &[u8], given: &[u8]) -> bool {
-    let different = held.iter().zip(given).fold(0, |sum, (a, b)| sum | (a ^ b));
-    held.len() == given.len() && different == 0
 }

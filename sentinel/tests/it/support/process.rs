@@ -190,6 +190,8 @@ pub struct Sentinel {
     pub dir: TempDir,
     program: PathBuf,
     args: Vec<String>,
+    /// Its default user has the password `secret`.
+    secret: bool,
 }
 
 impl Sentinel {
@@ -236,6 +238,7 @@ impl Sentinel {
             dir,
             program,
             args,
+            secret: lines.contains("requirepass secret"),
         };
         sentinel.wait_until_up();
         sentinel
@@ -255,8 +258,12 @@ impl Sentinel {
 
     /// A connection.
     pub fn client(&self) -> Client {
-        Client::try_connect(&self.host, self.port)
-            .unwrap_or_else(|| panic!("no connection; log:\n{}", self.log()))
+        let mut client = Client::try_connect(&self.host, self.port)
+            .unwrap_or_else(|| panic!("no connection; log:\n{}", self.log()));
+        if self.secret {
+            assert_eq!(show(&client.call("AUTH secret")), "+OK");
+        }
+        client
     }
 
     /// Sends one command.
