@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -82,7 +82,8 @@ impl Level {
 #[derive(Clone, Debug)]
 pub struct Log {
     queue: SyncSender<Order>,
-    threshold: Level,
+    /// A [`Level`] as a number; shared by all handles.
+    threshold: Arc<AtomicU8>,
     lost: Arc<AtomicU64>,
 }
 
@@ -123,7 +124,7 @@ pub fn start(
     };
     let log = Log {
         queue: queue.clone(),
-        threshold,
+        threshold: Arc::new(AtomicU8::new(threshold as u8)),
         lost,
     };
     let guard = Guard {
@@ -134,9 +135,14 @@ pub fn start(
 }
 
 impl Log {
+    /// Sets the level from which on lines are written.
+    pub fn set_threshold(&self, threshold: Level) {
+        self.threshold.store(threshold as u8, Ordering::Relaxed);
+    }
+
     /// Writes one line.
     pub fn write(&self, level: Level, text: &str) {
-        if level < self.threshold {
+        if (level as u8) < self.threshold.load(Ordering::Relaxed) {
             return;
         }
         let order = Order::Line(Entry::new(level, text));

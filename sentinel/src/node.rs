@@ -339,6 +339,7 @@ impl Node {
             now,
             machine: &mut self.machine,
             globals: &mut self.globals,
+            server: &mut self.written.server,
             hub: &mut self.hub,
             scripts: &mut self.scripts,
             infos: &self.infos,

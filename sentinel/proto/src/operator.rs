@@ -135,6 +135,25 @@ impl Machine {
         self.settle();
     }
 
+    /// Opens the links of the other sentinels again, because the password changed.
+    pub fn greet_sentinels_anew(&mut self, now: Time) {
+        self.enter(now);
+        let awake = self.core.awake();
+        let ids: Vec<_> = self.core.peer_links.values().copied().collect();
+        for id in ids {
+            if let Some(link) = self.core.links.get_mut(&id) {
+                link.close(awake, &mut self.core.out);
+                self.core.touch(Key::Link(id));
+            }
+        }
+        for master in self.masters.values() {
+            for who in master.everybody() {
+                self.core.touch(Key::Node(master.id, who));
+            }
+        }
+        self.settle();
+    }
+
     /// Replaces the time constants, for everything that is under way too.
     pub fn set_timing(&mut self, now: Time, timing: Timing) {
         self.enter(now);

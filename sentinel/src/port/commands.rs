@@ -15,7 +15,7 @@ use codis_sentinel_proto::ids::SentinelId;
 
 use super::render::bulk;
 use super::{Answer, Request, Shared, table};
-use crate::conf::Globals;
+use crate::conf::{Globals, Server};
 use crate::history::History;
 use crate::infos::Infos;
 use crate::links::pubsub::foreign_hello;
@@ -49,6 +49,8 @@ pub struct Context<'a> {
     pub machine: &'a mut Machine,
     /// The settings without a master.
     pub globals: &'a mut Globals,
+    /// The server directives, as they are written to the operator's file.
+    pub server: &'a mut Server,
     /// The subscribers.
     pub hub: &'a mut Hub,
     /// The scripts.
