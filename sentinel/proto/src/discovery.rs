@@ -50,6 +50,9 @@ impl Machine {
         let Some(master) = self.masters.get_mut(&id) else {
             return;
         };
+        if !master.peers.contains_key(peer) && !master.admits(&mut self.core, peer) {
+            return;
+        }
         match master.peers.get(peer) {
             Some(known) if known.node.addr == *addr => return,
             Some(_) => {

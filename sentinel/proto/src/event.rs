@@ -59,7 +59,9 @@ fn level(name: &str) -> Level {
         "-cmd-link-reconnection" | "-pubsub-link-reconnection" => Level::Debug,
         "+role-change" | "-role-change" => Level::Verbose,
         "+slave"
+        | "-slave"
         | "+sentinel"
+        | "-sentinel"
         | "+sentinel-address-switch"
         | "+sentinel-address-update"
         | "+sentinel-invalid-addr"

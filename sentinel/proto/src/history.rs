@@ -159,7 +159,7 @@ impl Master {
         let began = voted.unwrap_or(core.now);
         let zero = node.s_down.map_or(began, |at| at.min(silent));
         let cause = match role {
-            _ if self.o_down.is_some() => "o_down",
+            _ if self.o_down.is_some() => self.down_cause(),
             Role::Leader | Role::Candidate => "operator",
             Role::Voter | Role::Observer => "unknown",
         };
@@ -196,20 +196,31 @@ impl Master {
         let Some(mut open) = core.history.open.remove(&self.id) else {
             return;
         };
-        if let Some(failover) = self.failover() {
-            open.record.cause = self.cause(failover).to_owned();
-        }
+        self.note_order(&mut open);
         open.mark(stage, core.now, None);
         add(&mut open, self, core);
         core.history.open.insert(self.id, open);
     }
 
-    /// Why a failover of ours is under way.
-    fn cause(&self, failover: &Failover) -> &'static str {
-        if failover.forced {
-            "operator"
+    /// Why the master is down.
+    fn down_cause(&self) -> &'static str {
+        if self.settings.lost_data_failover && self.lost_data().is_some() {
+            "lost_data"
         } else {
             "o_down"
+        }
+    }
+
+    /// A failover that was ordered has that cause, whatever else is true.
+    fn note_order(&self, open: &mut Open) {
+        let order = self.failover().filter(|failover| failover.forced);
+        if let Some(failover) = order {
+            let cause = if failover.coordinated {
+                "coordinated"
+            } else {
+                "operator"
+            };
+            cause.clone_into(&mut open.record.cause);
         }
     }
 
@@ -232,9 +243,7 @@ impl Master {
             return;
         };
         open.add_votes(self.votes_heard(core, &open));
-        if let Some(failover) = self.failover() {
-            open.record.cause = self.cause(failover).to_owned();
-        }
+        self.note_order(&mut open);
         if open.record.role == Role::Leader && open.record.candidates.is_empty() {
             open.record.candidates = self.table(core);
         }

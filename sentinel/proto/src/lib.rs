@@ -16,6 +16,7 @@ mod disk;
 mod down;
 mod election;
 mod failover;
+mod forget;
 mod handover;
 mod history;
 mod instance;

@@ -63,6 +63,10 @@ pub(crate) struct Master {
     pub(crate) refused: Vec<Refusal>,
     /// When that was, and the epoch of that failover.
     pub(crate) refused_at: Option<(Time, Epoch)>,
+    /// Sentinels that were forgotten and are no voters, the oldest first.
+    pub(crate) forgotten: Vec<SentinelId>,
+    /// When a voter was forgotten or found again last.
+    pub(crate) voters_changed: Option<Time>,
     /// What was last published as topology.
     pub(crate) shown: Option<Shown>,
 }
@@ -107,6 +111,8 @@ impl Master {
             former: BTreeSet::new(),
             refused: Vec::new(),
             refused_at: None,
+            forgotten: Vec::new(),
+            voters_changed: None,
             shown: None,
         }
     }
@@ -341,6 +347,7 @@ impl Master {
         let mut next = self.judge_o_down(core);
         next = sooner(next, self.advance(core));
         next = sooner(next, self.ask(core));
+        next = sooner(next, self.forget_gone(core));
         self.show(core);
         next
     }

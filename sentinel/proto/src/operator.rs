@@ -332,6 +332,7 @@ impl Master {
         self.passive_until = core.now;
         (self.lost, self.barren) = (0, 0);
         self.refused.clear();
+        self.forgotten.clear();
         self.refused_at = None;
         self.tell_of(core, "+reset-master", &Who::Master);
         core.touch(Key::Master(self.id));

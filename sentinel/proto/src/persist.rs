@@ -42,6 +42,8 @@ pub struct PersistedMaster {
     pub replicas: Vec<Addr>,
     /// Known sentinels.
     pub sentinels: Vec<(SentinelId, Addr)>,
+    /// Sentinels that were forgotten, the oldest first.
+    pub forgotten: Vec<SentinelId>,
 }
 
 impl Snapshot {
@@ -71,6 +73,7 @@ impl Machine {
                 .iter()
                 .map(|(id, peer)| (id.clone(), peer.node.addr.clone()))
                 .collect(),
+            forgotten: master.forgotten.clone(),
         };
         Snapshot {
             myid: self.core.settings.myid.clone(),
@@ -100,6 +103,7 @@ impl Machine {
             master.config_epoch = epoch;
             master.addr_by_operator = epoch == Epoch::ZERO;
             master.vote.epoch = stored.leader_epoch;
+            master.forgotten = stored.forgotten;
             for addr in &stored.replicas {
                 master.add_replica(&mut self.core, addr);
             }

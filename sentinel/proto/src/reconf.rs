@@ -222,7 +222,7 @@ impl Master {
 
     /// Whether somebody may be promoting a replica now: we elect or voted, an epoch rose lately
     /// that did not become that of the master, or we have not listened for long enough to know.
-    fn expects_switch(&self, core: &Core) -> bool {
+    pub(crate) fn expects_switch(&self, core: &Core) -> bool {
         let ours = match &self.course {
             Course::Idle => false,
             Course::Candidate { .. } => true,

@@ -28,6 +28,9 @@ pub struct MasterSettings {
     pub renamed_commands: BTreeMap<String, String>,
     /// `master-reboot-down-after-period`; zero is off.
     pub reboot_down_after: Duration,
+    /// `forget-after`: replicas and sentinels that were unreachable for longer are forgotten; zero
+    /// is off.
+    pub forget_after: Duration,
     /// `refused-after-milliseconds`: connections refused for this long make the master S_DOWN
     /// before down-after; zero is off.
     pub refused_after: Duration,
@@ -36,6 +39,23 @@ pub struct MasterSettings {
     pub lost_data_failover: bool,
     /// `master-write-check`.
     pub write_check: WriteCheck,
+}
+
+/// A forget-after below this many down-afters forgets what is only slow to return.
+const FORGET_AFTER_DOWN_AFTERS: u32 = 10;
+
+impl MasterSettings {
+    /// What an operator may not have meant, in words.
+    pub fn doubt(&self) -> Option<String> {
+        let least = self.down_after.saturating_mul(FORGET_AFTER_DOWN_AFTERS);
+        let short = !self.forget_after.is_zero() && self.forget_after < least;
+        short.then(|| {
+            let (given, least) = (self.forget_after.as_millis(), least.as_millis());
+            format!(
+                "forget-after {given} is short: {FORGET_AFTER_DOWN_AFTERS} x down-after is {least}"
+            )
+        })
+    }
 }
 
 /// What is done about a master that answers but takes no writes.
@@ -81,6 +101,7 @@ impl Default for MasterSettings {
             auth_pass: None,
             renamed_commands: BTreeMap::new(),
             reboot_down_after: Duration::ZERO,
+            forget_after: Duration::ZERO,
             refused_after: Duration::ZERO,
             lost_data_failover: true,
             write_check: WriteCheck::No,

@@ -84,7 +84,9 @@ impl Master {
         if wanted && core.disk.refuses() {
             return core.answer(request, None);
         }
-        if wanted && !self.is_leading() && !self.is_bound(core, &candidate) {
+        let stranger = self.forgotten.contains(&candidate);
+        let free = !self.is_leading() && !self.is_bound(core, &candidate);
+        if wanted && free && !stranger {
             self.vote_for(core, candidate, epoch);
             self.step_aside(core, epoch);
         }

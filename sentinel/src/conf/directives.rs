@@ -111,6 +111,7 @@ fn monitor(config: &mut Config, args: &[&str]) -> Result<(), String> {
         leader_epoch: Epoch::ZERO,
         replicas: Vec::new(),
         sentinels: Vec::new(),
+        forgotten: Vec::new(),
     };
     config.masters.insert((*name).to_owned(), master);
     Ok(())
@@ -156,6 +157,7 @@ fn apply_detail(config: &mut Config, keyword: &str, args: &[&str]) -> Result<(),
             }
             master.sentinels.push((SentinelId::new(*id), addr));
         }
+        ("forgotten-sentinel", [id]) => master.forgotten.push(SentinelId::new(*id)),
         _ => apply_setting(&mut master.settings, &dir, keyword, args)?,
     }
     Ok(())
@@ -171,6 +173,7 @@ fn apply_setting(
         ("down-after-milliseconds", [ms]) => settings.down_after = millis(ms, 1)?,
         ("failover-timeout", [ms]) => settings.failover_timeout = millis(ms, 1)?,
         ("master-reboot-down-after-period", [ms]) => settings.reboot_down_after = millis(ms, 0)?,
+        ("forget-after", [ms]) => settings.forget_after = millis(ms, 0)?,
         ("refused-after-milliseconds", [ms]) => settings.refused_after = millis(ms, 0)?,
         ("master-lost-data-failover", [yes]) => settings.lost_data_failover = yes_no(yes)?,
         ("master-write-check", [word]) => {
@@ -268,6 +271,8 @@ mod tests {
             "auth-user m user",
             "rename-command m config cfg",
             "master-reboot-down-after-period m 77",
+            "forget-after m 90000",
+            "forgotten-sentinel m def",
             "refused-after-milliseconds m 300",
             "master-lost-data-failover m no",
             "master-write-check m Report",
@@ -292,6 +297,8 @@ mod tests {
         assert_eq!(master.settings.write_check, WriteCheck::Report);
         assert_eq!(master.replicas.len(), 2);
         assert_eq!(master.sentinels.len(), 1);
+        assert_eq!(master.settings.forget_after, Duration::from_secs(90));
+        assert_eq!(master.forgotten, [SentinelId::new("def")]);
         assert_eq!(config.current_epoch, Epoch(7));
         assert_eq!(config.epoch_floors["gone"], Epoch(9));
         assert_eq!(config.globals.announce_ip.as_deref(), Some("127.0.0.9"));
@@ -316,6 +323,7 @@ mod tests {
             "master-write-check m perhaps",
             "master-lost-data-failover m 1",
             "refused-after-milliseconds m -1",
+            "forget-after m soon",
         ] {
             assert!(apply_line(&mut config, line).is_err(), "{line}");
         }

@@ -105,6 +105,13 @@ impl Loader {
                 self.problems.push(queued.place);
             }
         }
+        for (name, master) in &self.config.masters {
+            let doubt = master
+                .settings
+                .doubt()
+                .map(|text| format!("{name}: {text}"));
+            self.config.warnings.extend(doubt);
+        }
         if self.problems.is_empty() {
             return Ok(self.config);
         }

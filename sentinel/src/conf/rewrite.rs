@@ -18,6 +18,8 @@ const HIDDEN: &str = "# codis-ha ";
 /// The directives that only this crate knows. Each has a name and a value.
 const EXTENSIONS: &[&str] = &[
     "epoch-floor",
+    "forget-after",
+    "forgotten-sentinel",
     "master-lost-data-failover",
     "master-write-check",
     "refused-after-milliseconds",
@@ -248,6 +250,7 @@ fn master_lines(out: &mut Vec<Line>, name: &str, master: &PersistedMaster) {
         leader_epoch,
         replicas,
         sentinels,
+        forgotten,
         ..
     } = master;
     out.push(monitor_line(name, master));
@@ -268,6 +271,9 @@ fn master_lines(out: &mut Vec<Line>, name: &str, master: &PersistedMaster) {
             &port,
             id.as_str(),
         ]));
+    }
+    for id in forgotten {
+        out.push(Line::new(["forgotten-sentinel", name, id.as_str()]).extension());
     }
     rename_lines(out, name, settings);
 }
@@ -318,7 +324,8 @@ fn setting_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
 
 fn extension_lines(out: &mut Vec<Line>, name: &str, settings: &MasterSettings) {
     let default = MasterSettings::default();
-    let texts: [Named<MasterSettings, String>; 4] = [
+    let texts: [Named<MasterSettings, String>; 5] = [
+        ("forget-after", |s| s.forget_after.as_millis().to_string()),
         ("refused-after-milliseconds", |s| {
             s.refused_after.as_millis().to_string()
         }),

@@ -10,6 +10,7 @@ mod config;
 mod differential;
 mod durability;
 mod failover;
+mod forget;
 mod history;
 mod mixed;
 mod port;

@@ -20,6 +20,7 @@ fn master_addr() -> Addr {
 /// A stock sentinel with two peers.
 fn stock() -> Stock {
     let persisted = PersistedMaster {
+        forgotten: Vec::new(),
         addr: master_addr(),
         quorum: 2,
         settings: MasterSettings {

@@ -194,6 +194,7 @@ fn snapshots(plan: &Plan, nodes: &[Member], rng: &mut Rng) -> Vec<Snapshot> {
             config_epoch: Epoch::ZERO,
             leader_epoch: Epoch::ZERO,
             replicas: Vec::new(),
+            forgotten: Vec::new(),
             sentinels: if plan.acquainted {
                 sentinels
             } else {

@@ -4,6 +4,7 @@
 
 mod epochs;
 mod failover;
+mod forget;
 mod handover;
 mod history;
 mod links;

@@ -35,6 +35,7 @@ fn machine() -> Machine {
             config_epoch: Default::default(),
             leader_epoch: Default::default(),
             replicas: vec![addr("r")],
+            forgotten: Vec::new(),
             sentinels: (1..3).map(|n| (sentinel_id(n), sentinel(n))).collect(),
         };
         snapshot.masters.insert(format!("demo-{n}"), master);

@@ -150,6 +150,7 @@ impl World {
                     leader_epoch: Epoch::ZERO,
                     replicas: Vec::new(),
                     sentinels: Vec::new(),
+                    forgotten: Vec::new(),
                 },
             );
             world.boot(n, snapshot, seed);

@@ -164,10 +164,14 @@ sentinel auth-pass m \"with \\\"quotes\\\" and spaces\"
 fn a_state_file_reads_back_to_the_same_state() {
     let mut config = load(FILE);
     config.epoch_floors.insert("m".into(), Epoch(3));
+    let master = config.masters.get_mut("m").unwrap();
+    master.settings.forget_after = std::time::Duration::from_secs(90);
+    master.forgotten = vec![SentinelId::new("gone1"), SentinelId::new("gone2")];
     config.globals.announce_ip = Some("127.0.0.9".into());
     config.globals.deny_scripts_reconfig = false;
     let text = merge("", &lines_of(&config, Form::State), Form::State);
     assert!(text.contains("sentinel epoch-floor m 3\n"), "{text}");
+    assert!(text.contains("sentinel forget-after m 90000\n"), "{text}");
     let back = load(&text);
     assert_eq!(back.snapshot(id()), config.snapshot(id()));
     assert_eq!(back.globals, config.globals);

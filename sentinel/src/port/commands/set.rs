@@ -54,6 +54,10 @@ pub(super) fn run(context: &mut Context<'_>, words: &[String]) -> Outcome {
             changes,
             ..
         } = draft;
+        let touched = changes.iter().any(|change| is_about_forgetting(change));
+        if let Some(doubt) = settings.doubt().filter(|_| touched) {
+            context.shared.log.warning(&format!("{name}: {doubt}"));
+        }
         let set = context
             .machine
             .set(context.now, name, settings, quorum, &changes);
@@ -65,6 +69,12 @@ pub(super) fn run(context: &mut Context<'_>, words: &[String]) -> Outcome {
         Ok(()) => Value::ok(),
         Err(error) => Value::error(error.into_bytes()),
     })
+}
+
+fn is_about_forgetting(change: &str) -> bool {
+    let option = change.split(' ').next().unwrap_or_default();
+    let options = ["forget-after", "down-after-milliseconds"];
+    options.iter().any(|it| it.eq_ignore_ascii_case(option))
 }
 
 impl Draft {
@@ -99,6 +109,10 @@ impl Draft {
             "master-reboot-down-after-period" => {
                 let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
                 settings.reboot_down_after = Duration::from_millis(millis);
+            }
+            "forget-after" => {
+                let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
+                settings.forget_after = Duration::from_millis(millis);
             }
             "refused-after-milliseconds" => {
                 let millis = number(value, 0, i64::MAX as u64).map_err(|_| bad())?;
@@ -215,6 +229,8 @@ mod tests {
     #[test]
     fn extensions_are_options_too() {
         let (draft, result) = apply(&[
+            "forget-after",
+            "90000",
             "refused-after-milliseconds",
             "300",
             "master-lost-data-failover",
@@ -223,6 +239,7 @@ mod tests {
             "yes",
         ]);
         assert_eq!(result, Ok(()));
+        assert_eq!(draft.settings.forget_after, Duration::from_secs(90));
         assert_eq!(draft.settings.refused_after, Duration::from_millis(300));
         assert!(!draft.settings.lost_data_failover);
         assert_eq!(draft.settings.write_check, WriteCheck::Yes);

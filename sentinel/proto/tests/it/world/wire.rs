@@ -102,11 +102,12 @@ impl World {
         self.refresh_replicas();
     }
 
-    /// Masters list the replicas that follow them.
+    /// Masters list the replicas that follow them and live.
     fn refresh_replicas(&mut self) {
         let follows: Vec<(Addr, Addr)> = self
             .servers
             .iter()
+            .filter(|(_, it)| it.alive)
             .filter_map(|(addr, it)| Some((it.master.clone()?, addr.clone())))
             .collect();
         for (addr, server) in &mut self.servers {
