@@ -1,14 +1,15 @@
 //! The coordinated failover: the master itself hands over to the chosen replica.
 //!
 //! It differs from the other failovers in two stages. Where they tell the replica to be a master,
-//! this one tells the master `FAILOVER TO <replica> TIMEOUT <ms>`: it holds writes back, waits until
-//! the replica has all of them, becomes its replica and makes it a master. So no write that was
-//! acknowledged is lost. The promotion counts when both say so, or when the replica says so and
-//! the master cannot be asked any more.
+//! this one tells the master `FAILOVER TO <replica> TIMEOUT <ms>`: it holds writes back, waits
+//! until the replica has all of them, becomes its replica and makes it a master. So no write that
+//! was acknowledged is lost. The promotion counts when both say so, or when the replica says so
+//! and the master cannot be asked any more.
 //!
 //! While writes are held back, a hello that somebody publishes on the master waits too, and
-//! everything behind it on that connection. The time for it is therefore at most half of down-after:
-//! nobody takes the pause for a dead master.
+//! everything behind it on that connection: the master would seem dead. So neither the leader nor
+//! those who voted for it publish there meanwhile. Stock sentinels do; for their sake the pause is
+//! at most half of down-after, but not less than it takes a replica to tell how far it is.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use codis_core::topology::Refusal;
 
 use crate::core::Core;
 use crate::effect::Command;
-use crate::failover::{Course, Failover, Next, Order, Stage};
+use crate::failover::{Course, Failover, LEAD_TIME_MAX, Next, Order, Stage};
 use crate::info::{HandOver, Role};
 use crate::instance::Server;
 use crate::link::Purpose;
@@ -27,8 +28,8 @@ use crate::schedule::{Key, Who};
 
 /// Of the time that a leader has, this part is left for hearing of the end.
 const REST_PART: u32 = 6;
-/// The shortest time that makes sense.
-const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// A replica tells its master once a second how far it is, or a little later under load.
+const PAUSE_MIN: Duration = Duration::from_millis(1800);
 
 impl Master {
     /// Whether the master was told to hand over, and what came of it is not known yet.
@@ -37,6 +38,16 @@ impl Master {
             let told = matches!(failover.stage, Stage::WaitPromotion { .. });
             failover.coordinated && told
         })
+    }
+
+    /// Whether the master may be holding writes back, and a hello published on it would wait: it
+    /// hands over, or we voted for a sentinel that may be telling it to.
+    pub(crate) fn may_hold_writes_back(&self, core: &Core) -> bool {
+        let vote = &self.vote;
+        let another = vote.leader.as_ref().is_some_and(|id| !core.is_me(id));
+        let lately = vote.given.is_some_and(|at| core.age(at) < LEAD_TIME_MAX);
+        let up = self.server.node.s_down.is_none();
+        self.hands_over() || (another && lately && up && self.config_epoch < vote.epoch)
     }
 
     /// Tells the master to hand over, as soon as its link is up.
@@ -49,10 +60,10 @@ impl Master {
             return Next::At(Some(until));
         }
         let left = until.since(core.now);
-        let pause = (left - left / REST_PART).min(self.settings.down_after / 2);
+        let pause = (self.settings.down_after / 2).max(PAUSE_MIN);
         let command = Command::HandOver {
             to: to.clone(),
-            timeout: pause.max(PAUSE_MIN),
+            timeout: pause.min(left - left / REST_PART),
         };
         let Some(sent) = core.send(link, Purpose::Reconfigure, command) else {
             return Next::At(Some(until));

@@ -329,7 +329,7 @@ impl Master {
 
     fn publish_if_due(&mut self, core: &mut Core, who: &Who) -> Option<Time> {
         let period = core.timing.publish_period;
-        if *who == Who::Master && self.hands_over() {
+        if *who == Who::Master && self.may_hold_writes_back(core) {
             // It would wait for the end of the pause, and with it PING and INFO.
             return Some(core.now + core.timing.publish_retry());
         }

@@ -120,15 +120,13 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
             (transaction(follow.as_ref(), renames), Expect::Reconfigured)
         }
         Command::HandOver { to, timeout } => {
-            let words = vec![
-                word("FAILOVER"),
-                text("TO"),
-                text(to.host()),
-                text(&to.port().to_string()),
-                text("TIMEOUT"),
-                text(&timeout.as_millis().max(1).to_string()),
-            ];
-            (vec![words], Expect::Ordered)
+            let (port, millis) = (
+                to.port().to_string(),
+                timeout.as_millis().max(1).to_string(),
+            );
+            let rest = ["TO", to.host(), &port, "TIMEOUT", &millis].map(text);
+            let words = std::iter::once(word("FAILOVER")).chain(rest);
+            (vec![words.collect()], Expect::Ordered)
         }
         Command::AbortHandOver => {
             let words = vec![word("FAILOVER"), text("ABORT")];

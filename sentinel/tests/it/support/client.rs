@@ -37,6 +37,14 @@ impl Client {
         self.write_raw(&out);
     }
 
+    /// Writes a command, unless the connection is gone.
+    pub fn try_write(&mut self, line: &str) -> Option<()> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let mut out = Vec::new();
+        encode_command(&mut out, &words);
+        self.stream.write_all(&out).ok()
+    }
+
     /// The next reply; `None` when the connection ends or is silent for too long.
     pub fn read(&mut self) -> Option<Value> {
         loop {
