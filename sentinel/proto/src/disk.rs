@@ -29,6 +29,8 @@ pub(crate) struct Held {
 #[derive(Default, Debug)]
 pub(crate) struct Disk {
     asked: PersistId,
+    /// The last one whose result is known.
+    answered: PersistId,
     durable: PersistId,
     wanted: bool,
     /// The last snapshot that was refused, until a later one succeeds.
@@ -45,17 +47,19 @@ impl Disk {
         PersistId(self.asked.0 + 1)
     }
 
-    /// The id for the snapshot to write now, when one is wanted.
+    /// The id for the snapshot to write now, when one is wanted and none is being written: what is
+    /// wanted meanwhile goes into the next one, all together.
     pub(crate) fn take(&mut self) -> Option<PersistId> {
-        if !std::mem::take(&mut self.wanted) {
+        if self.answered < self.asked || !std::mem::take(&mut self.wanted) {
             return None;
         }
         self.asked.0 += 1;
         Some(self.asked)
     }
 
-    pub(crate) const fn asked(&self) -> PersistId {
-        self.asked
+    /// The id of the last snapshot that is wanted or was asked for.
+    pub(crate) const fn last(&self) -> PersistId {
+        PersistId(self.asked.0 + self.wanted as u64)
     }
 
     pub(crate) fn is_durable(&self, id: PersistId) -> bool {
@@ -83,6 +87,7 @@ impl Disk {
             id <= self.asked,
             "only a snapshot that was asked for can be done"
         );
+        self.answered = self.answered.max(id);
         if ok {
             self.durable = self.durable.max(id);
             // A refusal of a later snapshot stands.
@@ -152,5 +157,18 @@ mod tests {
         );
         assert!(!disk.refuses());
         assert!(disk.is_durable(first), "a later snapshot contains it");
+    }
+
+    #[test]
+    fn what_is_wanted_during_a_write_goes_into_one_later_snapshot() {
+        let mut disk = Disk::default();
+        let first = disk.want();
+        assert_eq!((disk.take(), disk.last()), (Some(first), first));
+        let second = disk.want();
+        assert_eq!(disk.take(), None, "one is being written");
+        assert_eq!((disk.want(), disk.last()), (second, second));
+        disk.persisted(Time::ZERO, first, true);
+        assert_eq!(disk.take(), Some(second));
+        assert_eq!(disk.take(), None);
     }
 }

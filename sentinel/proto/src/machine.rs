@@ -135,7 +135,7 @@ impl Machine {
 
     /// The id of the last snapshot asked for: an order is durable once it is persisted.
     pub fn last_persist(&self) -> PersistId {
-        self.core.disk.asked()
+        self.core.disk.last()
     }
 
     /// Brings the clock up to date, and notices when this process was stalled.

@@ -6,6 +6,8 @@
 //! lines of several masters share it. What finds no line goes to the end, below a signature. Lines
 //! of written options that nobody needs become empty, and runs of empty lines become one.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::lex::split_text;
 use super::rewrite::{Form, Line, hidden_words};
 use super::{options, server};
@@ -23,10 +25,11 @@ pub fn merge(present: &str, lines: &[Line], form: Form) -> String {
         text => text.split('\n').map(Slot::read).collect(),
     };
     let lines = &in_words_of(&slots, lines);
+    let mut index = Index::of(&slots);
     let mut placed = vec![false; lines.len()];
-    for likeness in [Slot::says_the_same, Slot::has_the_subject, Slot::is_free] {
+    for likeness in [Likeness::Words, Likeness::Subject, Likeness::Option] {
         for (line, placed) in lines.iter().zip(&mut placed) {
-            *placed = *placed || claim(&mut slots, line, form, likeness);
+            *placed = *placed || claim(&mut slots, &mut index, line, form, likeness);
         }
     }
     let mut signed = slots.iter().any(|slot| slot.text == SIGNATURE);
@@ -98,36 +101,77 @@ impl Slot {
             None => self.text,
         }
     }
+}
 
-    fn is_free(&self, line: &Line) -> bool {
-        self.free
-            .as_ref()
-            .is_some_and(|(key, _)| *key == key_of(line))
-    }
+/// How much a line of the file must have in common with a line of the state.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Likeness {
+    /// All words.
+    Words,
+    /// The option and the master, if it is about one.
+    Subject,
+    /// The option.
+    Option,
+}
 
-    fn says_the_same(&self, line: &Line) -> bool {
-        let rest = |words: &[String]| words.get(1..).map(<[String]>::to_vec);
-        let words = self.free.as_ref().map(|(_, words)| rest(words));
-        // A server directive has one value: its first line is the one that Redis uses again.
-        !line.is_server() && self.is_free(line) && words == Some(rest(line.words()))
-    }
-
-    fn has_the_subject(&self, line: &Line) -> bool {
-        let subject = |words: &[String]| (words.len() > 2).then(|| words[1].clone());
-        let words = self.free.as_ref().map(|(_, words)| subject(words));
-        !line.is_server() && self.is_free(line) && words == Some(subject(line.words()))
+impl Likeness {
+    /// What two lines that are so alike have in common.
+    fn key(self, option: &str, words: &[String]) -> Vec<String> {
+        let rest: &[String] = match self {
+            Self::Words => words.get(1..).unwrap_or_default(),
+            Self::Subject if words.len() > 2 => &words[1..2],
+            Self::Subject | Self::Option => &[],
+        };
+        let option = std::iter::once(option.to_owned());
+        option.chain(rest.iter().cloned()).collect()
     }
 }
 
-fn claim(slots: &mut [Slot], line: &Line, form: Form, likeness: fn(&Slot, &Line) -> bool) -> bool {
-    let Some(slot) = slots.iter_mut().find(|slot| likeness(slot, line)) else {
+/// Where the free lines of the file are, in the order of the file: files of hundreds of masters are
+/// written often, and a search for each line would take seconds.
+struct Index(HashMap<(Likeness, Vec<String>), VecDeque<usize>>);
+
+impl Index {
+    fn of(slots: &[Slot]) -> Self {
+        let mut index = Self(HashMap::new());
+        for (at, slot) in slots.iter().enumerate() {
+            let Some((option, words)) = &slot.free else {
+                continue;
+            };
+            for likeness in [Likeness::Words, Likeness::Subject, Likeness::Option] {
+                let key = (likeness, likeness.key(option, words));
+                index.0.entry(key).or_default().push_back(at);
+            }
+        }
+        index
+    }
+}
+
+fn claim(
+    slots: &mut [Slot],
+    index: &mut Index,
+    line: &Line,
+    form: Form,
+    likeness: Likeness,
+) -> bool {
+    // A server directive has one value: its first line is the one that Redis uses again.
+    if line.is_server() && likeness != Likeness::Option {
+        return false;
+    }
+    let key = (likeness, likeness.key(&key_of(line), line.words()));
+    let Some(places) = index.0.get_mut(&key) else {
         return false;
     };
-    *slot = Slot {
-        text: line.text(form),
-        free: None,
-    };
-    true
+    while let Some(at) = places.pop_front() {
+        if slots[at].free.is_some() {
+            slots[at] = Slot {
+                text: line.text(form),
+                free: None,
+            };
+            return true;
+        }
+    }
+    false
 }
 
 fn key_of(line: &Line) -> String {
