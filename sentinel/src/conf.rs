@@ -11,6 +11,8 @@ use codis_core::epoch::Epoch;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 
+use crate::acl::Users;
+
 pub mod directives;
 mod foreign;
 pub mod hosts;
@@ -22,6 +24,7 @@ mod options;
 mod redact;
 pub mod rewrite;
 pub mod server;
+mod users;
 
 pub use server::Server;
 
@@ -42,6 +45,8 @@ pub struct Config {
     pub epoch_floors: BTreeMap<String, Epoch>,
     /// What a state keeps of the operator's file, as words after [`layers::SAID`].
     pub said: Vec<Vec<String>>,
+    /// The users that the operator's file makes, when there is a state beside it.
+    pub told_users: Option<Users>,
     /// What was accepted without effect; for the log.
     pub notes: Vec<String>,
     /// What was accepted without the effect that an operator may count on; for the log.

@@ -14,7 +14,7 @@ use codis_sentinel_proto::settings::Settings;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::acl::{DeclarationError, Users};
+use crate::acl::{self, DeclarationError, Users};
 use crate::args::{self, Arguments, HELP, Invocation};
 use crate::conf::load::{Loader, Problems};
 use crate::conf::rewrite::{Form, Line, Written};
@@ -133,6 +133,9 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
     };
     store.check().map_err(unwritable)?;
     let users = users(&config.server)?;
+    if let Some(warning) = overruled_password(&config.server, &users) {
+        config.warnings.push(warning);
+    }
     let tls = Tls::load(config.server.tls.clone(), config.server.tls_port != 0)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -309,6 +312,7 @@ async fn serve(start: Start) -> Result<End, Error> {
         form: start.store.form,
         server: config.server.clone(),
         said: start.said,
+        told_users: config.told_users.clone(),
     };
     let (writer, persisted) = Writer::start(start.store);
     if let Some(supervisor) = start.supervisor
@@ -351,13 +355,24 @@ fn greet(config: &Config, process: &Process, log: &Log) {
 }
 
 /// The users of the file of users, or of the config file.
-fn users(server: &crate::conf::Server) -> Result<Users, Error> {
+fn users(server: &Server) -> Result<Users, Error> {
     let acl = &server.acl;
     match &acl.file {
         Some(_) if !acl.declared.is_empty() => Err(Error::UsersTwice),
         Some(path) => Ok(file::read(path, acl.pubsub)?),
         None => Ok(acl.users(server.requirepass.as_deref())?),
     }
+}
+
+/// What to say when the password of `requirepass` opens nothing. As in Redis, a line or a file that
+/// defines the default user wins.
+fn overruled_password(server: &Server, users: &Users) -> Option<String> {
+    let password = server.requirepass.as_ref()?;
+    let opens = users.accepts(acl::DEFAULT, password.as_bytes());
+    (!opens || users.is_open()).then(|| {
+        "requirepass has no effect: the default user is defined by a `user` line or by the aclfile"
+            .to_owned()
+    })
 }
 
 fn shared(

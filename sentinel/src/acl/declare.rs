@@ -1,10 +1,12 @@
 //! `user` lines of a config file. Users are made of them once the whole file is known, as
 //! `acl-pubsub-default` may follow.
 
+use std::fmt;
+
 use super::{DEFAULT, PubsubDefault, RuleError, USERS_MAX, User, Users, merge, user};
 
 /// The users that a config file declares.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Declared(Vec<(String, Vec<String>)>);
 
 /// What is wrong with a `user` line. The texts hold no password.
@@ -36,6 +38,15 @@ pub enum DeclarationError {
     /// There are too many.
     #[error("More than {USERS_MAX} users")]
     TooMany,
+}
+
+/// The names: rules may hold passwords.
+impl fmt::Debug for Declared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|it| &it.0))
+            .finish()
+    }
 }
 
 impl Declared {

@@ -259,6 +259,16 @@ impl User {
         &self.passwords
     }
 
+    /// The rules that make it.
+    pub fn rules(&self) -> String {
+        let flags = self.flags().into_iter().map(str::to_owned);
+        let passwords = self.passwords.iter().map(|digest| format!("#{digest}"));
+        let root = std::iter::once(self.root.to_string());
+        let selectors = self.selectors.iter().map(|it| format!("({it})"));
+        let all = flags.chain(passwords).chain(root).chain(selectors);
+        all.collect::<Vec<_>>().join(" ")
+    }
+
     /// The words for what it is as a whole, in the order of Redis.
     pub fn flags(&self) -> Vec<&'static str> {
         let mut flags = vec![if self.enabled { "on" } else { "off" }];
@@ -277,14 +287,6 @@ impl User {
 /// The name and the rules that make it.
 impl fmt::Display for User {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ", self.name, self.flags().join(" "))?;
-        for password in &self.passwords {
-            write!(f, "#{password} ")?;
-        }
-        write!(f, "{}", self.root)?;
-        for selector in &self.selectors {
-            write!(f, " ({selector})")?;
-        }
-        Ok(())
+        write!(f, "{} {}", self.name, self.rules())
     }
 }

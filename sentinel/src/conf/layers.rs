@@ -25,7 +25,8 @@ use codis_core::epoch::Epoch;
 use codis_sentinel_proto::persist::PersistedMaster;
 
 use super::rewrite::{Line, setting_lines_of};
-use super::{Config, Globals, directives};
+use super::{Config, Globals, Server, directives, users};
+use crate::acl;
 
 /// What a line of the state starts with that repeats the operator's file.
 pub const SAID: &str = "operator-said";
@@ -35,8 +36,9 @@ type Settings = BTreeMap<Vec<String>, String>;
 
 /// The lines that keep what the operator's file says.
 pub fn said(operator: &Config) -> Vec<Line> {
-    let lines = setting_lines_of(operator);
-    lines.iter().map(|line| line.prefixed(SAID)).collect()
+    let lines = setting_lines_of(operator).into_iter();
+    let lines = lines.chain(users::said(operator));
+    lines.map(|line| line.prefixed(SAID)).collect()
 }
 
 /// Puts what the operator's file says together with a state.
@@ -54,9 +56,16 @@ pub fn resolve(now: Config, state: Config) -> Result<Config, String> {
         },
         current_epoch: now.current_epoch.max(state.current_epoch),
         epoch_floors: floors(&now, &state),
+        told_users: users::made_by(&now.server),
         notes: now.notes.clone(),
         warnings: now.warnings.clone(),
-        server: now.server.clone(),
+        server: Server {
+            acl: acl::Settings {
+                declared: users::resolve(&now, &state),
+                ..now.server.acl.clone()
+            },
+            ..now.server.clone()
+        },
         globals: Globals::default(),
         masters: BTreeMap::new(),
         ..state.clone()

@@ -27,6 +27,14 @@ pub fn split_text(line: &str) -> Option<Vec<String>> {
     )
 }
 
+/// A word that does not start its line, where `#` means nothing.
+pub fn quote_inside(value: &str) -> String {
+    match value.strip_prefix('#') {
+        Some(rest) if !rest.is_empty() && quote(rest) == rest => value.to_owned(),
+        _ => quote(value),
+    }
+}
+
 /// A value as one word: as it is when that reads back the same, else in double quotes.
 pub fn quote(value: &str) -> String {
     let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b'"' | b'\'' | b'\\');

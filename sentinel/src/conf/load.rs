@@ -8,6 +8,7 @@ use super::directives::{self, Group};
 use super::redact::redact;
 use super::server::Taken;
 use super::{Config, lex, rewrite};
+use crate::acl::Declared;
 
 /// `include` inside `include`, at most.
 const INCLUDE_DEPTH_MAX: usize = 16;
@@ -64,10 +65,11 @@ struct Queued {
 impl Loader {
     /// A loader for a state file, whose lines go on top of a configuration.
     pub fn over(config: &Config) -> Self {
-        let config = Config {
+        let mut config = Config {
             server: config.server.clone(),
             ..Config::default()
         };
+        config.server.acl.declared = Declared::default();
         Self {
             config,
             ..Self::default()

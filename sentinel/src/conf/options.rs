@@ -28,6 +28,7 @@ const WRITTEN: &[&str] = &[
     "tcp-backlog",
     "tcp-keepalive",
     "timeout",
+    "user",
 ];
 
 /// Whether lines of a directive are written from its value.

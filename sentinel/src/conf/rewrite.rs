@@ -9,8 +9,9 @@ use codis_core::addr::Addr;
 use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 use codis_sentinel_proto::settings::MasterSettings;
 
-use super::lex::{quote, quote_always, split_text};
-use super::{Config, Globals, Server, options};
+use super::lex::{quote, quote_always, quote_inside, split_text};
+use super::{Config, Globals, Server, options, users};
+use crate::acl::Users;
 
 /// What a comment starts with that carries an extension.
 const HIDDEN: &str = "# codis-ha ";
@@ -128,7 +129,8 @@ impl Line {
         };
         let word = |(index, word): (usize, &String)| match (self.quoted, index) {
             (true, 1..) => quote_always(word),
-            _ => quote(word),
+            (false, 1..) => quote_inside(word),
+            (_, 0) => quote(word),
         };
         let words = self.words.iter().enumerate().map(word);
         let all: Vec<String> = prefix.into_iter().chain(words).collect();
@@ -159,15 +161,21 @@ pub struct Written {
     pub server: Server,
     /// What the operator's file says, for a file of our own.
     pub said: Vec<Line>,
+    /// The users that the operator's file makes, for a file of our own.
+    pub told_users: Option<Users>,
 }
 
 impl Written {
     /// All lines of the file.
-    pub fn lines(&self, snapshot: &Snapshot, globals: &Globals) -> Vec<Line> {
+    pub fn lines(&self, snapshot: &Snapshot, globals: &Globals, who: &Users) -> Vec<Line> {
         let mut out = match self.form {
             Form::Operator => options::lines(&self.server),
             Form::State => self.said.clone(),
         };
+        // Those of a file of their own go there by ACL SAVE.
+        if self.server.acl.file.is_none() && self.told_users.as_ref() != Some(who) {
+            out.extend(users::lines(who));
+        }
         out.extend(lines(snapshot, globals));
         out
     }

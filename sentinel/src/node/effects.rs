@@ -51,7 +51,9 @@ impl Node {
                 }
             }
             Effect::Persist { id, snapshot } => {
-                let lines = self.written.lines(&snapshot, &self.globals);
+                let state = self.shared.access.state();
+                let lines = self.written.lines(&snapshot, &self.globals, &state.users);
+                drop(state);
                 self.writer.write(id, lines);
             }
             Effect::Answer { request, opinion } => self.waits.answered(request, opinion),

@@ -1,6 +1,7 @@
 use codis_sentinel_proto::ids::SentinelId;
 
 use super::*;
+use crate::acl::Declared;
 use crate::conf::load::Loader;
 use crate::conf::merge::merge;
 use crate::conf::rewrite::{Form, Written};
@@ -26,11 +27,14 @@ fn state_after(operator: &str, change: impl FnOnce(&mut Config)) -> String {
         form: Form::State,
         server: config.server.clone(),
         said: said(&config),
+        told_users: users::made_by(&config.server),
     };
     let mut held = config;
     change(&mut held);
     let snapshot = held.snapshot(SentinelId::new("0".repeat(40)));
-    merge("", &written.lines(&snapshot, &held.globals), Form::State)
+    let who = users::made_by(&held.server).unwrap();
+    let lines = written.lines(&snapshot, &held.globals, &who);
+    merge("", &lines, Form::State)
 }
 
 fn start(operator: &str, state: &str) -> Config {
@@ -159,4 +163,30 @@ sentinel current-epoch 9
         (Epoch(9), Epoch(9))
     );
     assert_eq!(config.myid.unwrap().as_str(), "1".repeat(40));
+}
+
+#[test]
+fn users_that_were_ordered_hold_while_those_of_the_file_are_the_same() {
+    let file = format!("{FILE}user alice on >x\n");
+    let unchanged = state_after(&file, |_| ());
+    assert!(!unchanged.contains("user default"), "{unchanged}");
+    let state = state_after(&file, |config| {
+        config.server.acl.declared = Declared::default();
+        let carl = config.server.acl.declared.add(&["carl", "on", ">y"]);
+        carl.unwrap();
+    });
+    let names = |operator: &str, state: &str| -> Vec<String> {
+        let users = users::made_by(&start(operator, state).server).unwrap();
+        users.iter().map(|user| user.name().to_owned()).collect()
+    };
+    assert_eq!(names(&file, &unchanged), ["alice", "default"]);
+    assert_eq!(names(&file, &state), ["carl", "default"]);
+    let same = file.replace("port", "# port");
+    assert_eq!(names(&same, &state), ["carl", "default"]);
+    let edited = file.replace(">x", ">z");
+    assert_eq!(names(&edited, &state), ["alice", "default"]);
+    let with_password = format!("{file}requirepass p\n");
+    assert_eq!(names(&with_password, &state), ["alice", "default"]);
+    let of_their_own = format!("{FILE}aclfile users.acl\n");
+    assert_eq!(names(&of_their_own, &state), ["default"]);
 }

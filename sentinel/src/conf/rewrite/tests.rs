@@ -31,13 +31,19 @@ fn id() -> SentinelId {
     SentinelId::new("0123456789012345678901234567890123456789")
 }
 
+fn users_of(config: &Config) -> Users {
+    users::made_by(&config.server).unwrap()
+}
+
 fn lines_of(config: &Config, form: Form) -> Vec<Line> {
     let written = Written {
         form,
         server: config.server.clone(),
         said: Vec::new(),
+        told_users: None,
     };
-    written.lines(&config.snapshot(id()), &config.globals)
+    let users = users_of(config);
+    written.lines(&config.snapshot(id()), &config.globals, &users)
 }
 
 #[test]
@@ -60,6 +66,7 @@ sentinel auth-pass m \"a b\"
 
 {SIGNATURE}
 protected-mode no
+user default on nopass ~* &* +@all
 sentinel myid {}
 sentinel config-epoch m 0
 sentinel leader-epoch m 0
@@ -78,8 +85,8 @@ sentinel current-epoch 0
     );
     assert_eq!(
         again,
-        format!("{text}\n"),
-        "Redis, too, adds one empty line"
+        format!("{text}\n").replace("nopass", "nopass sanitize-payload"),
+        "Redis, too, adds one empty line and resets the default user before it reads its line"
     );
     let third = merge(
         &again,
@@ -113,7 +120,11 @@ fn values_with_blanks_and_quotes_are_quoted() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line}\n{text}");
     }
-    let back = load(&text);
+    let mut back = load(&text);
+    let default = users_of(&back).default_user().to_string();
+    let default = default.replace("sanitize-payload ", "");
+    assert_eq!(default, users_of(&config).default_user().to_string());
+    back.server.acl = config.server.acl.clone();
     assert_eq!((back.globals, back.server), (config.globals, config.server));
 }
 
