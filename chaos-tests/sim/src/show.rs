@@ -183,6 +183,7 @@ fn show_command(f: &mut fmt::Formatter<'_>, command: &Command) -> fmt::Result {
         Command::Reconfigure { follow: None } => f.write_str("SLAVEOF NO ONE"),
         Command::HandOver { to, timeout } => write!(f, "FAILOVER TO {to} TIMEOUT {timeout:?}"),
         Command::AbortHandOver => f.write_str("FAILOVER ABORT"),
+        Command::Follow { master } => write!(f, "plain SLAVEOF {master}"),
         Command::ScriptKill => f.write_str("SCRIPT KILL"),
         Command::WriteProbe => f.write_str("SETRANGE"),
     }

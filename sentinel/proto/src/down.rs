@@ -66,7 +66,7 @@ impl Master {
     }
 
     /// When a master that answers is S_DOWN all the same: it says that it is a replica, or it
-    /// restarted and does not get ready or lacks data.
+    /// restarted and does not get ready or lacks data, or takes no writes.
     fn misfit_at(&self, core: &Core, who: &Who) -> Option<Time> {
         match who {
             Who::Replica(_) | Who::Peer(_) => None,
@@ -76,7 +76,8 @@ impl Master {
                     .then(|| server.role_since + settings.down_after + 2 * core.timing.info_period);
                 let lost_data = self.lost_data().filter(|_| settings.lost_data_failover);
                 let rebooted = server.rebooted.map(|at| at + settings.reboot_down_after);
-                sooner(lost_data, sooner(wrong_role, rebooted))
+                let refuses = self.write_misfit_at(core);
+                sooner(sooner(lost_data, refuses), sooner(wrong_role, rebooted))
             }
         }
     }

@@ -162,6 +162,11 @@ pub enum Command {
     },
     /// `FAILOVER ABORT`.
     AbortHandOver,
+    /// `SLAVEOF host port` outside of a transaction: a server that is out of memory queues none.
+    Follow {
+        /// Whom to follow.
+        master: Addr,
+    },
     /// `SCRIPT KILL`.
     ScriptKill,
     /// `SETRANGE` [`WRITE_PROBE_KEY`] `0 ""`: changes nothing, creates nothing, is not propagated,
@@ -184,6 +189,7 @@ impl Command {
             | Self::Reconfigure { .. }
             | Self::HandOver { .. }
             | Self::AbortHandOver
+            | Self::Follow { .. }
             | Self::ScriptKill => Channel::Command,
         }
     }

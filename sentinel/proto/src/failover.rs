@@ -353,8 +353,7 @@ impl Master {
         );
         assert!(failover.epoch > self.config_epoch, "an epoch decides once");
         let (old, who) = (self.addr().clone(), Who::Replica(to.clone()));
-        // A master that answers but lost its data must take no more writes.
-        let old_alive = self.server.node.s_down.is_none() || self.lost_data().is_some();
+        let old_alive = self.server.node.s_down.is_none() || self.is_alive_but_unfit(core);
         let coordinated = failover.coordinated;
         self.config_epoch = failover.epoch;
         self.tell_of(core, "+promoted-slave", &who);

@@ -35,6 +35,7 @@ mod switch;
 mod topology;
 mod views;
 mod vote;
+mod writes;
 
 pub mod effect;
 pub mod epochs;

@@ -18,6 +18,7 @@ use crate::input::{Channel, DisconnectReason, PingReply};
 use crate::schedule::{MasterId, User, sooner};
 
 mod pace;
+mod probe;
 mod refusals;
 
 pub(crate) use pace::Pace;
@@ -53,7 +54,9 @@ pub(crate) enum Purpose {
     Publish(MasterId),
     Ask(Question),
     Reconfigure,
+    Follow,
     ScriptKill,
+    WriteProbe,
 }
 
 /// What an IS-MASTER-DOWN-BY-ADDR asked.
@@ -90,6 +93,10 @@ impl Conn {
             state: State::Idle,
             attempted: None,
         }
+    }
+
+    const fn is_up(&self) -> bool {
+        matches!(self.state, State::Up { .. })
     }
 }
 
@@ -130,9 +137,7 @@ pub(crate) struct Link {
     command: Conn,
     pubsub: Option<Conn>,
     /// While the writes of the server are checked.
-    probe: Option<Conn>,
-    /// The write probe without an answer, and when it was sent, in awake time.
-    probe_in_flight: Option<(CommandId, Time)>,
+    probe: Option<probe::Probe>,
 }
 
 /// All connections that a link may have.
@@ -160,19 +165,17 @@ impl Link {
             command: Conn::new(),
             pubsub,
             probe: None,
-            probe_in_flight: None,
         }
     }
 
     /// Whether commands can be sent.
     pub(crate) fn is_up(&self) -> bool {
-        matches!(self.command.state, State::Up { .. })
+        self.command.is_up()
     }
 
     /// Whether every connection that it should have is open.
     pub(crate) fn is_whole(&self) -> bool {
-        let up = |conn: &Conn| matches!(conn.state, State::Up { .. });
-        up(&self.command) && self.pubsub.as_ref().is_none_or(up)
+        self.is_up() && self.pubsub.as_ref().is_none_or(Conn::is_up)
     }
 
     /// Whether `command` still waits for its reply.
@@ -235,12 +238,13 @@ impl Link {
             Channel::Command => {
                 self.note_refusal(awake, reason);
                 self.down_since.get_or_insert(awake);
-                self.pending.clear();
+                self.pending
+                    .retain(|_, purpose| *purpose == Purpose::WriteProbe);
                 self.ping.in_flight = None;
                 self.ping.waiting_since.get_or_insert(awake);
             }
             Channel::PubSub => {}
-            Channel::Probe => self.probe_in_flight = None,
+            Channel::Probe => self.lost_probe(reason == DisconnectReason::TimedOut),
         }
         if let Some(conn) = self.conn_mut(channel) {
             conn.state = State::Idle;
@@ -330,7 +334,8 @@ impl Link {
             self.open(now, stalled, channel, out);
         }
         let ping = self.ping_if_due(awake, out).map(|at| at + stalled);
-        let mut next = ping;
+        let probe = self.probe_if_due(awake, out).map(|at| at + stalled);
+        let mut next = sooner(ping, probe);
         for channel in CHANNELS {
             next = sooner(next, self.silent_at(stalled, channel));
             next = sooner(next, self.retry_at(stalled, channel));
@@ -342,7 +347,7 @@ impl Link {
         match channel {
             Channel::Command => Some(&self.command),
             Channel::PubSub => self.pubsub.as_ref(),
-            Channel::Probe => self.probe.as_ref(),
+            Channel::Probe => self.probe.as_ref().map(|it| &it.conn),
         }
     }
 
@@ -350,7 +355,7 @@ impl Link {
         match channel {
             Channel::Command => Some(&mut self.command),
             Channel::PubSub => self.pubsub.as_mut(),
-            Channel::Probe => self.probe.as_mut(),
+            Channel::Probe => self.probe.as_mut().map(|it| &mut it.conn),
         }
     }
 
@@ -368,17 +373,15 @@ impl Link {
             (State::Up { since, heard }, Channel::PubSub) => {
                 Some((heard + self.pace.pubsub_silence_max).max(since + self.pace.age_min))
             }
-            (State::Up { .. }, Channel::Probe) => {
-                let (_, sent) = self.probe_in_flight?;
-                Some(sent + self.pace.patience / 2 + stalled)
-            }
+            (State::Up { .. }, Channel::Probe) => self.probe_silent_at(stalled),
         }
     }
 
     /// When an idle connection may be tried again.
     fn retry_at(&self, stalled: Duration, channel: Channel) -> Option<Time> {
         let conn = self.conn(channel)?;
-        if conn.state != State::Idle {
+        let useless = channel == Channel::Probe && !self.is_up();
+        if conn.state != State::Idle || useless {
             return None;
         }
         let attempted = conn.attempted.unwrap_or(Time::ZERO);

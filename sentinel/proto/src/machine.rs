@@ -255,11 +255,23 @@ impl Machine {
                 if let Some(user) = self.server_behind(id)
                     && let Some(master) = self.masters.get_mut(&user.0)
                 {
+                    if purpose == Purpose::Reconfigure {
+                        master.follow_if_full(&mut self.core, &user.1, &result);
+                    }
                     master.order_answered(&mut self.core, command, result);
                     self.core.touch(Key::Master(user.0));
                 }
             }
-            Reply::ScriptKilled | Reply::WriteProbed(_) => {}
+            Reply::ScriptKilled => {}
+            Reply::WriteProbed(probe) => {
+                link.write_probed();
+                self.core.touch(Key::Link(id));
+                if let Some((master, Who::Master)) = self.server_behind(id)
+                    && let Some(master) = self.masters.get_mut(&master)
+                {
+                    master.note_probe(&mut self.core, probe);
+                }
+            }
         }
         // An answer may let a command go that waited for room, or for this one.
         if let Some(user) = self.server_behind(id) {
@@ -295,8 +307,13 @@ impl Machine {
         let Some(user) = self.server_behind(id) else {
             return;
         };
-        let master = self.masters.get_mut(&user.0);
-        let Some(server) = master.and_then(|master| master.server_mut(&user.1)) else {
+        let Some(master) = self.masters.get_mut(&user.0) else {
+            return;
+        };
+        if user.1 == Who::Master {
+            master.note_ping(awake, reply);
+        }
+        let Some(server) = master.server_mut(&user.1) else {
             return;
         };
         if reply == PingReply::Pong {

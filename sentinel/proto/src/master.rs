@@ -18,6 +18,7 @@ use crate::restart::{Presence, Restart};
 use crate::schedule::{Key, MasterId, User, Who, sooner};
 use crate::settings::MasterSettings;
 use crate::topology::Shown;
+use crate::writes::Writes;
 
 /// Our last vote about a master.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,6 +51,7 @@ pub(crate) struct Master {
     pub(crate) o_down: Option<Time>,
     pub(crate) course: Course,
     pub(crate) presence: Presence,
+    pub(crate) writes: Writes,
     /// A restart of the master whose data is in question.
     pub(crate) restart: Option<Restart>,
     /// No candidacy before this moment.
@@ -84,7 +86,7 @@ impl Master {
         let node = Node::new(core, link, addr);
         core.touch(Key::Node(id, Who::Master));
         core.touch(Key::Master(id));
-        Self {
+        let master = Self {
             id,
             name: name.to_owned(),
             quorum: quorum.max(1),
@@ -105,6 +107,7 @@ impl Master {
             course: Course::Idle,
             presence: Presence::default(),
             restart: None,
+            writes: Writes::default(),
             passive_until: core.now,
             lost: 0,
             barren: 0,
@@ -114,7 +117,9 @@ impl Master {
             forgotten: Vec::new(),
             voters_changed: None,
             shown: None,
-        }
+        };
+        master.watch_writes(core);
+        master
     }
 
     pub(crate) fn addr(&self) -> &Addr {
@@ -316,10 +321,12 @@ impl Master {
                 server.info_command = None;
             }
         }
+        let mut next = None;
         if *who == Who::Master {
             self.note_presence(core);
+            next = self.judge_writes(core);
         }
-        let mut next = self.judge_s_down(core, who);
+        next = sooner(next, self.judge_s_down(core, who));
         if core.link_is_up(self.node(who)?.link) {
             next = sooner(next, self.publish_if_due(core, who));
             next = sooner(next, self.info_if_due(core, who));

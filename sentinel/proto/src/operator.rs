@@ -93,6 +93,9 @@ impl Machine {
             if before.down_after != master.settings.down_after {
                 master.watch_anew(&mut self.core);
             }
+            if before.write_check != master.settings.write_check {
+                master.forget_writes(&mut self.core, false);
+            }
             for change in changes {
                 let payload = format!("{} {change}", master.inst(&Who::Master));
                 master.tell(&mut self.core, "+set", payload);
@@ -328,6 +331,7 @@ impl Master {
         self.o_down = None;
         self.course = Course::Idle;
         self.forget_restart(core);
+        self.forget_writes(core, false);
         self.vote.leader = None;
         self.passive_until = core.now;
         (self.lost, self.barren) = (0, 0);

@@ -128,6 +128,27 @@ impl Master {
         true
     }
 
+    /// A server that is out of memory took no order to follow the master: it refuses to queue it,
+    /// and is told without a transaction.
+    pub(crate) fn follow_if_full(
+        &mut self,
+        core: &mut Core,
+        who: &Who,
+        result: &Result<(), String>,
+    ) {
+        let full = result.as_ref().is_err_and(|error| error.starts_with("OOM"));
+        let Who::Replica(addr) = who else {
+            return;
+        };
+        let chosen = self.failover().and_then(Failover::chosen) == Some(addr);
+        if let Some(replica) = self.replicas.get(addr).filter(|_| full && !chosen) {
+            let master = self.addr().clone();
+            let link = replica.server.node.link;
+            core.send(link, Purpose::Follow, Command::Follow { master });
+            self.ask_info_now(core, who);
+        }
+    }
+
     /// INFO of a replica that says it follows somebody: whether its reconfiguration moved on.
     pub(crate) fn follow_reconf(&mut self, core: &mut Core, addr: &Addr) {
         let master = self.addr().clone();

@@ -116,6 +116,7 @@ impl Master {
         }
         self.note_run_id(core, who, &info);
         if *who == Who::Master {
+            self.note_trouble(core.awake(), &info);
             for addr in &info.replicas {
                 if self.add_replica(core, addr) {
                     core.disk.want();
@@ -168,6 +169,7 @@ impl Master {
             self.tell_of(core, "+reboot", who);
             if *who == Who::Master {
                 self.note_restart(core);
+                self.forget_refusals();
             }
         }
         core.touch(Key::Master(self.id));

@@ -25,7 +25,9 @@ impl Master {
             to.port()
         );
         self.tell(core, "+switch-master", payload);
+        let refused = self.write_misfit_at(core).is_some_and(|at| at <= core.now);
         self.swap_servers(core, &old, to);
+        self.forget_writes(core, refused);
         self.course = course;
         self.forget_restart(core);
         self.era += 1;

@@ -51,6 +51,9 @@ impl Master {
         if self.lost_data().is_some() {
             flags.push("lost_data");
         }
+        if self.reported_refusal().is_some() {
+            flags.push("write_refused");
+        }
         flags
     }
 

@@ -132,6 +132,10 @@ pub fn encode(id: CommandId, command: &Command, renames: &BTreeMap<String, Strin
             let words = vec![word("FAILOVER"), text("ABORT")];
             (vec![words], Expect::Ordered)
         }
+        Command::Follow { master } => {
+            let (host, port) = (text(master.host()), text(&master.port().to_string()));
+            (vec![vec![word("SLAVEOF"), host, port]], Expect::Ordered)
+        }
         Command::ScriptKill => {
             let words = vec![word("SCRIPT"), text("KILL")];
             (vec![words], Expect::ScriptKilled)

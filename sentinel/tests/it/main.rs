@@ -25,3 +25,4 @@ mod starting;
 mod support;
 mod tls;
 mod unix;
+mod writes;

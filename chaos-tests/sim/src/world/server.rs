@@ -36,6 +36,7 @@ impl World {
                 Reply::Published(true)
             }
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
+            Command::Follow { master } => self.reconfigure(node, id, Some(&master)),
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
             // Servers without FAILOVER, as before 6.2.

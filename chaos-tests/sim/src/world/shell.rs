@@ -147,6 +147,7 @@ impl World {
         let reply = match body {
             Command::Ping => Reply::Ping(PingReply::Pong),
             Command::Info => Reply::Info(None),
+            Command::Follow { .. } => Reply::Reconfigured(Err("ERR unknown command".into())),
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::CannotTell(CannotTell::Other)),
             Command::Reconfigure { .. } | Command::HandOver { .. } | Command::AbortHandOver => {

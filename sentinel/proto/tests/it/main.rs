@@ -18,3 +18,4 @@ mod storms;
 mod timing;
 mod votes;
 mod world;
+mod writes;

@@ -61,6 +61,7 @@ fn answer(command: &Command, addr: &Addr) -> Reply {
         | Command::Reconfigure { .. }
         | Command::HandOver { .. }
         | Command::AbortHandOver
+        | Command::Follow { .. }
         | Command::ScriptKill
         | Command::WriteProbe => Reply::Ping(PingReply::Pong),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use codis_core::addr::Addr;
 use codis_sentinel_proto::effect::Command;
 use codis_sentinel_proto::info::Info;
-use codis_sentinel_proto::{PingReply, Reply, WriteProbe};
+use codis_sentinel_proto::{PingReply, Reply, WriteProbe, WriteRefusal};
 
 pub struct Server {
     pub alive: bool,
@@ -27,6 +27,10 @@ pub struct Server {
     pub priority: u32,
     pub replicas: Vec<Addr>,
     pub loading: bool,
+    /// What a write is answered; it hangs with `Hang`.
+    pub writes: WriteProbe,
+    /// More lines of INFO.
+    pub trouble: String,
     pub link_down_ms: u64,
     pub data: Stored,
 }
@@ -57,6 +61,8 @@ impl Server {
             priority: 100,
             replicas: Vec::new(),
             loading: false,
+            writes: WriteProbe::Accepted,
+            trouble: String::new(),
             link_down_ms: 0,
             data: Stored {
                 history: "first".into(),
@@ -75,6 +81,7 @@ impl Server {
             Command::Reconfigure { .. } | Command::HandOver { .. } | Command::AbortHandOver => {
                 Reply::Reconfigured(Ok(()))
             }
+            Command::Follow { .. } => Reply::Reconfigured(Ok(())),
             Command::ScriptKill => Reply::ScriptKilled,
             Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
         }
@@ -82,7 +89,15 @@ impl Server {
 
     pub fn execute(&mut self, command: &Command) -> Reply {
         match command {
+            Command::WriteProbe => return Reply::WriteProbed(self.writes),
+            Command::Ping if self.disk_refuses() => {
+                return Reply::Ping(PingReply::Misconf);
+            }
             Command::Info => return Reply::Info(Some(Arc::new(Info::parse(&self.info())))),
+            Command::Reconfigure { follow: Some(_) } if self.is_full() => {
+                let error = "OOM command not allowed when used memory > 'maxmemory'.";
+                return Reply::Reconfigured(Err(error.into()));
+            }
             Command::Reconfigure { follow: None } if self.stubborn => {}
             Command::AbortHandOver => self.hands_over = None,
             Command::HandOver { to, .. } => match self.failover.clone() {
@@ -106,8 +121,11 @@ impl Server {
             | Command::Publish(_)
             | Command::IsMasterDown { .. }
             | Command::Reconfigure { .. }
-            | Command::ScriptKill
-            | Command::WriteProbe => {}
+            | Command::ScriptKill => {}
+            Command::Follow { master } => {
+                self.master = Some(master.clone());
+                self.link_up = false;
+            }
         }
         Self::pong(command)
     }
@@ -124,7 +142,7 @@ impl Server {
         );
         let offset = self.offset;
         let data = self.data_info();
-        let common = format!("{common}{data}");
+        let common = format!("{common}{data}{}", self.trouble);
         match &self.master {
             None => {
                 let line = |(n, addr): (usize, &Addr)| {
@@ -149,6 +167,15 @@ impl Server {
                 )
             }
         }
+    }
+
+    /// Only a master refuses PING for its disk.
+    fn disk_refuses(&self) -> bool {
+        self.master.is_none() && self.writes == WriteProbe::Refused(WriteRefusal::Disk)
+    }
+
+    fn is_full(&self) -> bool {
+        self.writes == WriteProbe::Refused(WriteRefusal::Memory)
     }
 
     fn data_info(&self) -> String {

@@ -1,5 +1,7 @@
 //! What becomes of effects: sockets, commands, answers.
 
+use codis_sentinel_proto::{WriteProbe, WriteRefusal};
+
 use super::*;
 
 impl World {
@@ -67,7 +69,8 @@ impl World {
             let reply = Server::pong(&command);
             return self.reply(socket, generation, id, reply);
         };
-        if server.frozen {
+        let hangs = server.writes == WriteProbe::Refused(WriteRefusal::Hang);
+        if server.frozen || (hangs && matches!(command, Command::WriteProbe)) {
             return;
         }
         let reconfigures = matches!(command, Command::Reconfigure { .. });
@@ -229,6 +232,7 @@ fn kind(command: &Command) -> &'static str {
         Command::Reconfigure { .. } => "SLAVEOF",
         Command::HandOver { .. } => "FAILOVER",
         Command::AbortHandOver => "FAILOVER ABORT",
+        Command::Follow { .. } => "plain SLAVEOF",
         Command::ScriptKill => "SCRIPT KILL",
         Command::WriteProbe => "SETRANGE",
     }
