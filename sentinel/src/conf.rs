@@ -70,6 +70,10 @@ pub struct Globals {
     pub resolve_hostnames: bool,
     /// `announce-hostnames`.
     pub announce_hostnames: bool,
+    /// `metrics-port`, an extension: where figures are served; 0 is nowhere.
+    pub metrics_port: u16,
+    /// `metrics-bind`, an extension: the address of that port; loopback without it.
+    pub metrics_bind: Option<String>,
 }
 
 impl Default for Globals {
@@ -82,6 +86,8 @@ impl Default for Globals {
             sentinel_pass: None,
             resolve_hostnames: false,
             announce_hostnames: false,
+            metrics_port: 0,
+            metrics_bind: None,
         }
     }
 }

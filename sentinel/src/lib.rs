@@ -14,6 +14,7 @@ pub mod history;
 pub mod infos;
 pub mod links;
 pub mod log;
+pub mod metrics;
 pub mod node;
 pub mod port;
 pub mod process;

@@ -4,6 +4,7 @@
 //! are tasks that talk to the loop by bounded queues; when several have something to say, links
 //! come first, since down detection depends on them, and clients last.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use codis_core::time::Time;
@@ -34,6 +35,7 @@ use crate::tls::Tls;
 use codis_sentinel_proto::epochs;
 
 mod effects;
+mod figures;
 mod shutdown;
 mod waits;
 
@@ -108,6 +110,10 @@ pub struct Node {
     simulated: Simulated,
     tilt_since: Option<Time>,
     tilts: u64,
+    /// Events told, by name.
+    events: BTreeMap<&'static str, u64>,
+    /// Writes of the state that failed.
+    persist_failures: u64,
     end: Option<End>,
 }
 
@@ -175,6 +181,8 @@ pub async fn run(parts: Parts) -> End {
         simulated: Simulated::default(),
         tilt_since: None,
         tilts: 0,
+        events: BTreeMap::new(),
+        persist_failures: 0,
         end: None,
     };
     let end = node.serve(&mut inlets).await;
@@ -306,6 +314,7 @@ impl Node {
     fn persisted(&mut self, done: Persisted) {
         let Persisted { id, result } = done;
         if let Err(error) = &result {
+            self.persist_failures += 1;
             let text = format!(
                 "WARNING: Sentinel was not able to save the new configuration on disk!!!: {error}"
             );
@@ -319,6 +328,8 @@ impl Node {
 
     fn called(&mut self, call: Call) {
         match call {
+            // A scrape that was given up needs no answer.
+            Call::Figures(answer) => drop(answer.send(self.figures())),
             Call::Gone(session) => self.hub.forget(session),
             Call::Request(request) => self.requested(request),
             Call::Users {

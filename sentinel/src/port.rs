@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::acl::Users;
 use crate::log::Log;
+use crate::metrics::Figures;
 use crate::pubsub::{Count, SessionId};
 use access::Access;
 use outbox::Outbox;
@@ -47,6 +48,8 @@ pub enum Call {
         /// Where the answer goes.
         answer: oneshot::Sender<Answer>,
     },
+    /// A scrape wants figures.
+    Figures(oneshot::Sender<Figures>),
     /// The session has ended.
     Gone(SessionId),
 }

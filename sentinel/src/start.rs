@@ -18,11 +18,12 @@ use crate::acl::{self, DeclarationError, Users};
 use crate::args::{self, Arguments, HELP, Invocation};
 use crate::conf::load::{Loader, Problems};
 use crate::conf::rewrite::{Form, Line, Written};
-use crate::conf::{Config, Server, layers};
+use crate::conf::{Config, Globals, Server, layers};
 use crate::history::{self, History};
 use crate::links::connect::Source;
 use crate::log::syslog::Syslog;
 use crate::log::{self, Log};
+use crate::metrics;
 use crate::node::{self, End, Parts, Signals};
 use crate::port::access::Access;
 use crate::port::clients::Clients;
@@ -71,6 +72,8 @@ enum Error {
     Bind(#[from] listen::BindError),
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    #[error("cannot open the metrics port: {0}")]
+    Metrics(io::Error),
     #[error("{what}: {error}")]
     System {
         what: &'static str,
@@ -307,6 +310,7 @@ async fn serve(start: Start) -> Result<End, Error> {
     for listener in start.doors.listeners {
         server::start(listener, hall.clone()).map_err(system("cannot use the port"))?;
     }
+    serve_metrics(&config, &shared, &log).await?;
     let history = History::start(history::path_beside(&start.store), &log);
     let written = Written {
         form: start.store.form,
@@ -338,6 +342,27 @@ async fn serve(start: Start) -> Result<End, Error> {
         log,
     };
     Ok(node::run(parts).await)
+}
+
+/// Opens the metrics port, if there is to be one.
+async fn serve_metrics(config: &Config, shared: &Arc<Shared>, log: &Log) -> Result<(), Error> {
+    let Globals {
+        metrics_port,
+        metrics_bind,
+        ..
+    } = &config.globals;
+    if *metrics_port == 0 {
+        return Ok(());
+    }
+    let host = metrics_bind.as_deref().unwrap_or("127.0.0.1");
+    let bound = metrics::serve::bind(host, *metrics_port).await;
+    let listener = bound.map_err(Error::Metrics)?;
+    tokio::spawn(metrics::serve::serve(
+        listener,
+        Arc::clone(shared),
+        log.clone(),
+    ));
+    Ok(())
 }
 
 fn greet(config: &Config, process: &Process, log: &Log) {

@@ -40,6 +40,8 @@ impl Group {
             "announce-port",
             "current-epoch",
             "deny-scripts-reconfig",
+            "metrics-bind",
+            "metrics-port",
             "myid",
             "resolve-hostnames",
             "sentinel-pass",
@@ -80,6 +82,12 @@ fn apply_global(config: &mut Config, keyword: &str, args: &[&str]) -> Result<(),
     match keyword {
         "announce-ip" => globals.announce_ip = text().or(globals.announce_ip.take()),
         "announce-port" => globals.announce_port = number(value, 0, u16::MAX)?,
+        "metrics-bind" => {
+            let ip = value.parse::<std::net::IpAddr>();
+            let ip = ip.map_err(|_| format!("`{value}`: must be an IP address"))?;
+            globals.metrics_bind = Some(ip.to_string());
+        }
+        "metrics-port" => globals.metrics_port = number(value, 0, u16::MAX)?,
         "deny-scripts-reconfig" => globals.deny_scripts_reconfig = yes_no(value)?,
         "sentinel-user" => globals.sentinel_user = text().or(globals.sentinel_user.take()),
         "sentinel-pass" => globals.sentinel_pass = text().or(globals.sentinel_pass.take()),

@@ -16,13 +16,15 @@ use crate::acl::Users;
 /// What a comment starts with that carries an extension.
 const HIDDEN: &str = "# codis-ha ";
 
-/// The directives that only this crate knows. Each has a name and a value.
+/// The directives that only this crate knows. Most have a name and a value.
 const EXTENSIONS: &[&str] = &[
     "epoch-floor",
     "forget-after",
     "forgotten-sentinel",
     "master-lost-data-failover",
     "master-write-check",
+    "metrics-bind",
+    "metrics-port",
     "refused-after-milliseconds",
     "script-stdin-json",
 ];
@@ -142,7 +144,7 @@ impl Line {
 pub fn hidden_words(line: &str) -> Option<Vec<String>> {
     let words = split_text(line.strip_prefix(HIDDEN)?)?;
     let known = EXTENSIONS.contains(&words.first()?.as_str());
-    (known && words.len() == 3).then_some(words)
+    (known && matches!(words.len(), 2 | 3)).then_some(words)
 }
 
 /// A directive and how to read its value from a struct.
@@ -230,7 +232,22 @@ fn text_lines(globals: &Globals) -> Vec<Line> {
         let is_ip = name == "announce-ip";
         Some(if is_ip { line.quoted() } else { line })
     };
-    texts.into_iter().filter_map(line).collect()
+    let metrics_port = globals.metrics_port.to_string();
+    let extensions = [
+        ("metrics-bind", globals.metrics_bind.as_ref()),
+        (
+            "metrics-port",
+            Some(&metrics_port).filter(|port| *port != "0"),
+        ),
+    ];
+    let extension =
+        |(name, value): (&str, Option<&String>)| Some(Line::new([name, value?]).extension());
+    let extensions = extensions.into_iter().filter_map(extension);
+    texts
+        .into_iter()
+        .filter_map(line)
+        .chain(extensions)
+        .collect()
 }
 
 /// The lines of what an operator sets: everything that is not the default.

@@ -89,6 +89,7 @@ impl Node {
             let stdin = record.map(|facts| record::of_event(event, facts, myid, now));
             self.scripts.push(Order { argv, stdin });
         }
+        *self.events.entry(*name).or_default() += 1;
         match *name {
             "+tilt" => {
                 self.tilt_since = Some(self.now());

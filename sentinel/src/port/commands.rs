@@ -41,6 +41,8 @@ mod queries;
 mod sentinel;
 mod set;
 
+pub use queries::quorum_verdict;
+
 /// What handlers work on.
 pub struct Context<'a> {
     /// The moment of the request.

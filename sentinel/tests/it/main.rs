@@ -14,6 +14,7 @@ mod failover;
 mod forget;
 mod handover;
 mod history;
+mod metrics;
 mod mixed;
 mod port;
 mod refused;

@@ -37,6 +37,14 @@ pub(super) fn ckquorum(context: &Context<'_>, name: &str) -> Outcome {
     let Some((usable, voters, quorum)) = context.machine.usable_sentinels(name) else {
         return masters::no_such_master();
     };
+    match quorum_verdict(usable, voters, quorum) {
+        Ok(text) => Value::simple(text.into_bytes()).into(),
+        Err(text) => Outcome::error(text),
+    }
+}
+
+/// The text of `CKQUORUM`: whether the usable sentinels could agree on a failover.
+pub fn quorum_verdict(usable: usize, voters: usize, quorum: u32) -> Result<String, String> {
     let mut reasons = Vec::new();
     if usable < usize::try_from(quorum).unwrap_or(usize::MAX) {
         reasons
@@ -47,13 +55,12 @@ pub(super) fn ckquorum(context: &Context<'_>, name: &str) -> Outcome {
             .push("Not enough available Sentinels to reach the majority and authorize a failover");
     }
     if reasons.is_empty() {
-        let text = format!(
+        return Ok(format!(
             "OK {usable} usable Sentinels. Quorum and failover authorization can be reached"
-        );
-        return Value::simple(text.into_bytes()).into();
+        ));
     }
     let reasons = reasons.join(". ");
-    Outcome::error(format!("NOQUORUM {usable} usable Sentinels. {reasons}"))
+    Err(format!("NOQUORUM {usable} usable Sentinels. {reasons}"))
 }
 
 pub(super) fn info_cache(context: &Context<'_>, names: &[String]) -> Outcome {
