@@ -13,6 +13,7 @@ mod durability;
 mod failover;
 mod forget;
 mod handover;
+mod hard_scripts;
 mod history;
 mod metrics;
 mod mixed;
