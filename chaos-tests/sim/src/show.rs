@@ -58,6 +58,7 @@ impl fmt::Display for InputLine<'_> {
                     request.0
                 )
             }
+            Input::Resolved { host, answers } => write!(f, "resolved {host} {answers:?}"),
             Input::Persisted { id, ok } => write!(f, "persisted p{} {ok}", id.0),
         }
     }
@@ -122,6 +123,7 @@ impl fmt::Display for EffectLine<'_> {
             } => {
                 write!(f, "connect l{} {channel:?} {addr}", link.0)
             }
+            Effect::Resolve { host } => write!(f, "resolve {host}"),
             Effect::Disconnect { link, channel } => write!(f, "disconnect l{} {channel:?}", link.0),
             Effect::Send { link, id, command } => {
                 write!(f, "send l{} c{} ", link.0, id.0)?;

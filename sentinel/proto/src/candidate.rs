@@ -44,7 +44,7 @@ impl Master {
             }
             match self.refusal(core, replica) {
                 Some(reason) => refused.push(Refusal {
-                    addr: addr.clone(),
+                    addr: core.hosts.shown(addr),
                     reason,
                 }),
                 None => fit.push((self.rank(replica), addr)),

@@ -12,6 +12,7 @@ use crate::effect::{Auth, Command, Effect};
 use crate::event::Event;
 use crate::hello::Hello;
 use crate::history::History;
+use crate::hosts::Hosts;
 use crate::ids::{CommandId, LinkId, SentinelId};
 use crate::link::{Link, Outbox, Pace, Purpose};
 use crate::rng::Rng;
@@ -19,6 +20,9 @@ use crate::schedule::{Key, MasterId, Schedule, User, Who};
 use crate::settings::{MasterSettings, Settings};
 use crate::stall::Stall;
 use crate::timing::Timing;
+
+/// Time between two lookups of a name that never resolved.
+const RESOLVE_PERIOD: Duration = Duration::from_secs(1);
 
 /// What all masters share.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) floors: BTreeMap<String, Epoch>,
     /// The epoch and the address that names had when an operator removed them.
     pub(crate) removed: BTreeMap<String, (Epoch, Addr)>,
+    /// Where names lead, and how addresses are shown.
+    pub(crate) hosts: Hosts,
     pub(crate) links: BTreeMap<LinkId, Link>,
     /// The one link to each sentinel.
     pub(crate) peer_links: BTreeMap<SentinelId, LinkId>,
@@ -61,6 +67,7 @@ impl Core {
             epoch_rose: now,
             floors: BTreeMap::new(),
             removed: BTreeMap::new(),
+            hosts: Hosts::default(),
             links: BTreeMap::new(),
             peer_links: BTreeMap::new(),
             schedule: Schedule::default(),
@@ -252,7 +259,7 @@ impl Core {
             id: self.settings.myid.clone(),
             current_epoch: self.current_epoch,
             master_name: name.to_owned(),
-            master: master.clone(),
+            master: self.hosts.told(master),
             config_epoch,
         };
         let command = Command::Publish(hello);
@@ -262,7 +269,17 @@ impl Core {
     /// Opens, closes and pings as due on one link.
     pub(crate) fn sweep_link(&mut self, id: LinkId) -> Option<Time> {
         let link = self.links.get_mut(&id)?;
+        let host = link.addr.host().to_owned();
+        if self.hosts.is_unknown(&host) {
+            self.resolve(&host);
+            return Some(self.now + RESOLVE_PERIOD);
+        }
+        let attempts = link.attempts;
         let (next, closed) = link.sweep(self.now, self.stall.lost, &mut self.out);
+        if link.attempts != attempts {
+            // The name may lead elsewhere by now: the server may have been started anew.
+            self.resolve(&host);
+        }
         if closed {
             self.touch_users(id);
         }

@@ -15,6 +15,14 @@ use crate::schedule::{Key, MasterId, Who};
 impl Machine {
     /// A hello came, over whichever connection.
     pub(crate) fn hello(&mut self, hello: &Hello) {
+        let known = self.names.contains_key(&hello.master_name);
+        if known && !self.waits_for_names(hello) {
+            self.heard(hello);
+        }
+    }
+
+    /// Takes a hello whose names are known, or cannot be.
+    pub(crate) fn heard(&mut self, hello: &Hello) {
         let Some(&id) = self.names.get(&hello.master_name) else {
             return;
         };
@@ -33,7 +41,8 @@ impl Machine {
             return;
         };
         self.core.see_epoch(master, hello.current_epoch);
-        if hello.config_epoch > master.config_epoch {
+        let unknown = self.core.hosts.is_unknown(hello.master.host());
+        if hello.config_epoch > master.config_epoch && !unknown {
             master.adopt(&mut self.core, hello);
         }
         if let Some(peer) = master.peers.get_mut(&hello.id) {
@@ -53,8 +62,9 @@ impl Machine {
         if !master.peers.contains_key(peer) && !master.admits(&mut self.core, peer) {
             return;
         }
+        let hosts = &self.core.hosts;
         match master.peers.get(peer) {
-            Some(known) if known.node.addr == *addr => return,
+            Some(known) if hosts.same(&known.node.addr, addr) => return,
             Some(_) => {
                 let inst = master.inst(&Who::Master);
                 let (ip, port) = (addr.host(), addr.port());
@@ -65,7 +75,7 @@ impl Machine {
             None if master.peers.len() >= INSTANCES_MAX => return,
             None => {
                 let holds = |(other, it): (&SentinelId, &crate::instance::Peer)| {
-                    (it.node.addr == *addr).then(|| other.clone())
+                    hosts.same(&it.node.addr, addr).then(|| other.clone())
                 };
                 if let Some(displaced) = master.peers.iter().find_map(holds) {
                     let who = Who::Peer(displaced.clone());
@@ -75,6 +85,7 @@ impl Machine {
                     }
                 }
                 // It may be known under another master, at another address.
+                let addr = &self.addr_of_peer(peer, addr);
                 self.move_peer(id, peer, addr);
                 if let Some(master) = self.masters.get_mut(&id) {
                     master.add_peer(&mut self.core, peer, addr);
@@ -83,6 +94,13 @@ impl Machine {
             }
         }
         self.core.disk.want();
+    }
+
+    /// The address of a sentinel: as told, or as its link knows it when that is the same.
+    fn addr_of_peer(&self, peer: &SentinelId, told: &Addr) -> Addr {
+        let link = self.core.peer_links.get(peer);
+        let linked = link.and_then(|id| self.core.link(*id));
+        self.core.hosts.peer_addr(linked.map(|it| &it.addr), told)
     }
 
     /// A known sentinel has another address, under every master that knows it.
@@ -108,6 +126,7 @@ impl Machine {
                 continue;
             };
             known.node.addr = addr.clone();
+            known.node.shown = self.core.hosts.shown(addr);
             known.node.watched_since = awake;
             others += usize::from(master.id != id);
         }
@@ -130,15 +149,16 @@ impl Master {
         core.raise_floor(&self.name, hello.config_epoch);
         core.disk.want();
         core.touch(Key::Master(self.id));
-        if hello.master == *self.addr() {
+        let to = self.known(core, &hello.master);
+        if to == *self.addr() {
             self.addr_by_operator = false;
             return self.yield_to(core);
         }
         let old = self.addr().clone();
         self.tell_of(core, "+config-update-from", &Who::Peer(hello.id.clone()));
-        self.switch(core, &hello.master, Course::Idle);
+        self.switch(core, &to, Course::Idle);
         self.close_observed(core);
-        self.run_reconfig_script(core, false, &old, &hello.master);
+        self.run_reconfig_script(core, false, &old, &to);
     }
 
     /// Another failover was completed: one of ours at the same or a lower epoch is over.

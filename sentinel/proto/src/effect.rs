@@ -25,7 +25,7 @@ pub enum Effect {
         link: LinkId,
         /// Which of its connections.
         channel: Channel,
-        /// Where to.
+        /// Where to; [`Machine::reachable`](crate::Machine::reachable) turns it into an IP address.
         addr: Addr,
         /// Whose password to use.
         auth: Auth,
@@ -54,6 +54,12 @@ pub enum Effect {
         id: PersistId,
         /// All that must survive a crash.
         snapshot: Box<Snapshot>,
+    },
+    /// Look a name up, without waiting for it; the answer is `Resolved`. The shell keeps lookups of
+    /// one name apart and limits how often it is looked up.
+    Resolve {
+        /// The name.
+        host: String,
     },
     /// Answer a peer's `SENTINEL IS-MASTER-DOWN-BY-ADDR`.
     Answer {

@@ -390,8 +390,8 @@ impl Master {
             path,
             master: self.name.clone(),
             leader,
-            from: from.clone(),
-            to: to.clone(),
+            from: core.hosts.told(from),
+            to: core.hosts.told(to),
             stdin: self.script_facts(core),
         }));
     }

@@ -1,5 +1,6 @@
 //! What the shell tells the machine.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use codis_core::addr::Addr;
@@ -61,6 +62,15 @@ pub enum Input {
         epoch: Epoch,
         /// Who wants the vote; `None` when the asker sent `*`.
         candidate: Option<SentinelId>,
+    },
+    /// A name asked for by [`Effect::Resolve`](crate::Effect::Resolve) was looked up. Every order
+    /// is answered, if only by the failure; one answer may serve several orders for one name.
+    Resolved {
+        /// The name.
+        host: String,
+        /// What it stands for, the preferred address first; empty when the lookup failed or took
+        /// too long.
+        answers: Vec<IpAddr>,
     },
     /// A snapshot asked for by [`Effect::Persist`](crate::Effect::Persist) is on disk, and with it
     /// all earlier ones; or writing it failed.

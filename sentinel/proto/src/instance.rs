@@ -17,6 +17,8 @@ use crate::input::Opinion;
 pub(crate) struct Node {
     pub(crate) link: LinkId,
     pub(crate) addr: Addr,
+    /// The address as it is shown.
+    pub(crate) shown: Addr,
     /// Awake time from which silence counts: its creation, or the last switch.
     pub(crate) watched_since: Time,
     pub(crate) s_down: Option<Time>,
@@ -32,6 +34,7 @@ impl Node {
     pub(crate) fn new(core: &Core, link: LinkId, addr: Addr) -> Self {
         Self {
             link,
+            shown: core.hosts.shown(&addr),
             addr,
             watched_since: core.awake(),
             s_down: None,

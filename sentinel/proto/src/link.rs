@@ -130,6 +130,8 @@ pub(crate) struct Link {
     pub(crate) local_ip: String,
     /// Counts the command connections opened so far.
     pub(crate) opened: u64,
+    /// Counts the connections that were tried.
+    pub(crate) attempts: u64,
     /// Refused connections since the last proof of life.
     pub(crate) refusals: Option<Refusals>,
     /// Awake time since which the command connection is down.
@@ -160,6 +162,7 @@ impl Link {
             ping: Ping::default(),
             local_ip: String::new(),
             opened: 0,
+            attempts: 0,
             refusals: None,
             down_since: None,
             command: Conn::new(),
@@ -407,6 +410,7 @@ impl Link {
         }
         conn.state = State::Connecting;
         conn.attempted = Some(now);
+        self.attempts += 1;
         out.push(Effect::Connect {
             link,
             channel,

@@ -66,8 +66,13 @@ pub enum OrderError {
 impl Machine {
     /// A sentinel that starts with `snapshot` from its last run (or a fresh one).
     pub fn new(now: Time, settings: Settings, snapshot: Snapshot) -> Self {
+        let core = Core::new(now, settings, snapshot.current_epoch);
+        Self::start(core, snapshot)
+    }
+
+    pub(crate) fn start(core: Core, snapshot: Snapshot) -> Self {
         let mut machine = Self {
-            core: Core::new(now, settings, snapshot.current_epoch),
+            core,
             masters: BTreeMap::new(),
             names: BTreeMap::new(),
             master_last: 0,
@@ -104,6 +109,7 @@ impl Machine {
                 }
             }
             Input::Hello(hello) => self.hello(&hello),
+            Input::Resolved { host, answers } => self.resolved(&host, &answers),
             Input::Asked {
                 request,
                 master,
@@ -353,8 +359,11 @@ impl Machine {
         epoch: Epoch,
         candidate: Option<SentinelId>,
     ) {
-        let known = self.masters.values().find(|master| master.addr() == addr);
+        let same = |master: &&Master| self.core.hosts.same(master.addr(), addr);
+        let known = self.masters.values().find(same);
         let Some(id) = known.map(|master| master.id) else {
+            // The next question may know better.
+            self.core.resolve(addr.host());
             let opinion = Opinion {
                 down: false,
                 leader: None,

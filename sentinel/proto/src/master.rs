@@ -182,7 +182,8 @@ impl Master {
 
     /// Adds a replica that is not known yet; true when it was added.
     pub(crate) fn add_replica(&mut self, core: &mut Core, addr: &Addr) -> bool {
-        let known = self.replicas.contains_key(addr) || self.addr() == addr;
+        let same = self.known(core, addr);
+        let known = self.replicas.contains_key(&same) || *self.addr() == same;
         if known || addr.port() == 0 || self.replicas.len() >= INSTANCES_MAX {
             return false;
         }
@@ -234,12 +235,16 @@ impl Master {
     /// How events name an instance.
     pub(crate) fn inst(&self, who: &Who) -> String {
         let at = |addr: &Addr| format!("{} {}", addr.host(), addr.port());
-        let own = format!("{} {}", self.name, at(self.addr()));
+        let own = format!("{} {}", self.name, at(&self.server.node.shown));
         match who {
             Who::Master => format!("master {own}"),
-            Who::Replica(addr) => format!("slave {addr} {} @ {own}", at(addr)),
+            Who::Replica(addr) => {
+                let known = self.replicas.get(addr);
+                let addr = known.map_or(addr, |replica| &replica.server.node.shown);
+                format!("slave {addr} {} @ {own}", at(addr))
+            }
             Who::Peer(id) => {
-                let addr = self.peers.get(id).map(|peer| at(&peer.node.addr));
+                let addr = self.peers.get(id).map(|peer| at(&peer.node.shown));
                 format!("sentinel {id} {} @ {own}", addr.unwrap_or_default())
             }
         }

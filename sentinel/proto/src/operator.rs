@@ -32,7 +32,7 @@ impl Machine {
             return Err(OrderError::DuplicateMaster);
         }
         let removed = self.core.removed.remove(name);
-        let known = removed.filter(|(_, was)| *was == addr);
+        let known = removed.filter(|(_, was)| self.core.hosts.same(was, &addr));
         let settings = MasterSettings {
             down_after: self.core.timing.default_down_after,
             failover_timeout: self.core.timing.default_failover_timeout,
@@ -220,6 +220,7 @@ impl Machine {
         if master.failover().is_some() {
             return Err(OrderError::FailoverInProgress);
         }
+        let to = to.map(|addr| master.known(&self.core, &addr));
         let refusal = to.clone().and_then(|addr| {
             let reason = match master.replicas.get(&addr) {
                 Some(replica) => master.refusal(&self.core, replica)?,

@@ -87,7 +87,7 @@ impl Master {
             vote,
         };
         let command = Command::IsMasterDown {
-            master: self.addr().clone(),
+            master: core.hosts.told(self.addr()),
             epoch: vote.unwrap_or(core.current_epoch),
             candidate: vote.map(|_| core.settings.myid.clone()),
         };

@@ -1,6 +1,6 @@
 //! What must survive a crash. The shell writes it in the form of the sentinel's config file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
@@ -62,16 +62,16 @@ impl Machine {
     /// All durable state, as it is now.
     pub fn snapshot(&self) -> Snapshot {
         let persisted = |master: &Master| PersistedMaster {
-            addr: master.addr().clone(),
+            addr: self.core.hosts.told(master.addr()),
             quorum: master.quorum,
             settings: master.settings.clone(),
             config_epoch: master.config_epoch,
             leader_epoch: master.vote.epoch,
-            replicas: master.replicas.keys().cloned().collect(),
+            replicas: self.told_replicas(master),
             sentinels: master
                 .peers
                 .iter()
-                .map(|(id, peer)| (id.clone(), peer.node.addr.clone()))
+                .map(|(id, peer)| (id.clone(), self.core.hosts.told(&peer.node.addr)))
                 .collect(),
             forgotten: master.forgotten.clone(),
         };
@@ -85,6 +85,14 @@ impl Machine {
                 .collect(),
             epoch_floors: self.core.floors.clone(),
         }
+    }
+
+    /// The replicas as they are told. Two names may lead to one place for a while: it is told once.
+    fn told_replicas(&self, master: &Master) -> Vec<Addr> {
+        let hosts = &self.core.hosts;
+        let told: BTreeSet<Addr> = master.replicas.keys().map(|it| hosts.told(it)).collect();
+        let own = hosts.told(master.addr());
+        told.into_iter().filter(|addr| *addr != own).collect()
     }
 
     /// Takes up the state of the last run.
@@ -113,9 +121,13 @@ impl Machine {
                     .peer_links
                     .get(peer)
                     .and_then(|id| self.core.link(*id));
-                let moved = elsewhere.is_some_and(|link| link.addr != *addr);
+                let addr = self
+                    .core
+                    .hosts
+                    .peer_addr(elsewhere.map(|it| &it.addr), addr);
+                let moved = elsewhere.is_some_and(|link| link.addr != addr);
                 if !self.core.is_me(peer) && !moved && !master.peers.contains_key(peer) {
-                    master.add_peer(&mut self.core, peer, addr);
+                    master.add_peer(&mut self.core, peer, &addr);
                 }
             }
             master.tell_monitor(&mut self.core);

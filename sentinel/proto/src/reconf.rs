@@ -110,7 +110,7 @@ impl Master {
         addr: &Addr,
         event: Option<&'static str>,
     ) -> bool {
-        let follow = Some(self.addr().clone());
+        let follow = Some(core.hosts.told(self.addr()));
         let Some(replica) = self.replicas.get_mut(addr) else {
             return false;
         };

@@ -117,20 +117,21 @@ impl Master {
         self.note_run_id(core, who, &info);
         if *who == Who::Master {
             self.note_trouble(core.awake(), &info);
-            for addr in &info.replicas {
-                if self.add_replica(core, addr) {
-                    core.disk.want();
-                    self.tell_of(core, "+slave", &Who::Replica(addr.clone()));
-                }
-            }
+            self.meet_replicas(core, &info.replicas);
         }
         let now = core.now;
+        let follows = info.master.as_ref().map(|addr| self.known(core, addr));
+        if let Some(addr) = &follows
+            && core.hosts.is_unknown(addr.host())
+        {
+            core.resolve(addr.host());
+        }
         if let Who::Replica(addr) = who
             && let Some(replica) = self.replicas.get_mut(addr)
             && info.role == Role::Replica
-            && replica.follows != info.master
+            && replica.follows != follows
         {
-            replica.follows.clone_from(&info.master);
+            replica.follows = follows;
             replica.follows_since = now;
         }
         if let Who::Replica(addr) = who {

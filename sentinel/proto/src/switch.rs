@@ -16,13 +16,14 @@ impl Master {
     pub(crate) fn switch(&mut self, core: &mut Core, to: &Addr, course: Course) {
         let old = self.addr().clone();
         assert!(old != *to, "a switch changes the address");
+        let (from, shown) = (core.hosts.shown(&old), core.hosts.shown(to));
         let payload = format!(
             "{} {} {} {} {}",
             self.name,
-            old.host(),
-            old.port(),
-            to.host(),
-            to.port()
+            from.host(),
+            from.port(),
+            shown.host(),
+            shown.port()
         );
         self.tell(core, "+switch-master", payload);
         let refused = self.write_misfit_at(core).is_some_and(|at| at <= core.now);

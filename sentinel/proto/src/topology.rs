@@ -19,7 +19,7 @@ impl Master {
             let info = replica.info();
             let at = replica.server.info.as_ref().map(|(at, _)| *at);
             ReplicaRecord {
-                addr: replica.server.node.addr.clone(),
+                addr: replica.server.node.shown.clone(),
                 run_id: replica.server.run_id.clone(),
                 offset: info.map_or(0, |info| info.offset),
                 link_up: info.is_some_and(|info| info.master_link_up),
@@ -31,7 +31,7 @@ impl Master {
         Topology {
             name: self.name.clone(),
             epoch: self.config_epoch,
-            master: self.addr().clone(),
+            master: self.server.node.shown.clone(),
             run_id: self.server.run_id.clone(),
             flags: text(self.topology_flags(core)),
             replicas: self.replicas.values().map(record).collect(),

@@ -39,7 +39,7 @@ impl Machine {
         Some(MasterView {
             instance,
             role: role_view(&master.server, now),
-            current: master.addr().clone(),
+            current: master.server.node.shown.clone(),
             failover_state: master.failover().map(|failover| failover.state()),
             config_epoch: master.config_epoch,
             replicas: master.replicas.len(),
@@ -143,7 +143,7 @@ impl Master {
         let replied = ping.and_then(|ping| ping.replied);
         InstanceView {
             name: String::new(),
-            addr: node.addr.clone(),
+            addr: node.shown.clone(),
             run_id: String::new(),
             flags: Vec::new(),
             pending_commands: link.map_or(0, |link| link.pending.len()),
@@ -159,17 +159,18 @@ impl Master {
 
     fn replica_view(&self, core: &Core, now: Time, replica: &Replica) -> ReplicaView {
         let mut instance = self.instance_view(core, now, &replica.server.node);
-        instance.name = replica.server.node.addr.to_string();
+        instance.name = replica.server.node.shown.to_string();
         instance.run_id.clone_from(&replica.server.run_id);
         instance.flags = self.replica_flags(core, replica);
         let info = replica.info();
+        let told = info.and_then(|info| info.master.clone());
         let down_ms = info.map_or(0, |info| info.master_link_down_ms);
         ReplicaView {
             instance,
             role: role_view(&replica.server, now),
             master_link_down: Duration::from_millis(down_ms.max(0).unsigned_abs()),
             master_link_up: info.is_some_and(|info| info.master_link_up),
-            master: replica.follows.clone(),
+            master: told.or_else(|| replica.follows.clone()),
             priority: info.map_or(100, |info| info.priority),
             offset: info.map_or(0, |info| info.offset),
             announced: info.is_none_or(|info| info.announced),

@@ -271,6 +271,7 @@ impl Safety {
             Effect::Send { .. }
             | Effect::Connect { .. }
             | Effect::Disconnect { .. }
+            | Effect::Resolve { .. }
             | Effect::Answer { .. }
             | Effect::Event(_)
             | Effect::Failover { .. }

@@ -358,7 +358,8 @@ impl World {
             Effect::Answer { request, opinion } => self.answer(who, request, opinion),
             Effect::Event(event) => self.heard_event(who, &event),
             Effect::Topology(topology) => self.published(who, &topology),
-            Effect::Failover { .. } | Effect::ReconfigScript(_) => {}
+            // No host of the simulation is a name that is looked up.
+            Effect::Failover { .. } | Effect::ReconfigScript(_) | Effect::Resolve { .. } => {}
         }
     }
 

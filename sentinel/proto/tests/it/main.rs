@@ -8,6 +8,7 @@ mod forget;
 mod handover;
 mod history;
 mod links;
+mod names;
 mod refused;
 mod restarted;
 mod returning;

@@ -141,6 +141,8 @@ impl World {
                 addr,
                 ..
             } => self.connect((n, link, channel), addr),
+            // The hosts of this world are no names that are looked up.
+            Effect::Resolve { .. } => {}
             Effect::Disconnect { link, channel } => {
                 self.sockets.remove(&(n, link, channel));
             }
