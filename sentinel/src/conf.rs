@@ -5,9 +5,10 @@
 //! is read once, into values that are right by construction ([`Config`]), and written back by
 //! [`rewrite`], which keeps the operator's comments and order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::epoch::Epoch;
+use codis_sentinel_proto::hosts::Names;
 use codis_sentinel_proto::ids::SentinelId;
 use codis_sentinel_proto::persist::{PersistedMaster, Snapshot};
 
@@ -92,7 +93,29 @@ impl Default for Globals {
     }
 }
 
+impl Globals {
+    /// What is done with host names.
+    pub const fn names(&self) -> Names {
+        Names {
+            resolve: self.resolve_hostnames,
+            announce: self.announce_hostnames,
+        }
+    }
+}
+
 impl Config {
+    /// The host names in it.
+    pub fn hosts(&self) -> BTreeSet<String> {
+        let masters = self.masters.values();
+        let addrs = masters.flat_map(|master| {
+            let sentinels = master.sentinels.iter().map(|(_, addr)| addr);
+            let known = master.replicas.iter().chain(sentinels);
+            std::iter::once(&master.addr).chain(known)
+        });
+        let names = addrs.filter(|addr| addr.host().parse::<std::net::IpAddr>().is_err());
+        names.map(|addr| addr.host().to_owned()).collect()
+    }
+
     /// The durable part, for the machine to start from.
     pub fn snapshot(&self, myid: SentinelId) -> Snapshot {
         Snapshot {

@@ -20,6 +20,7 @@ pub mod port;
 pub mod process;
 pub mod pubsub;
 pub mod random;
+pub mod resolver;
 pub mod scripts;
 pub mod simulate;
 pub mod start;

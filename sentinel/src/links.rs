@@ -192,15 +192,10 @@ impl Links {
         self.open.get(&(link, Channel::Command)).map(|o| &o.addr)
     }
 
-    /// All links with a command connection, and where they lead.
-    pub fn servers(&self) -> Vec<(LinkId, Addr)> {
-        let commands = self
-            .open
-            .iter()
-            .filter(|((_, c), _)| *c == Channel::Command);
-        commands
-            .map(|((link, _), open)| (*link, open.addr.clone()))
-            .collect()
+    /// All links with a command connection.
+    pub fn ids(&self) -> Vec<LinkId> {
+        let commands = self.open.keys().filter(|(_, c)| *c == Channel::Command);
+        commands.map(|(link, _)| *link).collect()
     }
 
     /// Changes the names by which a link's server knows commands.

@@ -27,6 +27,7 @@ use crate::port::commands::{self, Context, Outcome};
 use crate::port::{Answer, Call, Request, Shared};
 use crate::process::Process;
 use crate::pubsub::Hub;
+use crate::resolver::{self, Resolver};
 use crate::scripts::{self, Scripts};
 use crate::simulate::Simulated;
 use crate::state::{Persisted, Writer};
@@ -76,6 +77,10 @@ pub struct Parts {
     pub history: History,
     /// What became of the state.
     pub persisted: mpsc::Receiver<Persisted>,
+    /// What looks names up.
+    pub resolver: Resolver,
+    /// What came of it.
+    pub names: mpsc::Receiver<resolver::Answer>,
     /// What sessions share.
     pub shared: Arc<Shared>,
     /// What sessions want.
@@ -99,6 +104,7 @@ pub struct Node {
     tls: Arc<Tls>,
     writer: Writer,
     history: History,
+    resolver: Resolver,
     shared: Arc<Shared>,
     process: Process,
     log: Log,
@@ -146,6 +152,7 @@ struct Inlets {
     signals: Signals,
     links: mpsc::Receiver<links::Report>,
     persisted: mpsc::Receiver<Persisted>,
+    names: mpsc::Receiver<resolver::Answer>,
     scripts: mpsc::Receiver<scripts::Report>,
     calls: mpsc::Receiver<Call>,
 }
@@ -158,6 +165,7 @@ pub async fn run(parts: Parts) -> End {
         signals: parts.signals,
         links: link_reports,
         persisted: parts.persisted,
+        names: parts.names,
         scripts: script_reports,
         calls: parts.calls,
     };
@@ -170,6 +178,7 @@ pub async fn run(parts: Parts) -> End {
         tls: parts.tls,
         writer: parts.writer,
         history: parts.history,
+        resolver: parts.resolver,
         shared: parts.shared,
         process: parts.process,
         log: parts.log,
@@ -214,6 +223,7 @@ impl Node {
                 _ = inlets.signals.hangup.recv() => self.hang_up(),
                 Some(report) = inlets.links.recv() => self.link_reported(report),
                 Some(done) = inlets.persisted.recv() => self.persisted(done),
+                Some(answer) = inlets.names.recv() => self.resolved(answer),
                 Some(report) = inlets.scripts.recv() => {
                     for event in self.scripts.handle(report) {
                         self.tell(&event);
@@ -307,7 +317,7 @@ impl Node {
 
     fn keep_info(&mut self, link: LinkId, now: Time, info: &Arc<codis_sentinel_proto::info::Info>) {
         if let Some(addr) = self.links.addr_of(link) {
-            self.infos.keep(addr, now, info);
+            self.infos.keep(&self.machine.shown(addr), now, info);
         }
     }
 
@@ -324,6 +334,31 @@ impl Node {
         self.waits.persisted(id, ok);
         self.machine
             .handle_input(self.now(), Input::Persisted { id, ok });
+    }
+
+    /// A name was looked up.
+    fn resolved(&mut self, answer: resolver::Answer) {
+        self.resolver.answered(&answer);
+        let resolver::Answer { host, answers, .. } = answer;
+        let input = Input::Resolved {
+            host: host.clone(),
+            answers,
+        };
+        self.machine.handle_input(self.now(), input);
+        self.take_requests(&host);
+    }
+
+    /// Carries out the requests that waited for a name, or refuses them.
+    fn take_requests(&mut self, host: &str) {
+        let known = self.machine.knows_host(host);
+        for request in self.waits.resolved(host) {
+            if known {
+                self.requested(request);
+            } else {
+                let error = codis_core::resp::Value::error(commands::NO_SUCH_HOST);
+                waits::give(request.answer, error.into());
+            }
+        }
     }
 
     fn called(&mut self, call: Call) {
@@ -396,10 +431,12 @@ impl Node {
                     self.hear(now, hello);
                 }
             }
-            Outcome::LookUp { index, host } => {
+            Outcome::LookUp { host } => {
                 let request = Request { answer, ..request };
-                let calls = self.shared.calls.clone();
-                tokio::spawn(waits::look_up(request, index, host, calls));
+                self.waits.until_resolved(&host, request);
+                if !self.resolver.resolve(&host) {
+                    self.take_requests(&host);
+                }
             }
             Outcome::Shutdown => self.stop("SHUTDOWN"),
         }

@@ -33,6 +33,7 @@ use crate::port::server::Hall;
 use crate::port::{REQUESTS_LEN, Shared, Stats, server};
 use crate::process::Process;
 use crate::random;
+use crate::resolver::{self, Resolver};
 use crate::scripts;
 use crate::simulate;
 use crate::state::{STATE_FILE, Store, Writer};
@@ -289,6 +290,8 @@ async fn serve(start: Start) -> Result<End, Error> {
         executable: std::env::current_exe().unwrap_or_default(),
     };
     greet(&config, &process, &log);
+    let (mut resolver, mut names) = Resolver::new(Arc::new(resolver::System));
+    let known = resolver.resolve_all(&config.hosts(), &mut names).await;
     let origin = Instant::now();
     let settings = Settings {
         myid: myid.clone(),
@@ -299,7 +302,9 @@ async fn serve(start: Start) -> Result<End, Error> {
         announce_ip: config.globals.announce_ip.clone(),
         seed: random::seed().map_err(system(no_randomness))?,
     };
-    let machine = Machine::new(Time::ZERO, settings, config.snapshot(myid));
+    let snapshot = config.snapshot(myid);
+    let names_of = config.globals.names();
+    let machine = Machine::with_names(Time::ZERO, settings, snapshot, names_of, &known);
     let (calls, call_receiver) = mpsc::channel(REQUESTS_LEN);
     let shared = Arc::new(shared(&config, start.doors.users, calls, &log));
     let hall = Hall {
@@ -335,6 +340,8 @@ async fn serve(start: Start) -> Result<End, Error> {
         writer,
         history,
         persisted,
+        resolver,
+        names,
         shared,
         calls: call_receiver,
         process,

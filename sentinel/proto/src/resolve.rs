@@ -49,6 +49,11 @@ impl Machine {
         self.core.hosts.reachable(addr)
     }
 
+    /// An address of [`Effect::Connect`] as views show it.
+    pub fn shown(&self, addr: &Addr) -> Addr {
+        self.core.hosts.shown(addr)
+    }
+
     /// Whether a host is an IP address, or a name whose address is known.
     pub fn knows_host(&self, host: &str) -> bool {
         self.core.hosts.ip_of(host).is_some()

@@ -107,7 +107,7 @@ fn monitor(config: &mut Config, args: &[&str]) -> Result<(), String> {
     };
     let quorum = number(quorum, 1, i32::MAX as u32)?;
     let port = number(port, 0, u16::MAX)?;
-    let host = hosts::at_start(host, &config.globals)?;
+    let host = hosts::configured(host, &config.globals)?;
     if config.masters.contains_key(*name) {
         return Err(format!("duplicate master name `{name}`"));
     }
@@ -236,7 +236,7 @@ fn millis(value: &str, low: u64) -> Result<Duration, String> {
 
 fn address(host: &str, port: &str, globals: &super::Globals) -> Result<Addr, String> {
     Ok(Addr::new(
-        hosts::at_start(host, globals)?,
+        hosts::configured(host, globals)?,
         number(port, 0, u16::MAX)?,
     ))
 }

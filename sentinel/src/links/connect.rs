@@ -14,17 +14,17 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use super::command::{Words, renamed};
-use crate::conf::hosts;
-
-/// How long opening a connection may take, name lookup and encryption included. A host that drops
-/// packets is tried again after that.
+/// How long opening a connection may take, encryption included. A host that drops packets is tried
+/// again after that.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Whom to connect to, and how to greet.
 #[derive(Clone)]
 pub struct Target {
-    /// Where to.
+    /// Where to, as the machine calls it.
     pub addr: Addr,
+    /// Where that is now; `None` when it is not known.
+    pub ip: Option<IpAddr>,
     /// Where from, when it matters.
     pub source: Option<Source>,
     /// User and password.
@@ -102,8 +102,7 @@ pub async fn open(target: &Target) -> Result<Opened, DisconnectReason> {
 }
 
 async fn open_untimed(target: &Target) -> Result<Opened, DisconnectReason> {
-    let ip = hosts::look_up(target.addr.host()).await;
-    let ip = ip.ok_or(DisconnectReason::Other)?;
+    let ip = target.ip.ok_or(DisconnectReason::Other)?;
     let to = SocketAddr::new(ip, target.addr.port());
     let failed = |error: io::Error| reason(&error);
     let stream = connect(target.source, to).await.map_err(failed)?;

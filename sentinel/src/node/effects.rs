@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use codis_core::addr::Addr;
 use codis_core::topology::{self, Topology};
 use codis_sentinel_proto::event::{Event, Level, Notification};
-use codis_sentinel_proto::{Auth, Effect, ReconfigScript};
+use codis_sentinel_proto::ids::LinkId;
+use codis_sentinel_proto::{Auth, Effect, Input, ReconfigScript};
 use jiff::Timestamp;
 
 use super::{End, Node};
@@ -41,9 +42,10 @@ impl Node {
                 addr,
                 auth,
             } => {
-                let target = self.target(addr, auth, channel);
+                let target = self.target(link, addr, auth, channel);
                 self.links.connect(link, channel, target);
             }
+            Effect::Resolve { host } => self.resolve(host),
             Effect::Disconnect { link, channel } => self.links.disconnect(link, channel),
             Effect::Send { link, id, command } => {
                 if let Some(lost) = self.links.send(link, id, &command) {
@@ -130,19 +132,36 @@ impl Node {
         }
     }
 
-    fn target(&self, addr: Addr, auth: Auth, channel: codis_sentinel_proto::Channel) -> Target {
+    /// Has a name looked up. Where a lookup hangs there is no answer to wait for.
+    pub(super) fn resolve(&mut self, host: String) {
+        if !self.resolver.resolve(&host) {
+            let answers = Vec::new();
+            self.machine
+                .handle_input(self.now(), Input::Resolved { host, answers });
+        }
+    }
+
+    fn target(
+        &self,
+        link: LinkId,
+        addr: Addr,
+        auth: Auth,
+        channel: codis_sentinel_proto::Channel,
+    ) -> Target {
         let suffix = match channel {
             codis_sentinel_proto::Channel::Command => "cmd",
             codis_sentinel_proto::Channel::PubSub => "pubsub",
             codis_sentinel_proto::Channel::Probe => "probe",
         };
         let (credentials, renames) = match auth {
-            Auth::Data { user, pass } => (pass.map(|p| (user, p)), self.renames_at(&addr)),
+            Auth::Data { user, pass } => (pass.map(|p| (user, p)), self.renames_behind(link)),
             Auth::Sentinel => (self.peer_credentials(), BTreeMap::new()),
         };
         let myid = self.process.myid.clone();
         let short: String = myid.chars().take(NAME_ID_LEN).collect();
+        let ip = self.machine.reachable(&addr);
         Target {
+            ip: ip.and_then(|addr| addr.host().parse().ok()),
             addr,
             source: self.source,
             credentials,
@@ -163,30 +182,16 @@ impl Node {
             .or_else(own)
     }
 
-    /// The renamed commands of the master to which a server belongs.
-    fn renames_at(&self, addr: &Addr) -> BTreeMap<String, String> {
-        let now = self.now();
-        for name in self.machine.master_names() {
-            let Some((settings, _)) = self.machine.settings_of(&name) else {
-                continue;
-            };
-            if settings.renamed_commands.is_empty() {
-                continue;
-            }
-            let replicas = self.machine.replicas(now, &name).unwrap_or_default();
-            let master = self.machine.master(now, &name);
-            let is_master = master.is_some_and(|m| m.instance.addr == *addr || m.current == *addr);
-            if is_master || replicas.iter().any(|view| view.instance.addr == *addr) {
-                return settings.renamed_commands.clone();
-            }
-        }
-        BTreeMap::new()
+    /// The renamed commands of the master to which the server behind a link belongs.
+    fn renames_behind(&self, link: LinkId) -> BTreeMap<String, String> {
+        let settings = self.machine.settings_behind(link);
+        settings.map_or_else(BTreeMap::new, |it| it.renamed_commands.clone())
     }
 
     /// Gives open links the present renames, after an operator changed something.
     pub(super) fn refresh_renames(&mut self) {
-        for (link, addr) in self.links.servers() {
-            let renames = self.renames_at(&addr);
+        for link in self.links.ids() {
+            let renames = self.renames_behind(link);
             self.links.rename(link, renames);
         }
     }

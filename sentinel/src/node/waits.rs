@@ -1,20 +1,13 @@
 //! Clients whose answer waits for something.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use bytes::Bytes;
 use codis_core::resp::Value;
 use codis_sentinel_proto::Opinion;
 use codis_sentinel_proto::ids::{PersistId, RequestId, SentinelId};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
 
-use crate::conf::hosts;
-use crate::port::{Answer, Call, Request};
-
-/// How long a name lookup for a client may take.
-const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(5);
+use crate::port::{Answer, Request};
 
 const NOT_SAVED: &str = "ERR Failed to save config file. Check server logs.";
 
@@ -25,6 +18,8 @@ type Waiter = oneshot::Sender<Answer>;
 pub(super) struct Waits {
     durable: BTreeMap<PersistId, Vec<(Value, Waiter)>>,
     asked: BTreeMap<RequestId, Waiter>,
+    /// Requests with a name in them that is being looked up, by that name in lower case.
+    named: BTreeMap<String, Vec<Request>>,
     last_request: u64,
     /// The last snapshot that is on disk.
     saved: PersistId,
@@ -68,6 +63,18 @@ impl Waits {
         id <= self.tried
     }
 
+    /// Keeps a request until a name is looked up.
+    pub(super) fn until_resolved(&mut self, host: &str, request: Request) {
+        let waiting = self.named.entry(host.to_ascii_lowercase()).or_default();
+        waiting.push(request);
+    }
+
+    /// The requests that waited for a name.
+    pub(super) fn resolved(&mut self, host: &str) -> Vec<Request> {
+        let waiting = self.named.remove(&host.to_ascii_lowercase());
+        waiting.unwrap_or_default()
+    }
+
     /// Keeps a peer's question until the machine has answered it.
     pub(super) fn until_answered(&mut self, waiter: Waiter) -> RequestId {
         self.last_request += 1;
@@ -95,22 +102,4 @@ impl Waits {
         );
         give(waiter, value.into());
     }
-}
-
-/// Looks up a name in a request and sends the request again with the address.
-pub(super) async fn look_up(
-    mut request: Request,
-    index: usize,
-    host: String,
-    calls: mpsc::Sender<Call>,
-) {
-    let found = timeout(LOOK_UP_TIMEOUT, hosts::look_up(&host)).await;
-    let slot = request.args.get_mut(index);
-    let (Ok(Some(ip)), Some(slot)) = (found, slot) else {
-        let error = Value::error("ERR Can't resolve instance hostname.");
-        return give(request.answer, error.into());
-    };
-    *slot = Bytes::from(ip.to_string());
-    // Without the loop there is nobody to answer to.
-    let _ = calls.send(Call::Request(request)).await;
 }

@@ -82,6 +82,7 @@ impl Context<'_> {
         };
         let ip = self.globals.announce_ip.clone();
         self.machine.announce(self.now, ip, port);
+        self.machine.set_names(self.now, self.globals.names());
     }
 
     /// Seconds in TILT; -1 when not.
@@ -91,6 +92,9 @@ impl Context<'_> {
         })
     }
 }
+
+/// The answer to an order about a host that cannot be found.
+pub const NO_SUCH_HOST: &str = "ERR Invalid IP address or hostname specified";
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -110,11 +114,10 @@ pub enum Outcome {
     },
     /// The machine is told, and the answer is 1.
     Hello(Option<Hello>),
-    /// The request is tried again with this argument looked up.
+    /// The request is tried again once this name is looked up, and refused with
+    /// [`NO_SUCH_HOST`] when it leads nowhere.
     LookUp {
-        /// Which argument.
-        index: usize,
-        /// The name in it.
+        /// The name.
         host: String,
     },
     /// The process ends.

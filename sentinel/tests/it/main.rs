@@ -17,6 +17,7 @@ mod hard_scripts;
 mod history;
 mod metrics;
 mod mixed;
+mod names;
 mod port;
 mod refused;
 mod restarted;

@@ -209,7 +209,7 @@ fn names_and_announced_addresses() {
         "{found}"
     );
     let unknown = show(&one.call("SENTINEL MONITOR nowhere no-such-host.invalid 30 1"));
-    assert_eq!(unknown, "-ERR Can't resolve instance hostname.");
+    assert_eq!(unknown, "-ERR Invalid IP address or hostname specified");
 
     let peers = || show(&other.call("SENTINEL SENTINELS m"));
     let shows = |port: u16| peers().contains(&format!("port, {port},"));
@@ -220,5 +220,17 @@ fn names_and_announced_addresses() {
     );
     wait_for("the peer announces another port", || {
         shows(7777) && !shows(one.port)
+    });
+    // A stock sentinel would say hello from nowhere from now on.
+    assert_eq!(
+        show(&one.call("SENTINEL CONFIG SET announce-ip 127.9.9.9")),
+        "+OK"
+    );
+    wait_for("the peer announces another ip", || {
+        peers().contains("ip, 127.9.9.9,")
+    });
+    one.client().write("SENTINEL CONFIG SET announce-ip ");
+    wait_for("the peer announces where it is", || {
+        peers().contains(&format!("ip, {},", one.host))
     });
 }

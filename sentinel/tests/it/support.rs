@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 mod certs;
 mod client;
 mod front;
+mod house;
 mod process;
 mod quorum;
 
 pub use certs::Certs;
 pub use client::Client;
 pub use front::Front;
+pub use house::House;
 pub use process::{Process, Sentinel, Server};
 pub use quorum::{Kind, Quorum};
 

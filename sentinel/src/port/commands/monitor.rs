@@ -7,11 +7,8 @@ use codis_core::resp::Value;
 use codis_sentinel_proto::machine::OrderError;
 
 use super::super::render::integer;
-use super::{Context, Outcome};
+use super::{Context, NO_SUCH_HOST, Outcome};
 use crate::glob;
-
-/// Where the host is among the words of `SENTINEL MONITOR`.
-const HOST_INDEX: usize = 3;
 
 /// The reply to an order that must be on disk first.
 fn durable(result: Result<(), OrderError>) -> Outcome {
@@ -36,16 +33,13 @@ pub(super) fn monitor(context: &mut Context<'_>, words: &[String]) -> Outcome {
     };
     let numeric = host.parse::<IpAddr>().is_ok();
     if !numeric && !context.globals.resolve_hostnames {
-        return Outcome::error("ERR Invalid IP address or hostname specified");
+        return Outcome::error(NO_SUCH_HOST);
     }
     let Ok(port) = u16::try_from(port) else {
         return Outcome::error("ERR Invalid port number.");
     };
-    if !numeric && !context.globals.announce_hostnames {
-        return Outcome::LookUp {
-            index: HOST_INDEX,
-            host: host.clone(),
-        };
+    if !context.machine.knows_host(host) {
+        return Outcome::LookUp { host: host.clone() };
     }
     let addr = Addr::new(host, port);
     let quorum = quorum.unsigned_abs();

@@ -83,6 +83,7 @@ pub struct Server {
     pub process: Process,
     dir: TempDir,
     lines: String,
+    program: PathBuf,
 }
 
 impl Server {
@@ -93,16 +94,27 @@ impl Server {
 
     /// Starts one with these lines in its config file. A password, if any, is `secret`.
     pub fn with(lines: &str) -> Self {
+        Self::run_by(Path::new("redis-server"), lines)
+    }
+
+    /// Starts one with another program, which may start a server in an environment of its own.
+    pub fn run_by(program: &Path, lines: &str) -> Self {
         let host = own_host();
         let port = free_port(&host);
+        Self::at(program, host, port, lines)
+    }
+
+    /// The same at a given place.
+    pub fn at(program: &Path, host: String, port: u16, lines: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let process = Self::spawn(&host, port, dir.path(), lines);
+        let process = Self::spawn(program, &host, port, dir.path(), lines);
         let server = Self {
             host,
             port,
             process,
             dir,
             lines: lines.to_owned(),
+            program: program.to_owned(),
         };
         server.wait_until_up();
         server
@@ -121,7 +133,8 @@ impl Server {
 
     /// Starts it again after it was killed.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.host, self.port, self.dir.path(), &self.lines);
+        let dir = self.dir.path();
+        self.process = Self::spawn(&self.program, &self.host, self.port, dir, &self.lines);
         self.wait_until_up();
     }
 
@@ -164,7 +177,7 @@ impl Server {
         format!("{} {}", self.host, self.port)
     }
 
-    fn spawn(host: &str, port: u16, dir: &Path, lines: &str) -> Process {
+    fn spawn(program: &Path, host: &str, port: u16, dir: &Path, lines: &str) -> Process {
         // A config file, so that CONFIG REWRITE works as in production.
         let config = dir.join("redis.conf");
         if !config.exists() {
@@ -176,7 +189,7 @@ impl Server {
             std::fs::write(&config, text).unwrap();
         }
         let path = config.to_str().unwrap();
-        Process::start(Path::new("redis-server"), &[path], &dir.join("log"))
+        Process::start(program, &[path], &dir.join("log"))
     }
 
     fn wait_until_up(&self) {
@@ -213,6 +226,11 @@ impl Sentinel {
     /// Starts a stock one.
     pub fn stock(lines: &str) -> Self {
         Self::with(PathBuf::from("redis-sentinel"), lines, &[])
+    }
+
+    /// Starts one by another program.
+    pub fn run_by(program: &Path, lines: &str) -> Self {
+        Self::with(program.to_owned(), lines, &[])
     }
 
     /// Our program.
