@@ -137,7 +137,7 @@ impl Master {
         };
         let payload = format!("{} #{error}", self.inst(&Who::Master));
         self.refused = vec![Refusal {
-            addr: self.addr().clone(),
+            addr: self.server.node.shown.clone(),
             reason: format!("it refuses to hand over: {error}"),
         }];
         self.tell(core, "-failover-abort-master-refused", payload);

@@ -179,7 +179,7 @@ impl Master {
                 stages: Vec::new(),
                 votes: Vec::new(),
                 candidates: Vec::new(),
-                from: self.addr().clone(),
+                from: self.server.node.shown.clone(),
                 to: None,
                 outcome: IN_PROGRESS.to_owned(),
             },
@@ -230,7 +230,7 @@ impl Master {
         };
         let done = |replica: &&Replica| replica.reconf == Reconf::Done;
         for replica in self.replicas.values().filter(done) {
-            let addr = &replica.server.node.addr;
+            let addr = &replica.server.node.shown;
             if !open.has_done(addr) {
                 open.mark("replica-done", core.now, Some(addr.clone()));
             }
@@ -280,7 +280,7 @@ impl Master {
     /// Ends the record of a switch that a hello brought; the new master is in its place.
     pub(crate) fn close_observed(&self, core: &mut Core) {
         if let Some(open) = core.history.open.get_mut(&self.id) {
-            open.record.to = Some(self.addr().clone());
+            open.record.to = Some(self.server.node.shown.clone());
         }
         self.close_record(core, "promoted");
     }

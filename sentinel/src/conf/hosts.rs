@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::Globals;
 
-/// A host in a file: an IP address, or a name when `resolve-hostnames` is on. Whether the name leads
-/// anywhere does not matter: it is looked up again and again.
+/// A host in a file: an IP address, or a name when `resolve-hostnames` is on. Whether the name
+/// leads anywhere does not matter: it is looked up again and again.
 pub fn configured(host: &str, globals: &Globals) -> Result<String, String> {
     let allowed = globals.resolve_hostnames && is_usable(host, true);
     if allowed || host.parse::<IpAddr>().is_ok() {

@@ -102,7 +102,7 @@ impl Stock {
                 epoch,
                 candidate,
             } => self.asked(request, &master, epoch, candidate),
-            Input::Persisted { .. } => {}
+            Input::Persisted { .. } | Input::Resolved { .. } => {}
         }
         self.save();
     }

@@ -22,7 +22,7 @@ impl House {
         std::fs::write(path("hosts"), "").unwrap();
         std::fs::write(path("nsswitch.conf"), "hosts: files\n").unwrap();
         // Whoever opens it waits for ever.
-        let made = Command::new("mkfifo").arg(path("hung")).status();
+        let made = Command::new("mkfifo").arg(path("fifo")).status();
         assert!(made.unwrap().success());
         house
     }
@@ -42,7 +42,7 @@ impl House {
 
     /// The same, with a resolver that hangs.
     pub fn program_that_hangs(&self, name: &str, program: &Path) -> PathBuf {
-        self.wrap(name, program, "hung")
+        self.wrap(name, program, "fifo")
     }
 
     fn wrap(&self, name: &str, program: &Path, hosts: &str) -> PathBuf {
@@ -63,7 +63,7 @@ impl House {
     /// Makes the resolver of a running program hang.
     pub fn hang(&self, process: &Process) {
         let pid = process.id().to_string();
-        let hung = self.dir.path().join("hung");
+        let hung = self.dir.path().join("fifo");
         let mut command = Command::new("nsenter");
         command.args(["-t", &pid, "-m", "mount", "--bind"]);
         let done = command.arg(hung).arg("/etc/hosts").status();
