@@ -1,6 +1,7 @@
 //! From the command line to the running event loop.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -44,6 +45,8 @@ mod system;
 
 /// How long threads that still block may hold up the end of the process.
 const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
+
+const NO_RANDOMNESS: &str = "cannot read random numbers";
 
 /// Why the sentinel did not start. Each text is complete.
 #[derive(Debug, thiserror::Error)]
@@ -276,13 +279,12 @@ struct Start {
 
 async fn serve(start: Start) -> Result<End, Error> {
     let (config, log) = (start.config, start.log);
-    let no_randomness = "cannot read random numbers";
     let myid = match &config.myid {
         Some(myid) => myid.clone(),
-        None => SentinelId::new(random::hex(20).map_err(system(no_randomness))?),
+        None => SentinelId::new(random::hex(20).map_err(system(NO_RANDOMNESS))?),
     };
     let process = Process {
-        run_id: random::hex(20).map_err(system(no_randomness))?,
+        run_id: random::hex(20).map_err(system(NO_RANDOMNESS))?,
         myid: myid.as_str().to_owned(),
         port: config.server.port,
         port_of_links: config.server.port_of_links(),
@@ -293,18 +295,7 @@ async fn serve(start: Start) -> Result<End, Error> {
     let (mut resolver, mut names) = Resolver::new(Arc::new(resolver::System));
     let known = resolver.resolve_all(&config.hosts(), &mut names).await;
     let origin = Instant::now();
-    let settings = Settings {
-        myid: myid.clone(),
-        announce_port: match config.globals.announce_port {
-            0 => config.server.port_of_links(),
-            port => port,
-        },
-        announce_ip: config.globals.announce_ip.clone(),
-        seed: random::seed().map_err(system(no_randomness))?,
-    };
-    let snapshot = config.snapshot(myid);
-    let names_of = config.globals.names();
-    let machine = Machine::with_names(Time::ZERO, settings, snapshot, names_of, &known);
+    let machine = machine(&config, myid, &known)?;
     let (calls, call_receiver) = mpsc::channel(REQUESTS_LEN);
     let shared = Arc::new(shared(&config, start.doors.users, calls, &log));
     let hall = Hall {
@@ -370,6 +361,31 @@ async fn serve_metrics(config: &Config, shared: &Arc<Shared>, log: &Log) -> Resu
         log.clone(),
     ));
     Ok(())
+}
+
+/// The machine, with the names that are looked up.
+fn machine(
+    config: &Config,
+    myid: SentinelId,
+    known: &[(String, IpAddr)],
+) -> Result<Machine, Error> {
+    let settings = Settings {
+        myid: myid.clone(),
+        announce_port: match config.globals.announce_port {
+            0 => config.server.port_of_links(),
+            port => port,
+        },
+        announce_ip: config.globals.announce_ip.clone(),
+        seed: random::seed().map_err(system(NO_RANDOMNESS))?,
+    };
+    let (snapshot, names) = (config.snapshot(myid), config.globals.names());
+    Ok(Machine::with_names(
+        Time::ZERO,
+        settings,
+        snapshot,
+        names,
+        known,
+    ))
 }
 
 fn greet(config: &Config, process: &Process, log: &Log) {
