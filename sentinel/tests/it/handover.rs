@@ -185,6 +185,27 @@ fn the_replica_can_be_named_and_a_refusal_is_told() {
     });
 }
 
+/// Stock sentinels vote for it and follow it.
+#[test]
+fn a_mixed_quorum_hands_over() {
+    let lines = "sentinel down-after-milliseconds m 5000\n";
+    let quorum = Quorum::start(&[Kind::Ours, Kind::Stock, Kind::Stock], 1, lines);
+    let to = quorum.servers[1].words();
+    let order = "SENTINEL FAILOVER m COORDINATED";
+    assert_eq!(show(&quorum.sentinels[0].call(order)), "+OK");
+    for sentinel in &quorum.sentinels {
+        wait_for("a sentinel has switched", || sentinel.master() == to);
+    }
+    assert_eq!(quorum.servers[0].role(), "slave");
+    for sentinel in &quorum.sentinels {
+        assert!(
+            !sentinel.log().contains("+sdown master"),
+            "{}",
+            sentinel.log()
+        );
+    }
+}
+
 #[test]
 fn wrong_words_are_told_as_valkey_does() {
     let server = Server::start();

@@ -225,7 +225,6 @@ fn scripts_can_read_a_record_of_what_happened() {
     quorum.servers[0].process.kill();
     let (new, _) = quorum.wait_for_switch(0);
     let new = quorum.servers[new].words();
-    let place = |it: &Json| format!("{} {}", it["ip"].as_str().unwrap(), it["port"]);
     let records = || {
         let read = |line: &String| serde_json::from_str::<Json>(line).unwrap();
         lines_of(&out).iter().map(read).collect::<Vec<_>>()
@@ -242,25 +241,10 @@ fn scripts_can_read_a_record_of_what_happened() {
         .iter()
         .map(|it| show(&it.call("SENTINEL MYID")));
     let ids: BTreeSet<String> = ids.collect();
-    for record in [
-        find("event", "+switch-master"),
-        find("type", "client-reconfig"),
-    ]
-    .concat()
-    {
-        assert_eq!(
-            (place(&record["from"]), place(&record["to"])),
-            (old.clone(), new.clone())
-        );
-        assert!(
-            ids.contains(record["sentinel"].as_str().unwrap()),
-            "{record}"
-        );
-        assert_eq!(record["master"], "m");
-        let ms = record["time_ms"].as_i64().unwrap();
-        let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
-        assert_eq!(time.as_millisecond(), ms);
-        assert!(record["current_epoch"].as_u64().unwrap() >= 1);
+    let switches = [("event", "+switch-master"), ("type", "client-reconfig")];
+    for record in switches.iter().flat_map(|(key, value)| find(key, value)) {
+        assert!(ids.contains(record["sentinel"].as_str().unwrap()));
+        assert_is_switch(&record, &old, &new);
     }
     let roles = find("type", "client-reconfig");
     assert_eq!(roles.iter().filter(|it| it["role"] == "leader").count(), 1);
@@ -268,19 +252,31 @@ fn scripts_can_read_a_record_of_what_happened() {
     assert_eq!(down["instance"]["type"], "master");
     assert_eq!(place(&down["instance"]), old);
     assert_eq!(down["level"], "warning");
-    let sentinel = &quorum.sentinels[0];
-    assert!(
-        sentinel
-            .config()
-            .contains("# codis-ha script-stdin-json m yes\n")
-    );
-    assert_eq!(
-        show(&sentinel.call("SENTINEL SET m script-stdin-json no")),
-        "+OK"
-    );
-    assert!(!sentinel.config().contains("script-stdin-json m yes"));
+    assert_can_be_ended(&quorum.sentinels[0]);
     // The script reads an end, and writes an empty line.
     wait_for("nothing can be read", || {
         lines_of(&out).iter().any(String::is_empty)
     });
+}
+
+fn place(addr: &Json) -> String {
+    format!("{} {}", addr["ip"].as_str().unwrap(), addr["port"])
+}
+
+fn assert_is_switch(record: &Json, old: &str, new: &str) {
+    assert_eq!(place(&record["from"]), old);
+    assert_eq!(place(&record["to"]), new);
+    assert_eq!(record["master"], "m");
+    let time: jiff::Timestamp = record["time"].as_str().unwrap().parse().unwrap();
+    assert_eq!(Some(time.as_millisecond()), record["time_ms"].as_i64());
+    assert!(record["current_epoch"].as_u64().unwrap() >= 1);
+}
+
+/// The setting is kept in a form that a stock sentinel reads, and can be taken back.
+fn assert_can_be_ended(sentinel: &Sentinel) {
+    let line = "# codis-ha script-stdin-json m yes\n";
+    assert!(sentinel.config().contains(line));
+    let order = "SENTINEL SET m script-stdin-json no";
+    assert_eq!(show(&sentinel.call(order)), "+OK");
+    assert!(!sentinel.config().contains(line));
 }
