@@ -95,41 +95,35 @@ impl Selector {
         if !table::CATEGORIES.contains(&category.as_str()) {
             return Err(RuleError::Unknown);
         }
-        for (number, row) in table::rows().iter().enumerate() {
-            if row.is_in(&category) {
-                self.permit(number, allow);
-            }
+        for row in table::rows().iter().filter(|row| row.is_in(&category)) {
+            self.permit(row, allow);
         }
         self.keep_rule(&format!("@{category}"), allow)
     }
 
     fn allow(&mut self, name: &str) -> Result<(), RuleError> {
         let Some((command, part)) = name.rsplit_once('|') else {
-            let number = table::number(name).ok_or(RuleError::Unknown)?;
-            self.permit(number, true);
+            self.permit(table::get(name).ok_or(RuleError::Unknown)?, true);
             return self.keep_rule(name, true);
         };
-        let number = table::number(command).ok_or(RuleError::Unknown)?;
-        let row = &table::rows()[number];
+        let row = table::get(command).ok_or(RuleError::Unknown)?;
         if row.is_subcommand() {
             return Err(RuleError::FirstArgOfSubcommand);
         }
         if part.is_empty() {
             return Err(RuleError::Syntax);
         }
-        if table::subcommands(&row.name).next().is_some() {
-            let number = table::number(name).ok_or(RuleError::Unknown)?;
-            self.permit(number, true);
+        if row.is_container() {
+            self.permit(table::get(name).ok_or(RuleError::Unknown)?, true);
             return self.keep_rule(name, true);
         }
         self.keep_rule(name, true)?;
-        self.permit_first_arg(number, part);
+        self.permit_first_arg(row.number, part);
         Ok(())
     }
 
     fn forbid(&mut self, name: &str) -> Result<(), RuleError> {
-        let number = table::number(name).ok_or(RuleError::Unknown)?;
-        self.permit(number, false);
+        self.permit(table::get(name).ok_or(RuleError::Unknown)?, false);
         self.keep_rule(name, false)
     }
 }

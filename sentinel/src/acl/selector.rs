@@ -121,13 +121,10 @@ impl Selector {
     }
 
     /// Allows or forbids a command with all its subcommands.
-    pub(super) fn permit(&mut self, number: usize, allow: bool) {
-        let row = &table::rows()[number];
-        self.permit_row(number, allow);
-        if !row.is_subcommand() {
-            for (part, _) in table::subcommands(&row.name) {
-                self.permit_row(part, allow);
-            }
+    pub(super) fn permit(&mut self, spec: &Spec, allow: bool) {
+        self.permit_row(spec.number, allow);
+        for part in table::subcommands(spec) {
+            self.permit_row(part.number, allow);
         }
     }
 
@@ -203,8 +200,8 @@ impl Selector {
     }
 
     /// Whether a request is allowed.
-    pub(super) fn check(&self, number: usize, spec: &Spec, args: &[Bytes]) -> Result<(), Refusal> {
-        if !self.allows_command(number, spec, args) {
+    pub(super) fn check(&self, spec: &Spec, args: &[Bytes]) -> Result<(), Refusal> {
+        if !self.allows_command(spec, args) {
             return Err(Refusal::Command);
         }
         let Some((channels, literal)) = channel_args(spec, args.len()) else {
@@ -217,11 +214,11 @@ impl Selector {
         }
     }
 
-    fn allows_command(&self, number: usize, spec: &Spec, args: &[Bytes]) -> bool {
-        if self.all_commands || spec.has_flag("no_auth") || self.commands.contains(number) {
+    fn allows_command(&self, spec: &Spec, args: &[Bytes]) -> bool {
+        if self.all_commands || spec.has_flag("no_auth") || self.commands.contains(spec.number) {
             return true;
         }
-        let (Some(known), Some(arg)) = (self.first_args.get(&number), args.get(1)) else {
+        let (Some(known), Some(arg)) = (self.first_args.get(&spec.number), args.get(1)) else {
             return false;
         };
         let same = |known: &String| known.as_bytes().eq_ignore_ascii_case(arg);

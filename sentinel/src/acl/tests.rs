@@ -76,6 +76,13 @@ fn descriptions_are_those_of_redis() {
     ] {
         set(&mut users, line).unwrap();
         assert_eq!(shown(&users), description, "after {line:?}");
+        let mut again = Users::new(PubsubDefault::default());
+        set(&mut again, &description[2..]).unwrap();
+        assert_eq!(
+            again.get("u"),
+            users.get("u"),
+            "{description} makes the same user"
+        );
     }
 }
 

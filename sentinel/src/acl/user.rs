@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::selector::Refusal;
 use super::{Digest, PubsubDefault, RuleError, Selector};
-use crate::port::table::{self, Spec};
+use crate::port::table::Spec;
 
 /// Passwords of one user.
 const PASSWORDS_MAX: usize = 128;
@@ -223,12 +223,9 @@ impl User {
     /// # Errors
     /// What is missing, by the selector that allows most of it.
     pub fn check(&self, spec: &Spec, args: &[Bytes]) -> Result<(), Denied> {
-        let Some(number) = table::number(&spec.name) else {
-            return Err(Denied::Command(spec.name.clone()));
-        };
         let mut worst = Refusal::Command;
         for selector in self.all_selectors() {
-            match selector.check(number, spec, args) {
+            match selector.check(spec, args) {
                 Ok(()) => return Ok(()),
                 Err(refusal) => worst = worst.max(refusal),
             }

@@ -1,9 +1,9 @@
 //! Users in the files that are written.
 //!
 //! In the operator's file they are `user` lines, as a Redis Sentinel writes them, unless they are
-//! in a file of their own. A state holds them only when they were changed by an order, together with
-//! a fingerprint of the users that the operator's file made then: as long as that file makes the
-//! same ones, those of the state hold; otherwise the operator has edited them, and that wins.
+//! in a file of their own. A state holds them only when they were changed by an order, together
+//! with a fingerprint of the users that the operator's file made then: as long as that file makes
+//! the same ones, those of the state hold; otherwise the operator has edited them, and that wins.
 
 use super::Config;
 use super::rewrite::Line;

@@ -90,6 +90,12 @@ pub struct Spec {
     /// Known to this crate alone.
     #[serde(default)]
     pub extension: bool,
+    /// Its place in [`rows`].
+    #[serde(skip)]
+    pub number: usize,
+    /// The numbers of its subcommands.
+    #[serde(skip)]
+    parts: Vec<usize>,
 }
 
 /// An argument of a command.
@@ -128,6 +134,11 @@ impl Spec {
         self.name.contains('|')
     }
 
+    /// Whether it is a command of which only subcommands do something.
+    pub fn is_container(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
     /// Whether a flag is set.
     pub fn has_flag(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
@@ -159,9 +170,17 @@ static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let rows = |text| -> Vec<Spec> {
         serde_json::from_str(text).expect("the table is a part of the program, and a test reads it")
     };
-    let rows: Vec<Spec> = FILES.into_iter().flat_map(rows).collect();
+    let mut rows: Vec<Spec> = FILES.into_iter().flat_map(rows).collect();
     let names = rows.iter().map(|row| row.name.clone());
-    let by_name = names.enumerate().map(|(id, name)| (name, id)).collect();
+    let by_name: BTreeMap<String, usize> = names.enumerate().map(|(id, name)| (name, id)).collect();
+    for number in 0..rows.len() {
+        rows[number].number = number;
+        if rows[number].is_subcommand()
+            && let Some(&container) = by_name.get(rows[number].container())
+        {
+            rows[container].parts.push(number);
+        }
+    }
     Table { rows, by_name }
 });
 
@@ -170,20 +189,15 @@ pub fn rows() -> &'static [Spec] {
     &TABLE.rows
 }
 
-/// The number of the row of that name, in any case; of a subcommand with its bar.
-pub fn number(name: &str) -> Option<usize> {
-    TABLE.by_name.get(&name.to_ascii_lowercase()).copied()
-}
-
-/// The row of that name, in any case.
+/// The row of that name, in any case; of a subcommand with its bar.
 pub fn get(name: &str) -> Option<&'static Spec> {
-    number(name).map(|id| &TABLE.rows[id])
+    let number = TABLE.by_name.get(&name.to_ascii_lowercase());
+    number.map(|number| &TABLE.rows[*number])
 }
 
 /// The parts of a command.
-pub fn subcommands(container: &str) -> impl Iterator<Item = (usize, &'static Spec)> {
-    let rows = TABLE.rows.iter().enumerate();
-    rows.filter(move |(_, row)| row.is_subcommand() && row.container() == container)
+pub fn subcommands(spec: &Spec) -> impl Iterator<Item = &'static Spec> {
+    spec.parts.iter().map(|number| &TABLE.rows[*number])
 }
 
 /// The commands that are no part of another.
@@ -200,7 +214,7 @@ mod tests {
         let listed: Vec<&Spec> = rows().iter().filter(|row| !row.extension).collect();
         assert_eq!(listed.len(), 73);
         assert_eq!(top_level().count(), 15);
-        assert_eq!(subcommands("client").count(), 17);
+        assert_eq!(subcommands(get("client").unwrap()).count(), 17);
         assert!(rows().len() <= ROWS_MAX);
         assert_eq!(TABLE.by_name.len(), rows().len(), "names are unique");
         for row in rows() {

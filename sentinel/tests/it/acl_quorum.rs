@@ -89,10 +89,21 @@ fn a_sentinel_that_lets_nobody_in_is_down() {
             seen(sentinel).contains("flags, s_down,sentinel,")
         });
     }
-    assert_eq!(
-        show(&closed.call("ACL SETUSER default +ping >secret")),
-        "+OK"
-    );
+    // A new connection does not even come that far: it is told NOAUTH.
+    for request in ["ACL SETUSER default +ping", "CLIENT KILL TYPE normal"] {
+        assert!(closed.call(request).as_error().is_none(), "{request}");
+    }
+    wait_for("both others are refused", || {
+        let log = show(&closed.call("ACL LOG 1"));
+        log.contains("object, AUTH, username, default") && !log.contains("[count, :1,")
+    });
+    for sentinel in &quorum.sentinels[1..] {
+        assert!(seen(sentinel).contains("s_down"), "{}", seen(sentinel));
+    }
+    // AUTH is sent once, when a connection is opened.
+    for request in ["ACL SETUSER default >secret", "CLIENT KILL TYPE normal"] {
+        assert!(closed.call(request).as_error().is_none(), "{request}");
+    }
     for sentinel in &quorum.sentinels[1..] {
         wait_for("it is up again", || !seen(sentinel).contains("s_down"));
     }

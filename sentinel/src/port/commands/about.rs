@@ -74,10 +74,7 @@ fn statuses(words: impl IntoIterator<Item = String>) -> Value {
 
 /// The parts of a container that are listed.
 fn parts(spec: &Spec) -> Vec<&'static Spec> {
-    if spec.is_subcommand() {
-        return Vec::new();
-    }
-    let parts = table::subcommands(&spec.name).map(|(_, part)| part);
+    let parts = table::subcommands(spec);
     parts.filter(|part| !part.extension).collect()
 }
 

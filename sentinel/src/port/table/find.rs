@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Spec, get, subcommands};
+use super::{Spec, get};
 
 /// Bytes of a wrong request that are repeated in the error.
 const ECHO_BYTES_MAX: usize = 128;
@@ -32,7 +32,7 @@ pub fn resolve(args: &[Bytes]) -> Result<&'static Spec, String> {
     let Some(word) = args.get(1) else {
         return Ok(container);
     };
-    if subcommands(&container.name).next().is_none() {
+    if !container.is_container() {
         return Ok(container);
     }
     let full = format!("{}|{}", container.name, String::from_utf8_lossy(word));
