@@ -23,6 +23,7 @@ mod refused;
 mod restarted;
 mod rewriting;
 mod scripts;
+mod second;
 mod simulated;
 mod starting;
 mod support;

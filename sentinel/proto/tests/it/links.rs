@@ -8,7 +8,9 @@ use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::LinkId;
 use codis_sentinel_proto::persist::Snapshot;
 use codis_sentinel_proto::settings::{MasterSettings, Settings};
-use codis_sentinel_proto::{Auth, Channel, Effect, Input, Machine, PingReply, Reply};
+use codis_sentinel_proto::{
+    Auth, Channel, DisconnectReason, Effect, Input, Machine, PingReply, Reply,
+};
 
 use crate::world::{ms, sentinel_id};
 
@@ -161,4 +163,70 @@ fn a_busy_script_is_killed_once_in_each_s_down() {
             .starts_with(&["s_down", "o_down", "master"])
     );
     assert!(view.instance.flags.contains(&"script_kill_sent"));
+}
+
+/// The pub/sub connection is lost first and the command connection a moment later: silence still
+/// counts from the last proof of life, and both are opened again at once.
+#[test]
+fn losing_one_connection_after_the_other_makes_no_early_s_down() {
+    let (mut machine, link, sent) = connected(300);
+    let mut now = Time::from_millis(2);
+    let ping = sent.iter().find_map(|it| match it {
+        Effect::Send {
+            id,
+            command: Command::Ping,
+            ..
+        } => Some(*id),
+        _ => None,
+    });
+    let reply = Reply::Ping(PingReply::Pong);
+    let command = ping.unwrap();
+    machine.handle_input(
+        now,
+        Input::Reply {
+            link,
+            command,
+            reply,
+        },
+    );
+    let up = |channel| Input::Connected {
+        link,
+        channel,
+        local_ip: "1.1.1.1".into(),
+    };
+    machine.handle_input(now, up(Channel::PubSub));
+    effects(&mut machine);
+    advance(&mut machine, &mut now, 60);
+    for channel in [Channel::PubSub, Channel::Command] {
+        now += ms(1);
+        machine.handle_timeout(now);
+        let reason = DisconnectReason::Closed;
+        let lost = Input::Disconnected {
+            link,
+            channel,
+            reason,
+        };
+        machine.handle_input(now, lost);
+    }
+    let opened = effects(&mut machine);
+    let opens = |it: &&Effect| matches!(it, Effect::Connect { .. });
+    assert_eq!(opened.iter().filter(opens).count(), 2, "both at once");
+    let down = |machine: &Machine, now| {
+        let view = machine.master(now, "a").unwrap();
+        view.instance.s_down.is_some()
+    };
+    // The proof of life came at 2 ms.
+    advance(&mut machine, &mut now, 301);
+    assert!(!down(&machine, now));
+    advance(&mut machine, &mut now, 302);
+    assert!(down(&machine, now));
+}
+
+/// Lets time pass; nothing arrives.
+fn advance(machine: &mut Machine, now: &mut Time, to: u64) {
+    let to = Time::from_millis(to);
+    while *now < to {
+        *now = machine.poll_timeout().map_or(to, |at| at.min(to));
+        machine.handle_timeout(*now);
+    }
 }

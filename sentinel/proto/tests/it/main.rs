@@ -13,6 +13,7 @@ mod refused;
 mod restarted;
 mod returning;
 mod scale;
+mod second;
 mod server;
 mod stalls;
 mod storms;
