@@ -36,6 +36,10 @@ pub(crate) struct Disk {
     /// The last snapshot that was refused, until a later one succeeds.
     refused: Option<PersistId>,
     failures: u32,
+    /// When the last one was asked for.
+    asked_at: Time,
+    /// How long the last one took whose result is known.
+    took: Duration,
     retry_at: Option<Time>,
     held: Vec<Held>,
 }
@@ -49,12 +53,18 @@ impl Disk {
 
     /// The id for the snapshot to write now, when one is wanted and none is being written: what is
     /// wanted meanwhile goes into the next one, all together.
-    pub(crate) fn take(&mut self) -> Option<PersistId> {
+    pub(crate) fn take(&mut self, now: Time) -> Option<PersistId> {
         if self.answered < self.asked || !std::mem::take(&mut self.wanted) {
             return None;
         }
         self.asked.0 += 1;
+        self.asked_at = now;
         Some(self.asked)
+    }
+
+    /// How long a snapshot takes, as the last one did.
+    pub(crate) const fn took(&self) -> Duration {
+        self.took
     }
 
     /// The id of the last snapshot that is wanted or was asked for.
@@ -88,6 +98,7 @@ impl Disk {
             "only a snapshot that was asked for can be done"
         );
         self.answered = self.answered.max(id);
+        self.took = now.since(self.asked_at);
         if ok {
             self.durable = self.durable.max(id);
             // A refusal of a later snapshot stands.
@@ -140,7 +151,7 @@ mod tests {
     fn answers_wait_for_their_snapshot_and_refusals_end_with_a_success() {
         let mut disk = Disk::default();
         let first = disk.want();
-        assert_eq!(disk.take(), Some(first));
+        assert_eq!(disk.take(Time::ZERO), Some(first));
         assert!(disk.hold(held(first)).is_none());
         assert!(!disk.is_durable(first));
         assert_eq!(disk.persisted(Time::ZERO, first, false).len(), 1);
@@ -150,7 +161,7 @@ mod tests {
             Some(Time::from_millis(100))
         );
         assert_eq!(disk.sweep(Time::from_millis(100)), None);
-        let second = disk.take().unwrap();
+        let second = disk.take(Time::from_millis(100)).unwrap();
         assert!(
             disk.persisted(Time::from_millis(101), second, true)
                 .is_empty()
@@ -163,12 +174,12 @@ mod tests {
     fn what_is_wanted_during_a_write_goes_into_one_later_snapshot() {
         let mut disk = Disk::default();
         let first = disk.want();
-        assert_eq!((disk.take(), disk.last()), (Some(first), first));
+        assert_eq!((disk.take(Time::ZERO), disk.last()), (Some(first), first));
         let second = disk.want();
-        assert_eq!(disk.take(), None, "one is being written");
+        assert_eq!(disk.take(Time::ZERO), None, "one is being written");
         assert_eq!((disk.want(), disk.last()), (second, second));
         disk.persisted(Time::ZERO, first, true);
-        assert_eq!(disk.take(), Some(second));
-        assert_eq!(disk.take(), None);
+        assert_eq!(disk.take(Time::ZERO), Some(second));
+        assert_eq!(disk.take(Time::ZERO), None);
     }
 }

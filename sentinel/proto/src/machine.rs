@@ -179,7 +179,7 @@ impl Machine {
             );
             self.core.schedule.set(key, next);
         }
-        if let Some(id) = self.core.disk.take() {
+        if let Some(id) = self.core.disk.take(self.core.now) {
             let snapshot = Box::new(self.snapshot());
             self.core.out.push(Effect::Persist { id, snapshot });
         }

@@ -18,6 +18,9 @@ const SPREAD: Duration = Duration::from_millis(45);
 /// Limits of the time between two ranks: above the time that a vote takes to reach the others.
 const STEP_MIN: Duration = Duration::from_millis(5);
 const STEP_MAX: Duration = Duration::from_millis(20);
+/// A disk that is slow makes the steps longer, up to this: the first one is not heard before its
+/// own vote is on disk.
+const SLOW_MAX: Duration = Duration::from_millis(100);
 /// The random part of the delay, in milliseconds: for sentinels that see different orders.
 const JITTER_MS: u64 = 3;
 
@@ -34,13 +37,15 @@ impl Master {
         let before = others.iter().filter(|id| weight(id, &self.name) < own);
         let rank = u32::try_from(before.count()).unwrap_or(u32::MAX);
         let steps = u32::try_from(others.len()).unwrap_or(u32::MAX);
-        step(steps).saturating_mul(rank) + jitter
+        step(steps, core.disk.took()).saturating_mul(rank) + jitter
     }
 }
 
-/// The time between two ranks where `others` sentinels may stand besides us.
-fn step(others: u32) -> Duration {
-    (SPREAD / others.max(1)).clamp(STEP_MIN, STEP_MAX)
+/// The time between two ranks where `others` sentinels may stand besides us and a disk needs
+/// `disk` for a vote, as ours does.
+fn step(others: u32, disk: Duration) -> Duration {
+    let usual = (SPREAD / others.max(1)).clamp(STEP_MIN, STEP_MAX);
+    usual.max((2 * disk).min(SLOW_MAX))
 }
 
 /// The place of a sentinel in the order of a master: the lowest stands first. The id decides
@@ -62,12 +67,16 @@ mod tests {
 
     #[test]
     fn all_ranks_of_a_usual_quorum_stand_within_fifty_milliseconds() {
+        let fast = Duration::from_millis(2);
         for voters in 3..=7 {
-            let last = step(voters - 1) * (voters - 1) + Duration::from_millis(JITTER_MS);
+            let last = step(voters - 1, fast) * (voters - 1) + Duration::from_millis(JITTER_MS);
             assert!(last <= Duration::from_millis(50), "{voters}: {last:?}");
         }
-        assert_eq!(step(100), STEP_MIN);
-        assert_eq!(step(0), STEP_MAX);
+        assert_eq!(step(100, fast), STEP_MIN);
+        assert_eq!(step(0, fast), STEP_MAX);
+        let slow = Duration::from_millis(30);
+        assert_eq!(step(2, slow), 2 * slow);
+        assert_eq!(step(2, 10 * slow), SLOW_MAX);
     }
 
     #[test]

@@ -51,4 +51,10 @@ fn the_best_candidate_is_first() {
         let at = format!("{} {}", word("ip"), word("port"));
         at == best && word("rank") == "1" && word("priority") == "7"
     });
+    let mut client = quorum.sentinels[0].client();
+    client.call("HELLO 3");
+    let reply = client.call("SENTINEL CANDIDATES m");
+    let first = &reply.as_array().unwrap()[0];
+    assert!(first.as_map().is_some(), "{}", show(first));
+    assert_eq!(field(first, "rank").as_deref(), Some("1"));
 }
