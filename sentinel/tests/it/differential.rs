@@ -17,6 +17,7 @@ mod known;
 mod masks;
 mod requests;
 mod script;
+mod secured;
 
 /// A master with a replica, watched by ours, a stock sentinel, and a third; and a master that is
 /// not there.
@@ -191,6 +192,12 @@ fn wrong_numbers_of_words_are_told_as_by_a_stock_sentinel() {
 #[test]
 fn bytes_are_taken_as_by_a_stock_sentinel() {
     run(&script::bytes());
+}
+
+/// So are those to clients that have not given the password.
+#[test]
+fn strangers_are_told_what_a_stock_sentinel_tells_them() {
+    secured::check();
 }
 
 /// Each known difference is one: the list does not outlive its reasons.

@@ -5,6 +5,7 @@
 mod acl;
 mod acl_quorum;
 mod candidates;
+mod clients;
 mod command_table;
 mod config;
 mod debug;

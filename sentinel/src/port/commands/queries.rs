@@ -1,5 +1,7 @@
 //! Questions about the quorum, the servers' INFO, and scripts.
 
+use std::collections::BTreeSet;
+
 use codis_core::addr::Addr;
 use codis_core::epoch::Epoch;
 use codis_core::resp::Value;
@@ -65,7 +67,12 @@ pub fn quorum_verdict(usable: usize, voters: usize, quorum: u32) -> Result<Strin
 
 pub(super) fn info_cache(context: &Context<'_>, names: &[String]) -> Outcome {
     let mut out = Vec::new();
+    let mut told = BTreeSet::new();
     for name in names {
+        // As in Redis, a name is told once.
+        if !told.insert(name) {
+            continue;
+        }
         let Some(master) = context.machine.master(context.now, name) else {
             continue;
         };

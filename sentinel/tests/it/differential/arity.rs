@@ -4,12 +4,16 @@ use super::script::Step;
 
 /// The commands of a sentinel, and those of a server that it does not have.
 const COMMANDS: &str = "
-    auth client command hello info ping psubscribe publish punsubscribe role sentinel
+    acl auth client command hello info ping psubscribe publish punsubscribe role sentinel
     subscribe unsubscribe
     config quit reset echo select multi exec monitor pubsub time debug slowlog get set del
     ssubscribe spublish script eval object memory latency module replicaof failover watch wait";
 
 const CONTAINERS: &[(&str, &str)] = &[
+    (
+        "acl",
+        "cat deluser dryrun genpass getuser help list load log save users whoami foo",
+    ),
     (
         "client",
         "caching getname getredir help id info kill list no-evict pause reply setname tracking
@@ -55,7 +59,12 @@ pub fn all() -> Vec<Step> {
             // These reply without words, and what they reply is compared elsewhere or random.
             let replies = matches!(
                 full.as_str(),
-                "acl genpass" | "acl cat" | "command docs" | "command info" | "command list"
+                "acl genpass"
+                    | "acl cat"
+                    | "acl log"
+                    | "command docs"
+                    | "command info"
+                    | "command list"
             );
             let pauses = full == "client pause";
             // More words are the options of Valkey 9 there.

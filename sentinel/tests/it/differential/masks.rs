@@ -79,6 +79,9 @@ impl Masks {
         if request == "client id" {
             return typed(&number(&value));
         }
+        if request.starts_with("sentinel info-cache") {
+            return self.leaf(&infos(&value));
+        }
         self.leaf(&masked(&value))
     }
 
@@ -130,6 +133,16 @@ fn with_sorted_names(mut value: Value) -> Value {
         names.sort_by_key(show);
     }
     value
+}
+
+/// Rule "cached INFO": its age and its text change.
+fn infos(value: &Value) -> Value {
+    match value {
+        Value::Integer(_) => Value::simple("<age>"),
+        Value::Bulk(Some(text)) if text.starts_with(b"# Server\r\n") => Value::simple("<info>"),
+        Value::Array(Some(values)) => Value::array(values.iter().map(infos)),
+        other => other.clone(),
+    }
 }
 
 /// A value with its type, and the types of what is in it.

@@ -231,7 +231,7 @@ const SENTINEL: &str = r#"
     SENTINEL SET n down-after-milliseconds 1.5
     SENTINEL SET n failover-timeout 0
     SENTINEL SET n failover-timeout x
-    SENTINEL SET n failover-timeout 1000 down-after-milliseconds 500 auth-pass x
+    SENTINEL SET n failover-timeout 1000 down-after-milliseconds 90000 auth-pass x
     SENTINEL SET n auth-user u
     SENTINEL SET n auth-user "" auth-pass ""
     SENTINEL SET n master-reboot-down-after-period 10
@@ -265,6 +265,8 @@ const SENTINEL: &str = r#"
     SENTINEL INFO-CACHE nobody
     SENTINEL INFO-CACHE nobody noone
     SENTINEL INFO-CACHE dead
+    SENTINEL INFO-CACHE m
+    SENTINEL INFO-CACHE m nobody m
     SENTINEL INFO-CACHE nobody dead
     SENTINEL SIMULATE-FAILURE foo
     SENTINEL SIMULATE-FAILURE help
