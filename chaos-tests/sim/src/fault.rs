@@ -22,6 +22,24 @@ pub enum Fault {
     },
     /// A sentinel's process gets no time; its inputs wait.
     StallSentinel { who: usize, span: Duration },
+    /// ... from its next effect of a kind on.
+    StallAt {
+        who: usize,
+        mark: Mark,
+        after: bool,
+        span: Duration,
+    },
+    /// The clock that a sentinel reads jumps: a process cannot tell that from a stall. The wall
+    /// clock of a stock one may also go back.
+    ClockJump { who: usize, span: Duration },
+    /// The clock that a sentinel reads stands still.
+    ClockStop { who: usize, span: Duration },
+    /// A server refuses writes.
+    RefuseWrites {
+        target: Target,
+        pings: bool,
+        span: Duration,
+    },
     /// A sentinel's disk fails every write.
     RefuseDisk { who: usize, span: Duration },
     /// A sentinel's disk takes this much longer for every write.
@@ -223,6 +241,13 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
     let span = draw_span(rng, plan);
     let way = [Way::Both, Way::Both, Way::Out, Way::In][rng.index(4)];
     match kind {
+        Kind::ForceFailover => Fault::ForceFailover { who, group },
+        Kind::Readd => draw_readd(rng, who, group),
+        Kind::Reset => Fault::Reset { who, group },
+        Kind::Clock if rng.chance(500) => Fault::ClockJump { who, span },
+        Kind::Clock => Fault::ClockStop { who, span },
+        Kind::RefuseWrites => draw_refusal(rng, target, span),
+        Kind::FreezeMaster | Kind::FreezeNode => Fault::FreezeNode { target, span },
         Kind::CrashSentinel => Fault::CrashSentinel {
             who,
             point: draw_point(rng),
@@ -230,22 +255,20 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
             down: span,
         },
         Kind::StallSentinel => Fault::StallSentinel { who, span },
+        Kind::StallAt => Fault::StallAt {
+            who,
+            mark: Mark::ALL[rng.index(Mark::ALL.len())],
+            after: rng.chance(500),
+            span,
+        },
+        Kind::Bounce => draw_bounce(rng, plan, target),
         Kind::RefuseDisk => Fault::RefuseDisk { who, span },
         Kind::SlowDisk => Fault::SlowDisk {
             who,
             extra: rng.millis(20..1_500),
             span,
         },
-        Kind::CrashMaster | Kind::CrashNode => {
-            let comeback = draw_comeback(rng);
-            Fault::CrashNode {
-                target,
-                blow: draw_blow(rng),
-                down: span,
-                comeback,
-            }
-        }
-        Kind::FreezeMaster | Kind::FreezeNode => Fault::FreezeNode { target, span },
+        Kind::CrashMaster | Kind::CrashNode => draw_crash(rng, target, span),
         Kind::SickNode => draw_sickness(rng, target, span),
         Kind::Isolate => Fault::Isolate { host, way, span },
         Kind::Split => Fault::Split {
@@ -275,19 +298,47 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
         Kind::Resets => Fault::Resets {
             permille: rng.within(50..1_000) as u32,
         },
-        Kind::ForceFailover => Fault::ForceFailover { who, group },
-        Kind::Readd => Fault::Readd {
-            who,
-            group,
-            gap: rng.millis(0..3_000),
-        },
-        Kind::Reset => Fault::Reset { who, group },
+    }
+}
+
+fn draw_crash(rng: &mut Rng, target: Target, down: Duration) -> Fault {
+    let comeback = draw_comeback(rng);
+    Fault::CrashNode {
+        target,
+        blow: draw_blow(rng),
+        down,
+        comeback,
+    }
+}
+
+fn draw_bounce(rng: &mut Rng, plan: &Plan, target: Target) -> Fault {
+    Fault::CrashNode {
+        target,
+        blow: Blow::Kill,
+        down: rng.millis(5..plan.down_after.as_millis() as u64),
+        comeback: draw_comeback(rng),
+    }
+}
+
+fn draw_readd(rng: &mut Rng, who: usize, group: usize) -> Fault {
+    let gap = rng.millis(0..3_000);
+    Fault::Readd { who, group, gap }
+}
+
+fn draw_refusal(rng: &mut Rng, target: Target, span: Duration) -> Fault {
+    let pings = rng.chance(500);
+    Fault::RefuseWrites {
+        target,
+        pings,
+        span,
     }
 }
 
 fn draw_target(rng: &mut Rng, kind: Kind, group: usize) -> Target {
     match kind {
-        Kind::CrashMaster | Kind::FreezeMaster => Target::Master { group },
+        Kind::CrashMaster | Kind::FreezeMaster | Kind::Bounce | Kind::RefuseWrites => {
+            Target::Master { group }
+        }
         _ => Target::Node {
             pick: rng.index(64),
         },

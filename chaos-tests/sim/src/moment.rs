@@ -43,6 +43,8 @@ pub struct Clock {
     born: u64,
     origin: Duration,
     rate_ppm: u64,
+    /// It stands still between these.
+    stop: Option<(u64, u64)>,
 }
 
 impl Clock {
@@ -53,12 +55,39 @@ impl Clock {
             born: born.0,
             origin,
             rate_ppm,
+            stop: None,
+        }
+    }
+
+    /// From now on it reads `span` more.
+    pub fn jump(&mut self, span: Duration) {
+        self.origin += span;
+    }
+
+    /// It stands still for `span`, unless it does already.
+    pub fn stop(&mut self, now: Moment, span: Duration) {
+        if let Some((from, until)) = self.stop {
+            if now.0 < until {
+                return;
+            }
+            self.born += until - from;
+        }
+        self.stop = Some((now.0, (now + span).0));
+    }
+
+    /// If it stands still, it goes on now.
+    pub fn go_on(&mut self, now: Moment) {
+        if let Some((from, until)) = &mut self.stop {
+            *until = now.0.clamp(*from, *until);
         }
     }
 
     /// What it reads at a moment.
     pub fn local(&self, at: Moment) -> Time {
-        let micros = u128::from(at.0.saturating_sub(self.born));
+        let stood = self
+            .stop
+            .map_or(0, |(from, until)| at.0.clamp(from, until) - from);
+        let micros = u128::from(at.0.saturating_sub(self.born).saturating_sub(stood));
         let nanos = micros * u128::from(self.rate_ppm) / 1000;
         Time::from_origin(self.origin + Duration::from_nanos(nanos as u64))
     }
@@ -67,16 +96,32 @@ impl Clock {
     pub fn global(&self, time: Time) -> Moment {
         let nanos = time.since_origin().saturating_sub(self.origin).as_nanos();
         let micros = (nanos * 1000).div_ceil(u128::from(self.rate_ppm));
-        Moment(
-            self.born
-                .saturating_add(u64::try_from(micros).unwrap_or(u64::MAX / 2)),
-        )
+        let micros = u64::try_from(micros).unwrap_or(u64::MAX / 2);
+        let at = self.born.saturating_add(micros);
+        match self.stop {
+            Some((from, until)) if at > from => Moment(at + (until - from)),
+            Some(_) | None => Moment(at),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_stood_still_goes_on_from_where_it_was() {
+        let mut clock = Clock::new(Moment(0), Duration::ZERO, 1_000_000);
+        clock.stop(Moment(1_000), Duration::from_millis(5));
+        assert_eq!(clock.local(Moment(900)), clock.local(Moment(900)));
+        assert_eq!(clock.local(Moment(1_000)), clock.local(Moment(6_000)));
+        assert_eq!(clock.local(Moment(8_000)), Time::from_millis(3));
+        assert_eq!(clock.global(Time::from_millis(3)), Moment(8_000));
+        clock.stop(Moment(8_000), Duration::from_millis(5));
+        assert_eq!(clock.local(Moment(14_000)), Time::from_millis(4));
+        clock.jump(Duration::from_millis(9));
+        assert_eq!(clock.local(Moment(14_000)), Time::from_millis(13));
+    }
 
     #[test]
     fn a_deadline_is_reached_at_the_moment_given_for_it() {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
-use codis_sentinel_proto::PingReply;
-use codis_sentinel_proto::info::{Info, Role};
+use codis_sentinel_proto::info::{Info, Role, Trouble};
+use codis_sentinel_proto::{PingReply, WriteProbe, WriteRefusal};
 
 use crate::fault::Comeback;
 use crate::moment::Moment;
@@ -60,6 +60,8 @@ pub struct Node {
     pub loading_until: Moment,
     /// What PING gets instead of `+PONG`, and until when.
     pub sick: Option<(PingReply, Moment)>,
+    /// It refuses writes until then.
+    pub readonly_until: Moment,
     /// How it comes back after a crash.
     pub comeback: Comeback,
 }
@@ -127,6 +129,7 @@ impl Node {
             priority: 100,
             loading_until: start,
             sick: None,
+            readonly_until: start,
             comeback: Comeback {
                 as_master: false,
                 empty: false,
@@ -173,6 +176,28 @@ impl Node {
         };
         self.loading_until = now + self.comeback.loading;
         self.sick = None;
+        self.readonly_until = now;
+    }
+
+    /// It takes no writes until then, and says so to PING as well when `pings`.
+    pub fn refuse_writes(&mut self, until: Moment, pings: bool) {
+        self.readonly_until = until;
+        if pings {
+            self.sick = Some((PingReply::Misconf, until));
+        }
+    }
+
+    /// The answer to a write that changes nothing.
+    pub fn probe(&self, now: Moment) -> WriteProbe {
+        if now < self.loading_until {
+            WriteProbe::NotNow
+        } else if now < self.readonly_until {
+            WriteProbe::Refused(WriteRefusal::Disk)
+        } else if !self.is_master() {
+            WriteProbe::Refused(WriteRefusal::ReadOnly)
+        } else {
+            WriteProbe::Accepted
+        }
     }
 
     /// The answer to PING.
@@ -221,7 +246,10 @@ impl Node {
             return;
         }
         let Some(upstream) = upstream else {
-            self.offset += rng.within(0..1_000);
+            let written = rng.within(0..1_000);
+            if now >= self.readonly_until {
+                self.offset += written;
+            }
             return;
         };
         match self.link {
@@ -292,6 +320,10 @@ impl Node {
             priority: self.priority,
             offset: self.offset,
             announced: true,
+            trouble: Trouble {
+                append_failed: now < self.readonly_until,
+                ..Trouble::default()
+            },
             ..Info::default()
         })
     }

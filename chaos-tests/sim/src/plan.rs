@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use codis_sentinel_proto::settings::WriteCheck;
+
 use crate::fault::{self, Fault};
 use crate::moment::Moment;
 use crate::profile::Profile;
@@ -27,6 +29,12 @@ pub struct Plan {
     pub failover_timeout: Duration,
     /// `parallel-syncs` of all groups.
     pub parallel_syncs: u32,
+    /// `refused-after-milliseconds` of all groups; zero is off.
+    pub refused_after: Duration,
+    /// `master-write-check` of all groups.
+    pub write_check: WriteCheck,
+    /// All sentinels draw the same random delays.
+    pub same_seed: bool,
     /// Sentinels know each other from the start instead of by hello.
     pub acquainted: bool,
     /// One-way delay of a message in microseconds.
@@ -75,7 +83,10 @@ impl Plan {
     pub fn draw(seed: u64, profile: Profile) -> Self {
         let mut rng = Rng::new(seed ^ (profile as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let calm = profile == Profile::Calm;
-        let sentinels = if rng.chance(350) { 5 } else { 3 };
+        let mut sentinels = if rng.chance(350) { 5 } else { 3 };
+        if profile == Profile::Votes {
+            sentinels = [2, 3, 4, 4, 5, 6, 6, 7][rng.index(8)];
+        }
         let groups = Self::draw_groups(&mut rng, profile, sentinels);
         let acquainted = groups
             .iter()
@@ -92,14 +103,17 @@ impl Plan {
         };
         let drift_ppm = match profile {
             Profile::Everything => 50_000,
-            Profile::Calm => 0,
+            Profile::Calm | Profile::Votes => 0,
+            Profile::Stall => [200, 50_000][rng.index(2)],
             Profile::Crash
             | Profile::Partition
             | Profile::Disk
             | Profile::Freeze
             | Profile::Lossy
             | Profile::Operator
-            | Profile::Mixed => 200,
+            | Profile::Mixed
+            | Profile::Restart
+            | Profile::Sick => 200,
         };
         let span = if calm {
             Duration::ZERO
@@ -115,6 +129,9 @@ impl Plan {
             down_after,
             failover_timeout,
             parallel_syncs: rng.within(1..3) as u32,
+            refused_after: Duration::ZERO,
+            write_check: WriteCheck::No,
+            same_seed: profile == Profile::Votes,
             acquainted,
             delay,
             disk,
@@ -127,8 +144,30 @@ impl Plan {
         if profile == Profile::Mixed {
             plan.stock = draw_stock(seed, sentinels);
         }
+        plan.draw_extensions();
         plan.faults = fault::draw(&mut rng, &plan, Moment::default() + WARM_UP);
         plan
+    }
+
+    /// What only the newer profiles use, from a generator of its own: the plans of the others do
+    /// not change.
+    fn draw_extensions(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x0e47_e510);
+        let uses_refusals = matches!(
+            self.profile,
+            Profile::Votes | Profile::Stall | Profile::Restart | Profile::Sick
+        );
+        if uses_refusals && rng.chance(300) {
+            self.refused_after = self.down_after / [3, 5, 10][rng.index(3)];
+        }
+        if self.profile == Profile::Sick {
+            let checks = [WriteCheck::No, WriteCheck::Report, WriteCheck::Yes];
+            self.write_check = checks[rng.index(3)];
+        }
+        if self.profile == Profile::Votes {
+            self.acquainted = true;
+            self.delay = [50..600, 5_000..15_000, 20_000..60_000][rng.index(3)].clone();
+        }
     }
 
     fn draw_groups(rng: &mut Rng, profile: Profile, sentinels: usize) -> Vec<Group> {
@@ -140,7 +179,7 @@ impl Plan {
                 nodes: rng.within(2..5) as usize,
                 quorum: match profile {
                     // Whoever forgets its peers under a quorum below the majority may elect itself.
-                    Profile::Operator | Profile::Everything => majority as u32,
+                    Profile::Operator | Profile::Everything | Profile::Votes => majority as u32,
                     _ if rng.chance(700) => majority as u32,
                     Profile::Calm
                     | Profile::Crash
@@ -148,7 +187,10 @@ impl Plan {
                     | Profile::Disk
                     | Profile::Freeze
                     | Profile::Lossy
-                    | Profile::Mixed => rng.within(1..sentinels as u64 + 1) as u32,
+                    | Profile::Mixed
+                    | Profile::Stall
+                    | Profile::Restart
+                    | Profile::Sick => rng.within(1..sentinels as u64 + 1) as u32,
                 },
             })
             .collect()

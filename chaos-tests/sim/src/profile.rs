@@ -26,6 +26,15 @@ pub enum Profile {
     Everything,
     /// Some sentinels, up to all but one, behave like stock; what strikes is what TCP lets through.
     Mixed,
+    /// Even and odd quorums of up to seven that all see the same in the same moment, on lines so
+    /// long that whoever stands cannot know of the others: votes split.
+    Votes,
+    /// Sentinels stop in the midst of what they do, and their clocks jump and stand still.
+    Stall,
+    /// Masters restart faster than down-after, with all, less or none of their data.
+    Restart,
+    /// Servers answer and do not work: they refuse writes, or PING itself.
+    Sick,
 }
 
 /// The kinds of faults, as a profile weighs them.
@@ -35,6 +44,14 @@ pub enum Kind {
     CrashSentinel,
     /// A sentinel's process stops for a while and continues.
     StallSentinel,
+    /// A sentinel's process stops around an effect, and continues.
+    StallAt,
+    /// The clock that a sentinel reads jumps forward, or stands still for a while.
+    Clock,
+    /// The current master restarts at once.
+    Bounce,
+    /// The current master refuses writes for a while.
+    RefuseWrites,
     /// A disk fails writes.
     RefuseDisk,
     /// A disk takes long.
@@ -73,7 +90,7 @@ pub enum Kind {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::Calm,
         Self::Crash,
         Self::Partition,
@@ -83,6 +100,10 @@ impl Profile {
         Self::Operator,
         Self::Everything,
         Self::Mixed,
+        Self::Votes,
+        Self::Stall,
+        Self::Restart,
+        Self::Sick,
     ];
 
     /// Its name on the command line.
@@ -97,6 +118,10 @@ impl Profile {
             Self::Operator => "operator",
             Self::Everything => "everything",
             Self::Mixed => "mixed",
+            Self::Votes => "votes",
+            Self::Stall => "stall",
+            Self::Restart => "restart",
+            Self::Sick => "sick",
         }
     }
 
@@ -117,6 +142,10 @@ impl Profile {
             Self::Operator => weights::OPERATOR,
             Self::Everything => weights::EVERYTHING,
             Self::Mixed => weights::MIXED,
+            Self::Votes => weights::VOTES,
+            Self::Stall => weights::STALL,
+            Self::Restart => weights::RESTART,
+            Self::Sick => weights::SICK,
         }
     }
 }

@@ -89,6 +89,8 @@ pub const MIXED: Weights = &[
     (Kind::CrashSentinel, 4),
     (Kind::StallSentinel, 2),
     (Kind::SlowDisk, 1),
+    (Kind::Clock, 1),
+    (Kind::StallAt, 1),
     (Kind::CrashMaster, 5),
     (Kind::CrashNode, 2),
     (Kind::FreezeMaster, 2),
@@ -99,4 +101,37 @@ pub const MIXED: Weights = &[
     (Kind::SlowHost, 1),
     (Kind::Loss, 1),
     (Kind::Resets, 1),
+];
+
+/// See the profile.
+pub const VOTES: Weights = &[(Kind::CrashMaster, 2), (Kind::FreezeMaster, 2)];
+
+/// See the profile.
+pub const STALL: Weights = &[
+    (Kind::StallAt, 5),
+    (Kind::StallSentinel, 2),
+    (Kind::Clock, 3),
+    (Kind::CrashMaster, 4),
+    (Kind::FreezeMaster, 2),
+    (Kind::RefuseDisk, 1),
+    (Kind::CrashSentinel, 1),
+];
+
+/// See the profile.
+pub const RESTART: Weights = &[
+    (Kind::Bounce, 6),
+    (Kind::CrashMaster, 1),
+    (Kind::CrashNode, 2),
+    (Kind::FreezeNode, 1),
+    (Kind::CrashSentinel, 1),
+    (Kind::Pair, 1),
+];
+
+/// See the profile.
+pub const SICK: Weights = &[
+    (Kind::RefuseWrites, 5),
+    (Kind::SickNode, 2),
+    (Kind::CrashMaster, 2),
+    (Kind::FreezeNode, 1),
+    (Kind::Isolate, 1),
 ];

@@ -32,6 +32,8 @@ const JUDGEMENTS: [&str; 5] = [
 #[derive(Debug)]
 pub struct Judgement {
     down_after: Duration,
+    refused_after: Duration,
+    majority: usize,
     sentinels: Vec<Heard>,
 }
 
@@ -63,6 +65,8 @@ impl Judgement {
     pub fn new(plan: &Plan) -> Self {
         Self {
             down_after: plan.down_after,
+            refused_after: plan.refused_after,
+            majority: plan.sentinels / 2 + 1,
             sentinels: (0..plan.sentinels).map(|_| Heard::default()).collect(),
         }
     }
@@ -141,13 +145,52 @@ impl Judgement {
             let text = format!("s{} says {name} {} in TILT", who + 1, event.payload);
             return Err((Rule::Tilt, text));
         }
-        if name == "+sdown" {
-            self.judge_s_down(who, local, &event.payload)?;
+        match name {
+            "+sdown" => self.judge_s_down(who, local, &event.payload),
+            "+odown" => self.judge_o_down(who, local, &event.payload),
+            _ => Ok(()),
+        }
+    }
+
+    fn judge_s_down(&self, who: usize, local: Time, payload: &str) -> Result<(), (Rule, String)> {
+        let Some(silent) = self.silent(who, local, payload) else {
+            return Ok(());
+        };
+        let refusals_count = payload.starts_with("master ") && !self.refused_after.is_zero();
+        let needed = if refusals_count {
+            self.refused_after
+        } else {
+            self.down_after
+        };
+        if silent < needed {
+            let who = who + 1;
+            let text = format!("s{who} calls {payload} down after {silent:?}, not {needed:?}");
+            return Err((Rule::EarlyDown, text));
         }
         Ok(())
     }
 
-    fn judge_s_down(&self, who: usize, local: Time, payload: &str) -> Result<(), (Rule, String)> {
+    /// Before down-after has passed refusals make O_DOWN, and only where a majority sees them.
+    fn judge_o_down(&self, who: usize, local: Time, payload: &str) -> Result<(), (Rule, String)> {
+        let Some(silent) = self.silent(who, local, payload) else {
+            return Ok(());
+        };
+        let says = payload
+            .rsplit(' ')
+            .next()
+            .and_then(|it| it.split('/').next());
+        let says: usize = says.and_then(|it| it.parse().ok()).unwrap_or(0);
+        if silent < self.down_after && says < self.majority {
+            let who = who + 1;
+            let text = format!("s{who} says O_DOWN {payload} after {silent:?}");
+            return Err((Rule::EarlyDown, text));
+        }
+        Ok(())
+    }
+
+    /// For how long an instance has not proven life, at most; `None` where something else than
+    /// silence may have made it down.
+    fn silent(&self, who: usize, local: Time, payload: &str) -> Option<Duration> {
         let heard = &self.sentinels[who];
         let mut words = payload.split(' ');
         let kind = words.next().unwrap_or_default();
@@ -156,7 +199,7 @@ impl Judgement {
         let addr = Addr::new(host, port.unwrap_or_default());
         let misfit = kind == "master" && heard.replicas.get(&addr).is_some_and(|is| *is);
         if misfit {
-            return Ok(());
+            return None;
         }
         let start = Proof {
             at: heard.started,
@@ -167,15 +210,6 @@ impl Judgement {
         let silent = local
             .since(proof.at)
             .saturating_sub(heard.lost - proof.lost);
-        let unseen = STALL_UNSEEN * (heard.stalls - proof.stalls);
-        if silent + unseen < self.down_after {
-            let text = format!(
-                "s{} calls {payload} down after {silent:?}, less than {:?}",
-                who + 1,
-                self.down_after
-            );
-            return Err((Rule::EarlyDown, text));
-        }
-        Ok(())
+        Some(silent + STALL_UNSEEN * (heard.stalls - proof.stalls))
     }
 }

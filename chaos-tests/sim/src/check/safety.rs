@@ -70,6 +70,8 @@ struct Watched {
     /// Groups whose next or present failover an operator ordered.
     forced: BTreeSet<usize>,
     down: BTreeMap<usize, String>,
+    /// For how long its clock stood still, or what it said was held back.
+    paused: Duration,
     questions: BTreeMap<CommandId, (Host, Addr)>,
     /// The word of each peer about each address.
     opinions: BTreeMap<(Host, Addr), Heard>,
@@ -85,9 +87,9 @@ struct Heard {
 }
 
 impl Heard {
-    fn says_down(&self, now: Moment) -> bool {
+    fn says_down(&self, now: Moment, paused: Duration) -> bool {
         let newest = self.newest.map(|(_, at, down)| (at, down));
-        let counts = |(at, down): (Moment, bool)| down && now.since(at) <= OPINION_KEPT;
+        let counts = |(at, down): (Moment, bool)| down && now.since(at) <= OPINION_KEPT + paused;
         self.last.is_some_and(counts) || newest.is_some_and(counts)
     }
 }
@@ -181,6 +183,11 @@ impl Safety {
             }
         }
         self.watched[who] = watched;
+    }
+
+    /// The clock of a process stands still, or it stops between a decision and its word.
+    pub fn on_pause(&mut self, who: usize, span: Duration) {
+        self.watched[who].paused += span;
     }
 
     /// An operator forces a failover.
@@ -422,10 +429,9 @@ impl Safety {
         if watched.forced.contains(&group) || self.stock[who] {
             return;
         }
-        let agree = watched
-            .opinions
-            .iter()
-            .filter(|((_, master), heard)| heard.says_down(at) && master.to_string() == addr);
+        let agree = watched.opinions.iter().filter(|((_, master), heard)| {
+            heard.says_down(at, watched.paused) && master.to_string() == addr
+        });
         let votes =
             agree.count() + usize::from(watched.down.get(&group).is_some_and(|d| d == addr));
         if !watched.down.contains_key(&group) || votes < self.quorums[group] {

@@ -5,11 +5,13 @@
 //! `strike` applies faults, `phase` leads the run from the faults to its verdict.
 
 mod blow;
+mod clockwork;
 mod operator;
 mod phase;
 mod server;
 mod shell;
 mod start;
+mod storage;
 mod strike;
 mod transport;
 
@@ -20,12 +22,12 @@ use std::time::Duration;
 use codis_core::addr::Addr;
 use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::{CommandId, LinkId, PersistId, RequestId, SentinelId};
-use codis_sentinel_proto::{Channel, Command, DisconnectReason, Reply};
+use codis_sentinel_proto::{Channel, Command, DisconnectReason, Effect, Reply};
 
 use crate::brain::Brain;
 use crate::check::{Judgement, Rule, Safety, Violation};
 use crate::disk::Disk;
-use crate::fault::CrashPoint;
+use crate::fault::{CrashPoint, Mark};
 use crate::moment::{Clock, Moment};
 use crate::net::{Conn, ConnId, Dir, Host, Net, Packet};
 use crate::node::{self, Node};
@@ -177,6 +179,10 @@ struct Process {
     inbox: VecDeque<Message>,
     disk: Disk,
     crash: Option<(CrashPoint, Blow, Duration)>,
+    /// It stops for so long before or after (true) its next effect of a kind.
+    stall_at: Option<(Mark, bool, Duration)>,
+    /// The effect that it was about to carry out when it stopped.
+    held: Option<Effect>,
     wake: Option<Moment>,
 }
 

@@ -3,7 +3,7 @@
 use codis_core::addr::Addr;
 use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::CommandId;
-use codis_sentinel_proto::{Channel, Command, Reply, WriteProbe};
+use codis_sentinel_proto::{Channel, Command, Reply};
 
 use super::{Message, World, log};
 use crate::net::{ConnId, Dir, Host, Packet};
@@ -38,7 +38,7 @@ impl World {
             Command::IsMasterDown { .. } => Reply::MasterDown(None),
             Command::Follow { master } => self.reconfigure(node, id, Some(&master)),
             Command::ScriptKill => Reply::ScriptKilled,
-            Command::WriteProbe => Reply::WriteProbed(WriteProbe::Accepted),
+            Command::WriteProbe => Reply::WriteProbed(self.nodes[node].node.probe(now)),
             // Servers without FAILOVER, as before 6.2.
             Command::HandOver { .. } | Command::AbortHandOver => {
                 Reply::Reconfigured(Err("ERR unknown command".into()))

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_sentinel_proto::event::Event;
-use codis_sentinel_proto::ids::{CommandId, LinkId, PersistId, RequestId};
-use codis_sentinel_proto::persist::Snapshot;
+use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
 use codis_sentinel_proto::{
     CannotTell, Channel, Command, Effect, Input, Opinion, PingReply, Reply, WriteProbe,
 };
@@ -255,14 +254,20 @@ impl World {
     /// Obeys the effects, checks the machine, and asks to be woken in time.
     pub(super) fn after_step(&mut self, who: usize) {
         for count in 0.. {
-            let Some(brain) = &mut self.sentinels[who].brain else {
+            let process = &mut self.sentinels[who];
+            let Some(brain) = &mut process.brain else {
                 return;
             };
-            let Some(effect) = brain.poll_effect() else {
+            let held = process.held.take();
+            let Some(effect) = held.or_else(|| brain.poll_effect()) else {
                 break;
             };
             if count > EFFECTS_MAX {
                 return self.fail(Rule::Contract, format!("s{} never stops", who + 1));
+            }
+            if self.stops_before(who, &effect) {
+                self.sentinels[who].held = Some(effect);
+                return;
             }
             let dies = self.crash_due(who, &effect);
             if dies != Some(false) {
@@ -423,50 +428,6 @@ impl World {
         self.transmit(asked.conn, Dir::Down, Packet::Reply(asked.command, reply));
     }
 
-    /// A stock process writes while everything else in it waits, and goes on whether or not the
-    /// disk took it.
-    fn write_on_the_loop(&mut self, who: usize, id: PersistId, snapshot: Snapshot) {
-        let disk = &mut self.sentinels[who].disk;
-        let slow = (self.now < disk.slow_until).then_some(disk.extra);
-        disk.write_now(self.now, id, snapshot);
-        if let Some(span) = slow {
-            self.stall(who, span);
-        }
-    }
-
-    pub(super) fn start_write(&mut self, who: usize) {
-        let process = &mut self.sentinels[who];
-        let mut extra = Duration::ZERO;
-        if self.sabotage == Sabotage::SlowDisk {
-            extra = Duration::from_millis(500);
-        } else if self.now < process.disk.slow_until {
-            extra = process.disk.extra;
-        }
-        let done = self.now + self.shell_rng.micros(self.plan.disk.clone()) + extra;
-        self.queue.push(
-            done,
-            Happening::DiskDone {
-                who,
-                life: process.life,
-            },
-        );
-    }
-
-    pub(super) fn disk_done(&mut self, who: usize, life: u64) {
-        if self.sentinels[who].life != life {
-            return;
-        }
-        let lands = self.shell_rng.chance(250);
-        let done = self.sentinels[who].disk.finish(self.now, lands);
-        if self.sentinels[who].disk.next() {
-            self.start_write(who);
-        }
-        if let Some((id, ok)) = done {
-            let ok = ok || self.sabotage == Sabotage::Deny;
-            self.tell(who, Message::Persisted(id, ok));
-        }
-    }
-
     /// The process of a sentinel is gone.
     pub(super) fn crash_sentinel(&mut self, who: usize, blow: Blow, down: Duration) {
         let lands = self.shell_rng.chance(500);
@@ -482,6 +443,8 @@ impl World {
         process.inbox.clear();
         process.stalled = false;
         process.crash = None;
+        process.stall_at = None;
+        process.held = None;
         process.wake = None;
         process.disk.crash(lands);
         let turn = process.turn;

@@ -106,7 +106,10 @@ impl World {
         let drift = self.plan.drift_ppm;
         let rate = 1_000_000 - drift + self.shell_rng.within(0..2 * drift + 1);
         let origin = self.shell_rng.millis(0..1_000_000);
-        let seed = self.shell_rng.next();
+        let mut seed = self.shell_rng.next();
+        if self.plan.same_seed {
+            seed = 1;
+        }
         let process = &mut self.sentinels[who];
         if self.sabotage == Sabotage::Amnesia && process.life > 0 {
             process.disk.held = forget(&process.disk.held);
@@ -165,6 +168,8 @@ pub(super) fn settings(plan: &Plan) -> MasterSettings {
         down_after: plan.down_after,
         failover_timeout: plan.failover_timeout,
         parallel_syncs: plan.parallel_syncs,
+        refused_after: plan.refused_after,
+        write_check: plan.write_check,
         ..MasterSettings::default()
     }
 }
@@ -235,6 +240,8 @@ fn process((who, snapshot): (usize, Snapshot)) -> Process {
         inbox: VecDeque::new(),
         disk: Disk::new(snapshot),
         crash: None,
+        stall_at: None,
+        held: None,
         wake: None,
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use codis_sentinel_proto::event::{Event, Level};
 
 use super::{Happening, Message, Sabotage, Undo, World, log};
-use crate::fault::{CrashPoint, Fault, Target, Way};
+use crate::fault::{Comeback, CrashPoint, Fault, Target, Way};
 use crate::net::Host;
-use crate::node::Life;
+use crate::node::{Life, Node};
 use crate::plan::Blow;
 
 impl World {
@@ -20,14 +20,24 @@ impl World {
                 point,
                 blow,
                 down,
-            } => {
-                if point == CrashPoint::Now {
-                    self.crash_sentinel(who, blow, down);
-                } else if self.sentinels[who].brain.is_some() {
-                    self.sentinels[who].crash = Some((point, blow, down));
-                }
-            }
+            } => self.plan_crash(who, point, blow, down),
             Fault::StallSentinel { who, span } => self.stall(who, span),
+            Fault::StallAt {
+                who,
+                mark,
+                after,
+                span,
+            } => self.sentinels[who].stall_at = Some((mark, after, span)),
+            Fault::ClockJump { who, span } => self.jump_clock(who, span),
+            Fault::ClockStop { who, span } => self.stop_clock(who, span),
+            Fault::RefuseWrites {
+                target,
+                pings,
+                span,
+            } => {
+                let until = self.now + span;
+                self.hit(target, |node| node.refuse_writes(until, pings));
+            }
             Fault::RefuseDisk { who, span } => {
                 self.sentinels[who].disk.refuses_until = self.now + span;
             }
@@ -40,30 +50,19 @@ impl World {
                 blow,
                 down,
                 comeback,
-            } => {
-                if let Some(node) = self.target(target) {
-                    self.nodes[node].node.comeback = comeback;
-                    self.crash_node(node, blow, Some(down));
-                }
-            }
-            Fault::FreezeNode { target, span } => {
-                if let Some(node) = self.target(target) {
-                    self.freeze_node(node, Some(span));
-                }
-            }
+            } => self.crash_target(target, blow, down, comeback),
+            Fault::FreezeNode { target, span } => self.freeze_target(target, span),
             Fault::SickNode {
                 target,
                 reply,
                 span,
             } => {
-                if let Some(node) = self.target(target) {
-                    self.nodes[node].node.sick = Some((reply, self.now + span));
-                }
+                let sick = Some((reply, self.now + span));
+                self.hit(target, |node| node.sick = sick);
             }
             Fault::Isolate { host, way, span } => {
                 let others = (0..self.plan.hosts()).filter(|other| *other != host);
-                let pairs = others.map(|other| (host, other)).collect();
-                self.cut(pairs, way, span);
+                self.cut(others.map(|other| (host, other)).collect(), way, span);
             }
             Fault::Split { mask, way, span } => self.split(mask, way, span),
             Fault::Pair { a, b, way, span } if a != b => self.cut(vec![(a, b)], way, span),
@@ -79,6 +78,33 @@ impl World {
             Fault::ForceFailover { who, group } => self.force_failover(who, group),
             Fault::Readd { who, group, gap } => self.remove_monitor(who, group, gap),
             Fault::Reset { who, group } => self.reset(who, group),
+        }
+    }
+
+    fn plan_crash(&mut self, who: usize, point: CrashPoint, blow: Blow, down: Duration) {
+        if point == CrashPoint::Now {
+            self.crash_sentinel(who, blow, down);
+        } else if self.sentinels[who].brain.is_some() {
+            self.sentinels[who].crash = Some((point, blow, down));
+        }
+    }
+
+    fn crash_target(&mut self, target: Target, blow: Blow, down: Duration, comeback: Comeback) {
+        if let Some(node) = self.target(target) {
+            self.nodes[node].node.comeback = comeback;
+            self.crash_node(node, blow, Some(down));
+        }
+    }
+
+    fn freeze_target(&mut self, target: Target, span: Duration) {
+        if let Some(node) = self.target(target) {
+            self.freeze_node(node, Some(span));
+        }
+    }
+
+    fn hit(&mut self, target: Target, how: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.target(target) {
+            how(&mut self.nodes[node].node);
         }
     }
 
@@ -140,6 +166,8 @@ impl World {
         for who in 0..self.sentinels.len() {
             let process = &mut self.sentinels[who];
             process.crash = None;
+            process.stall_at = None;
+            process.clock.go_on(self.now);
             process.disk.refuses_until = self.now;
             process.disk.slow_until = self.now;
             if process.brain.is_none() {
@@ -150,6 +178,7 @@ impl World {
         }
         for node in 0..self.nodes.len() {
             self.nodes[node].node.sick = None;
+            self.nodes[node].node.readonly_until = self.now;
             self.revive(node);
         }
     }
@@ -211,6 +240,8 @@ impl World {
         }
         let life = self.sentinels[who].life;
         let inbox = std::mem::take(&mut self.sentinels[who].inbox);
+        // First it ends what it was about when it stopped.
+        self.after_step(who);
         if self.fault_rng.chance(500) {
             self.tell(who, Message::Wake);
         }
@@ -219,7 +250,6 @@ impl World {
                 self.tell(who, message);
             }
         }
-        self.after_step(who);
     }
 
     /// A broken shell says that the sentinel is in TILT, which its machine does not know.

@@ -4,7 +4,7 @@ use codis_sim::profile::Profile;
 use codis_sim::runner;
 
 /// Seeds of each profile.
-const SEEDS: u64 = 150;
+const SEEDS: u64 = 120;
 
 fn hold(profile: Profile) {
     let mut failures = Vec::new();
@@ -75,4 +75,24 @@ fn everything_at_once_does_no_harm() {
 #[test]
 fn peers_that_behave_like_stock_do_no_harm() {
     hold(Profile::Mixed);
+}
+
+#[test]
+fn votes_that_split_are_decided() {
+    hold(Profile::Votes);
+}
+
+#[test]
+fn processes_that_stop_in_the_midst_and_bad_clocks_do_no_harm() {
+    hold(Profile::Stall);
+}
+
+#[test]
+fn masters_that_restart_at_once_do_no_harm() {
+    hold(Profile::Restart);
+}
+
+#[test]
+fn servers_that_answer_and_do_not_work_do_no_harm() {
+    hold(Profile::Sick);
 }
