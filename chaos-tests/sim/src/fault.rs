@@ -118,6 +118,8 @@ pub struct Comeback {
     pub as_master: bool,
     /// Without its data.
     pub empty: bool,
+    /// Without so many of the last bytes of its stream, or a few more.
+    pub lost: u64,
     /// How long it loads.
     pub loading: Duration,
 }
@@ -312,11 +314,14 @@ fn draw_crash(rng: &mut Rng, target: Target, down: Duration) -> Fault {
 }
 
 fn draw_bounce(rng: &mut Rng, plan: &Plan, target: Target) -> Fault {
+    let down = rng.millis(5..plan.down_after.as_millis() as u64);
+    let mut comeback = draw_comeback(rng);
+    comeback.lost = [0, 0, 1_000, 20_000][rng.index(4)];
     Fault::CrashNode {
         target,
         blow: Blow::Kill,
-        down: rng.millis(5..plan.down_after.as_millis() as u64),
-        comeback: draw_comeback(rng),
+        down,
+        comeback,
     }
 }
 
@@ -388,6 +393,7 @@ fn draw_comeback(rng: &mut Rng) -> Comeback {
     Comeback {
         as_master: rng.chance(250),
         empty: rng.chance(250),
+        lost: 0,
         loading: if rng.chance(400) {
             rng.millis(50..3_000)
         } else {

@@ -4,11 +4,10 @@
 //! live link takes over the offset that its master had one step earlier. A link is bound to one
 //! *stream* of its master; whatever ends the stream (a restart, a change of role) ends the link.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
-use codis_sentinel_proto::info::{Info, Role, Trouble};
+use codis_sentinel_proto::info::{Data, Info, Role, Trouble};
 use codis_sentinel_proto::{PingReply, WriteProbe, WriteRefusal};
 
 use crate::fault::Comeback;
@@ -19,6 +18,10 @@ use crate::rng::Rng;
 pub const STEP: Duration = Duration::from_millis(100);
 /// `repl-timeout`: silence that ends a link.
 pub const REPL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Keys of a data set in which nothing was written yet.
+const KEYS_MIN: u64 = 10;
+/// Bytes of the stream that add a key.
+const KEY_BYTES: u64 = 100;
 /// How often a replica without a link tries again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -50,6 +53,8 @@ pub struct Node {
     pub link: Link,
     /// Bytes of the replication stream that it has.
     pub offset: u64,
+    /// What else it says of its data.
+    pub data: Data,
     /// `offset` one step ago.
     pub offset_before: u64,
     /// What replicas attach to; each end of it is a new number.
@@ -60,6 +65,8 @@ pub struct Node {
     pub loading_until: Moment,
     /// What PING gets instead of `+PONG`, and until when.
     pub sick: Option<(PingReply, Moment)>,
+    /// What it lost of its data when it started last, in bytes of the stream.
+    pub lost: u64,
     /// It refuses writes until then.
     pub readonly_until: Moment,
     /// How it comes back after a crash.
@@ -95,7 +102,7 @@ pub enum Link {
 }
 
 /// What a replica can see of its master.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Upstream {
     /// Packets pass both ways, and the process runs.
     pub talks: bool,
@@ -107,6 +114,10 @@ pub struct Upstream {
     pub stream: u64,
     /// Its offset one step ago.
     pub offset: u64,
+    /// Its data.
+    pub data: Data,
+    /// How long a replica needs for the data, in milliseconds.
+    pub sync: (u64, u64),
 }
 
 impl Node {
@@ -124,15 +135,22 @@ impl Node {
                 retry: start,
             },
             offset: 1,
+            data: Data {
+                history: rng.hex_id(),
+                keys: Some(KEYS_MIN),
+                ..Data::default()
+            },
             offset_before: 1,
             stream: rng.next(),
             priority: 100,
             loading_until: start,
             sick: None,
+            lost: 0,
             readonly_until: start,
             comeback: Comeback {
                 as_master: false,
                 empty: false,
+                lost: 0,
                 loading: Duration::ZERO,
             },
         }
@@ -164,10 +182,25 @@ impl Node {
         if self.comeback.as_master {
             self.follows = None;
         }
+        let lost = rng.within(0..200).max(self.comeback.lost);
+        self.lost = lost;
         if self.comeback.empty {
+            self.lost = self.offset;
             self.offset = 1;
+            self.data = Data {
+                history: rng.hex_id(),
+                keys: Some(0),
+                ..Data::default()
+            };
         } else {
-            self.offset = self.offset.saturating_sub(rng.within(0..200)).max(1);
+            self.offset = self.offset.saturating_sub(lost).max(1);
+            self.data.keys = self
+                .data
+                .keys
+                .map(|keys| keys.saturating_sub(lost / KEY_BYTES));
+            if self.is_master() {
+                self.begin_history(rng);
+            }
         }
         self.offset_before = self.offset;
         self.link = Link::Down {
@@ -200,6 +233,12 @@ impl Node {
         }
     }
 
+    /// A history of its own that goes on from the one before.
+    fn begin_history(&mut self, rng: &mut Rng) {
+        self.data.history_before = std::mem::replace(&mut self.data.history, rng.hex_id());
+        self.data.offset_before = self.offset;
+    }
+
     /// The answer to PING.
     pub fn ping(&self, now: Moment) -> PingReply {
         match self.sick {
@@ -221,6 +260,9 @@ impl Node {
         }
         if self.follows.as_ref() != follow {
             self.follows = follow.cloned();
+            if self.is_master() {
+                self.begin_history(rng);
+            }
             // Its own replicas are dropped too, and attach again.
             self.stream = rng.next();
             self.link = Link::Down {
@@ -249,13 +291,14 @@ impl Node {
             let written = rng.within(0..1_000);
             if now >= self.readonly_until {
                 self.offset += written;
+                self.data.keys = self.data.keys.map(|keys| keys + written / KEY_BYTES);
             }
             return;
         };
         match self.link {
             Link::Down { since, retry } => {
                 if now >= retry && upstream.talks && upstream.serves {
-                    let done = now + rng.millis(20..1_200);
+                    let done = now + rng.millis(upstream.sync.0..upstream.sync.1);
                     self.link = Link::Syncing {
                         since,
                         stream: upstream.stream,
@@ -280,6 +323,7 @@ impl Node {
                     };
                 } else if now >= done {
                     self.offset = upstream.offset;
+                    self.data = upstream.data;
                     self.link = Link::Up { stream, heard: now };
                 }
             }
@@ -292,6 +336,7 @@ impl Node {
                     };
                 } else if upstream.talks {
                     self.offset = upstream.offset;
+                    self.data.keys = upstream.data.keys;
                     self.link = Link::Up { stream, heard: now };
                 }
             }
@@ -299,14 +344,14 @@ impl Node {
     }
 
     /// Its INFO. `replicas` are those attached to it.
-    pub fn info(&self, now: Moment, replicas: Vec<Addr>) -> Arc<Info> {
+    pub fn info(&self, now: Moment, replicas: Vec<Addr>) -> Info {
         let down_since = match self.link {
             Link::Up { .. } => Some(now),
             Link::Down { since, .. } | Link::Syncing { since, .. } => since,
         };
         let link_down_ms =
             down_since.map_or(-1000, |since| now.since(since).as_secs() as i64 * 1000);
-        Arc::new(Info {
+        Info {
             run_id: self.run_id.clone(),
             role: if self.is_master() {
                 Role::Master
@@ -320,12 +365,17 @@ impl Node {
             priority: self.priority,
             offset: self.offset,
             announced: true,
+            data: Data {
+                offset: self.offset,
+                ..self.data.clone()
+            },
+            loading: now < self.loading_until,
             trouble: Trouble {
                 append_failed: now < self.readonly_until,
                 ..Trouble::default()
             },
             ..Info::default()
-        })
+        }
     }
 }
 
@@ -350,6 +400,8 @@ mod tests {
             serves: true,
             stream,
             offset: 500,
+            data: Data::default(),
+            sync: (20, 1_200),
         }
     }
 
@@ -388,7 +440,7 @@ mod tests {
             talks: false,
             ..upstream(7)
         };
-        node.step(Moment(9_000_000), Some(silent), &mut rng);
+        node.step(Moment(9_000_000), Some(silent.clone()), &mut rng);
         assert!(node.link_up());
         node.step(Moment(11_000_000), Some(silent), &mut rng);
         assert!(!node.link_up());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codis_sentinel_proto::settings::WriteCheck;
 
-use crate::fault::{self, Fault};
+use crate::fault::{self, Comeback, Fault};
 use crate::moment::Moment;
 use crate::profile::Profile;
 use crate::rng::Rng;
@@ -33,6 +33,12 @@ pub struct Plan {
     pub refused_after: Duration,
     /// `master-write-check` of all groups.
     pub write_check: WriteCheck,
+    /// `master-lost-data-failover` of all groups.
+    pub lost_data_failover: bool,
+    /// How long a replica needs for a full sync, in milliseconds.
+    pub sync: (u64, u64),
+    /// Instead of the last blow the masters restart at once, with less data than they had.
+    pub bounce: Option<Comeback>,
     /// All sentinels draw the same random delays.
     pub same_seed: bool,
     /// Sentinels know each other from the start instead of by hello.
@@ -101,20 +107,7 @@ impl Plan {
         } else {
             300..4_000
         };
-        let drift_ppm = match profile {
-            Profile::Everything => 50_000,
-            Profile::Calm | Profile::Votes => 0,
-            Profile::Stall => [200, 50_000][rng.index(2)],
-            Profile::Crash
-            | Profile::Partition
-            | Profile::Disk
-            | Profile::Freeze
-            | Profile::Lossy
-            | Profile::Operator
-            | Profile::Mixed
-            | Profile::Restart
-            | Profile::Sick => 200,
-        };
+        let drift_ppm = drift_ppm(profile, &mut rng);
         let span = if calm {
             Duration::ZERO
         } else {
@@ -131,6 +124,9 @@ impl Plan {
             parallel_syncs: rng.within(1..3) as u32,
             refused_after: Duration::ZERO,
             write_check: WriteCheck::No,
+            lost_data_failover: true,
+            sync: (20, 1_200),
+            bounce: None,
             same_seed: profile == Profile::Votes,
             acquainted,
             delay,
@@ -141,9 +137,6 @@ impl Plan {
             heal_at: Moment::default() + WARM_UP + span,
             last_blow: [Blow::Kill, Blow::PowerOff, Blow::Freeze][rng.index(3)],
         };
-        if profile == Profile::Mixed {
-            plan.stock = draw_stock(seed, sentinels);
-        }
         plan.draw_extensions();
         plan.faults = fault::draw(&mut rng, &plan, Moment::default() + WARM_UP);
         plan
@@ -153,6 +146,9 @@ impl Plan {
     /// not change.
     fn draw_extensions(&mut self) {
         let mut rng = Rng::new(self.seed ^ 0x0e47_e510);
+        if self.profile == Profile::Mixed {
+            self.stock = draw_stock(self.seed, self.sentinels);
+        }
         let uses_refusals = matches!(
             self.profile,
             Profile::Votes | Profile::Stall | Profile::Restart | Profile::Sick
@@ -164,9 +160,26 @@ impl Plan {
             let checks = [WriteCheck::No, WriteCheck::Report, WriteCheck::Yes];
             self.write_check = checks[rng.index(3)];
         }
+        if self.profile == Profile::Restart {
+            self.draw_bounce(&mut rng);
+        }
         if self.profile == Profile::Votes {
             self.acquainted = true;
             self.delay = [50..600, 5_000..15_000, 20_000..60_000][rng.index(3)].clone();
+        }
+    }
+
+    fn draw_bounce(&mut self, rng: &mut Rng) {
+        // So long that every sentinel has looked before the first replica has lost its data.
+        self.sync = (2_000, 4_000);
+        self.lost_data_failover = rng.chance(800);
+        if rng.chance(700) {
+            self.bounce = Some(Comeback {
+                as_master: true,
+                empty: rng.chance(500),
+                lost: 20_000,
+                loading: [Duration::ZERO, rng.millis(0..1_000)][rng.index(2)],
+            });
         }
     }
 
@@ -221,6 +234,24 @@ impl Plan {
             Blow::PowerOff | Blow::Freeze => ping,
         };
         self.down_after + silent + Duration::from_millis(150)
+    }
+}
+
+/// How far clocks run fast or slow.
+fn drift_ppm(profile: Profile, rng: &mut Rng) -> u64 {
+    match profile {
+        Profile::Everything => 50_000,
+        Profile::Calm | Profile::Votes => 0,
+        Profile::Stall => [200, 50_000][rng.index(2)],
+        Profile::Crash
+        | Profile::Partition
+        | Profile::Disk
+        | Profile::Freeze
+        | Profile::Lossy
+        | Profile::Operator
+        | Profile::Mixed
+        | Profile::Restart
+        | Profile::Sick => 200,
     }
 }
 

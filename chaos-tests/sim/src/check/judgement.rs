@@ -2,7 +2,7 @@
 //! life, counted on the sentinel's clock without the time in which its process could not hear; and
 //! nothing is judged in TILT.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use codis_core::addr::Addr;
@@ -50,6 +50,8 @@ struct Heard {
     proofs: BTreeMap<Addr, Proof>,
     /// Servers whose last INFO said that they are replicas.
     replicas: BTreeMap<Addr, bool>,
+    /// Masters that it has accused of having lost data, at some time.
+    accused: BTreeSet<Addr>,
 }
 
 /// The last proof of life of an address: when on the clock, after which losses.
@@ -148,6 +150,11 @@ impl Judgement {
         match name {
             "+sdown" => self.judge_s_down(who, local, &event.payload),
             "+odown" => self.judge_o_down(who, local, &event.payload),
+            "+master-lost-data" => {
+                let accused = addr_of(&event.payload);
+                self.sentinels[who].accused.extend(accused);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -192,13 +199,10 @@ impl Judgement {
     /// silence may have made it down.
     fn silent(&self, who: usize, local: Time, payload: &str) -> Option<Duration> {
         let heard = &self.sentinels[who];
-        let mut words = payload.split(' ');
-        let kind = words.next().unwrap_or_default();
-        let host = words.nth(1).unwrap_or_default();
-        let port = words.next().and_then(|port| port.parse().ok());
-        let addr = Addr::new(host, port.unwrap_or_default());
-        let misfit = kind == "master" && heard.replicas.get(&addr).is_some_and(|is| *is);
-        if misfit {
+        let addr = addr_of(payload)?;
+        let is_replica = heard.replicas.get(&addr).is_some_and(|is| *is);
+        let misfit = is_replica || heard.accused.contains(&addr);
+        if misfit && payload.starts_with("master ") {
             return None;
         }
         let start = Proof {
@@ -212,4 +216,12 @@ impl Judgement {
             .saturating_sub(heard.lost - proof.lost);
         Some(silent + STALL_UNSEEN * (heard.stalls - proof.stalls))
     }
+}
+
+/// The address of the instance that an event is about.
+pub fn addr_of(payload: &str) -> Option<Addr> {
+    let mut words = payload.split(' ').skip(2);
+    let host = words.next()?;
+    let port = words.next()?.parse().ok()?;
+    Some(Addr::new(host, port))
 }

@@ -7,7 +7,7 @@ use codis_core::topology::Topology;
 use codis_sentinel_proto::event::Event;
 
 use super::{World, log};
-use crate::check::Rule;
+use crate::check::{Rule, judgement};
 use crate::moment::Moment;
 use crate::outcome::Failover;
 use crate::plan::Blow;
@@ -57,6 +57,14 @@ impl World {
             };
             self.phase.lost.insert(group, lost);
             self.phase.absent.push(node);
+            if let Some(comeback) = self.plan.bounce {
+                self.nodes[node].node.comeback = comeback;
+                let down = self
+                    .fault_rng
+                    .millis(5..self.plan.down_after.as_millis() as u64 / 2);
+                self.crash_node(node, Blow::Kill, Some(down));
+                continue;
+            }
             match self.plan.last_blow {
                 Blow::Freeze => self.freeze_node(node, None),
                 Blow::Kill | Blow::PowerOff => self.crash_node(node, self.plan.last_blow, None),
@@ -135,6 +143,34 @@ impl World {
         if self.plan.profile == Profile::Calm && took > within {
             let text = format!("failover of {name} took {took:?}, allowed {within:?}");
             self.fail(Rule::Slow, text);
+        }
+    }
+
+    /// A sentinel says that a master restarted with less data: it must be so.
+    pub(super) fn accused(&mut self, who: usize, event: &Event) {
+        let addr = judgement::addr_of(&event.payload);
+        let node = addr.and_then(|addr| self.node_at(&addr));
+        let lost = node.map_or(0, |node| self.nodes[node].node.lost);
+        if event.name == "+master-lost-data" && lost == 0 {
+            let text = format!("s{} says {}, which lost nothing", who + 1, event.payload);
+            self.fail(Rule::LostData, text);
+        }
+    }
+
+    /// Whether the masters that restarted with less data were replaced, which is only then without
+    /// loss.
+    pub(super) fn look_at_data(&mut self) {
+        if self.plan.bounce.is_none() {
+            return;
+        }
+        for (group, lost) in self.phase.lost.clone() {
+            let name = &self.plan.groups[group].name;
+            let is_replaced = lost.told.is_some();
+            if is_replaced != self.plan.lost_data_failover {
+                let done = if is_replaced { "replaced" } else { "followed" };
+                let text = format!("the master of {name} lost its data and was {done}");
+                return self.fail(Rule::LostData, text);
+            }
         }
     }
 

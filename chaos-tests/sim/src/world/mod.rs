@@ -68,6 +68,8 @@ pub enum Sabotage {
     DropPings,
     /// It says that it is in TILT after each stall, and judges all the same.
     Blind,
+    /// It leaves out what servers say of their data.
+    HideData,
     /// Its answers leave out the vote.
     Mute,
 }

@@ -122,6 +122,7 @@ impl World {
                 self.strike_masters();
             }
             Stage::Wounded => {
+                self.look_at_data();
                 self.enter(Stage::Restored);
                 for node in std::mem::take(&mut self.phase.absent) {
                     self.revive(node);

@@ -1,11 +1,14 @@
 //! The Redis servers: their commands, their pub/sub, their replication.
 
+use std::sync::Arc;
+
 use codis_core::addr::Addr;
 use codis_sentinel_proto::hello::Hello;
 use codis_sentinel_proto::ids::CommandId;
+use codis_sentinel_proto::info::Data;
 use codis_sentinel_proto::{Channel, Command, Reply};
 
-use super::{Message, World, log};
+use super::{Message, Sabotage, World, log};
 use crate::net::{ConnId, Dir, Host, Packet};
 use crate::node::{Life, Upstream};
 
@@ -29,7 +32,11 @@ impl World {
             Command::Ping => Reply::Ping(self.nodes[node].node.ping(now)),
             Command::Info => {
                 let replicas = self.attached_to(node);
-                Reply::Info(Some(self.nodes[node].node.info(now, replicas)))
+                let mut info = self.nodes[node].node.info(now, replicas);
+                if self.sabotage == Sabotage::HideData {
+                    info.data = Data::default();
+                }
+                Reply::Info(Some(Arc::new(info)))
             }
             Command::Publish(hello) => {
                 self.publish(node, &hello);
@@ -137,6 +144,8 @@ impl World {
                 serves: false,
                 stream: 0,
                 offset: 0,
+                data: Data::default(),
+                sync: self.plan.sync,
             };
         };
         let base = self.sentinels.len();
@@ -149,6 +158,8 @@ impl World {
             serves: self.now >= master.loading_until && (master.is_master() || master.link_up()),
             stream: master.stream,
             offset: master.offset_before,
+            data: master.data.clone(),
+            sync: self.plan.sync,
         }
     }
 }

@@ -115,6 +115,7 @@ impl World {
         let confirmed = &self.sentinels[who].disk.confirmed;
         self.safety.on_event(self.now, who, event, confirmed);
         self.election_event(event);
+        self.accused(who, event);
         if self.plan.stock[who] {
             self.switched(who, event);
             if event.name == "+sdown" {

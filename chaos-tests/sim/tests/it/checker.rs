@@ -97,6 +97,11 @@ fn a_failover_that_another_one_caused_is_caught() {
 }
 
 #[test]
+fn a_master_that_lost_its_data_and_is_followed_is_caught() {
+    caught(Sabotage::HideData, Profile::Restart, &[Rule::LostData]);
+}
+
+#[test]
 fn votes_that_are_never_decided_are_caught() {
     caught(Sabotage::Mute, Profile::Calm, &[Rule::Undecided]);
 }
