@@ -37,7 +37,7 @@ enum Verb {
         #[arg(long, default_value_t = 0)]
         start: u64,
         /// One of calm, crash, partition, disk, freeze, lossy, operator, everything, mixed, votes,
-        /// stall, restart, sick; without it the seed decides.
+        /// stall, restart, sick, forget; without it the seed decides.
         #[arg(long)]
         profile: Option<Profile>,
         /// Threads; all cores when absent.

@@ -31,6 +31,8 @@ pub struct Plan {
     pub parallel_syncs: u32,
     /// `refused-after-milliseconds` of all groups; zero is off.
     pub refused_after: Duration,
+    /// `forget-after` of all groups; zero is off.
+    pub forget_after: Duration,
     /// `master-write-check` of all groups.
     pub write_check: WriteCheck,
     /// `master-lost-data-failover` of all groups.
@@ -123,6 +125,7 @@ impl Plan {
             failover_timeout,
             parallel_syncs: rng.within(1..3) as u32,
             refused_after: Duration::ZERO,
+            forget_after: Duration::ZERO,
             write_check: WriteCheck::No,
             lost_data_failover: true,
             sync: (20, 1_200),
@@ -162,6 +165,13 @@ impl Plan {
         }
         if self.profile == Profile::Restart {
             self.draw_bounce(&mut rng);
+        }
+        if self.profile == Profile::Forget {
+            self.acquainted = true;
+            self.forget_after = rng.millis(2_000..6_000);
+            for group in &mut self.groups {
+                group.quorum = 2;
+            }
         }
         if self.profile == Profile::Votes {
             self.acquainted = true;
@@ -203,7 +213,8 @@ impl Plan {
                     | Profile::Mixed
                     | Profile::Stall
                     | Profile::Restart
-                    | Profile::Sick => rng.within(1..sentinels as u64 + 1) as u32,
+                    | Profile::Sick
+                    | Profile::Forget => rng.within(1..sentinels as u64 + 1) as u32,
                 },
             })
             .collect()
@@ -251,7 +262,8 @@ fn drift_ppm(profile: Profile, rng: &mut Rng) -> u64 {
         | Profile::Operator
         | Profile::Mixed
         | Profile::Restart
-        | Profile::Sick => 200,
+        | Profile::Sick
+        | Profile::Forget => 200,
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Profile {
     Restart,
     /// Servers answer and do not work: they refuse writes, or PING itself.
     Sick,
+    /// Whoever is gone for some seconds is forgotten, and comes back.
+    Forget,
 }
 
 /// The kinds of faults, as a profile weighs them.
@@ -90,7 +92,7 @@ pub enum Kind {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Calm,
         Self::Crash,
         Self::Partition,
@@ -104,6 +106,7 @@ impl Profile {
         Self::Stall,
         Self::Restart,
         Self::Sick,
+        Self::Forget,
     ];
 
     /// Its name on the command line.
@@ -122,6 +125,7 @@ impl Profile {
             Self::Stall => "stall",
             Self::Restart => "restart",
             Self::Sick => "sick",
+            Self::Forget => "forget",
         }
     }
 
@@ -146,6 +150,7 @@ impl Profile {
             Self::Stall => weights::STALL,
             Self::Restart => weights::RESTART,
             Self::Sick => weights::SICK,
+            Self::Forget => weights::FORGET,
         }
     }
 }

@@ -135,3 +135,14 @@ pub const SICK: Weights = &[
     (Kind::FreezeNode, 1),
     (Kind::Isolate, 1),
 ];
+
+/// See the profile.
+pub const FORGET: Weights = &[
+    (Kind::CrashSentinel, 4),
+    (Kind::CrashNode, 4),
+    (Kind::CrashMaster, 3),
+    (Kind::Isolate, 3),
+    (Kind::Split, 2),
+    (Kind::FreezeNode, 2),
+    (Kind::StallSentinel, 1),
+];

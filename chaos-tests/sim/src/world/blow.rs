@@ -166,6 +166,10 @@ impl World {
         for (group, lost) in self.phase.lost.clone() {
             let name = &self.plan.groups[group].name;
             let is_replaced = lost.told.is_some();
+            if is_replaced && !self.plan.refused_after.is_zero() {
+                // It may have been away for longer than that.
+                continue;
+            }
             if is_replaced != self.plan.lost_data_failover {
                 let done = if is_replaced { "replaced" } else { "followed" };
                 let text = format!("the master of {name} lost its data and was {done}");

@@ -71,7 +71,8 @@ impl World {
             self.make_whole();
             self.enter(Stage::Whole);
         }
-        if self.stats.forgotten > 0 && self.now >= self.phase.repair_at {
+        let forgets = self.stats.forgotten > 0 || !self.plan.forget_after.is_zero();
+        if forgets && self.now >= self.phase.repair_at {
             self.phase.repair_at = self.now + REPAIR;
             self.repair();
         }

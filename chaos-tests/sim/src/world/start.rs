@@ -170,6 +170,7 @@ pub(super) fn settings(plan: &Plan) -> MasterSettings {
         parallel_syncs: plan.parallel_syncs,
         refused_after: plan.refused_after,
         write_check: plan.write_check,
+        forget_after: plan.forget_after,
         lost_data_failover: plan.lost_data_failover,
         ..MasterSettings::default()
     }

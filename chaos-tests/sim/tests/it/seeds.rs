@@ -4,7 +4,7 @@ use codis_sim::profile::Profile;
 use codis_sim::runner;
 
 /// Seeds of each profile.
-const SEEDS: u64 = 120;
+const SEEDS: u64 = 100;
 
 fn hold(profile: Profile) {
     let mut failures = Vec::new();
@@ -95,4 +95,9 @@ fn masters_that_restart_at_once_do_no_harm() {
 #[test]
 fn servers_that_answer_and_do_not_work_do_no_harm() {
     hold(Profile::Sick);
+}
+
+#[test]
+fn whoever_is_forgotten_and_returns_does_no_harm() {
+    hold(Profile::Forget);
 }
