@@ -118,7 +118,7 @@ impl World {
         self.accused(who, event);
         if self.plan.stock[who] {
             self.switched(who, event);
-            if event.name == "+sdown" {
+            if matches!(event.name, "+sdown" | "+odown") {
                 // Its clock starts at the first PING that goes unanswered, or at its creation.
                 return;
             }
