@@ -322,6 +322,11 @@ fn users_are_saved_to_their_file_and_loaded_from_it() {
     std::fs::write(file.path(), "").unwrap();
     assert_eq!(show(&admin.call("ACL LOAD")), "+OK");
     assert_eq!(alice.read(), None, "its user is gone");
+    std::fs::remove_file(file.path()).unwrap();
+    let path = file.path().display();
+    let missing =
+        format!("-ERR Error loading ACLs, opening file '{path}': No such file or directory");
+    assert_eq!(show(&admin.call("ACL LOAD")), missing);
 
     assert_eq!(show(&admin.call("SENTINEL FLUSHCONFIG")), "+OK");
     assert!(

@@ -17,7 +17,7 @@ use crate::state;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// It cannot be read.
-    #[error("Error loading ACLs, opening file '{}': {error}", path.display())]
+    #[error("Error loading ACLs, opening file '{}': {}", path.display(), in_words(error))]
     Read {
         /// The file, as the operator wrote it.
         path: PathBuf,
@@ -27,6 +27,15 @@ pub enum LoadError {
     /// It is wrong.
     #[error(transparent)]
     Content(#[from] crate::acl::FileErrors),
+}
+
+/// What the system says, without the number that the standard library adds.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Reads a file of users.
