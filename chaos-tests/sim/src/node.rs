@@ -65,7 +65,7 @@ pub struct Node {
     pub loading_until: Moment,
     /// What PING gets instead of `+PONG`, and until when.
     pub sick: Option<(PingReply, Moment)>,
-    /// What it lost of its data when it started last, in bytes of the stream.
+    /// What it lost in its starts since it took data from a master, in bytes of the stream.
     pub lost: u64,
     /// It refuses writes until then.
     pub readonly_until: Moment,
@@ -183,9 +183,9 @@ impl Node {
             self.follows = None;
         }
         let lost = rng.within(0..200).max(self.comeback.lost);
-        self.lost = lost;
+        self.lost += lost;
         if self.comeback.empty {
-            self.lost = self.offset;
+            self.lost += self.offset;
             self.offset = 1;
             self.data = Data {
                 history: rng.hex_id(),
@@ -324,6 +324,7 @@ impl Node {
                 } else if now >= done {
                     self.offset = upstream.offset;
                     self.data = upstream.data;
+                    self.lost = 0;
                     self.link = Link::Up { stream, heard: now };
                 }
             }

@@ -41,7 +41,7 @@ pub struct Plan {
     pub sync: (u64, u64),
     /// Instead of the last blow the masters restart at once, with less data than they had.
     pub bounce: Option<Comeback>,
-    /// All sentinels draw the same random delays.
+    /// All sentinels draw the same random delays: votes split again and again.
     pub same_seed: bool,
     /// Sentinels know each other from the start instead of by hello.
     pub acquainted: bool,
@@ -130,7 +130,7 @@ impl Plan {
             lost_data_failover: true,
             sync: (20, 1_200),
             bounce: None,
-            same_seed: profile == Profile::Votes,
+            same_seed: false,
             acquainted,
             delay,
             disk,
@@ -175,6 +175,7 @@ impl Plan {
         }
         if self.profile == Profile::Votes {
             self.acquainted = true;
+            self.same_seed = rng.chance(500);
             self.delay = [50..600, 5_000..15_000, 20_000..60_000][rng.index(3)].clone();
         }
     }

@@ -17,6 +17,8 @@ use crate::profile::Profile;
 const SPLIT: Duration = Duration::from_secs(1);
 /// From the first O_DOWN to a leader, whatever the votes: some rounds of split votes.
 const DECIDED_WITHIN: Duration = Duration::from_secs(2);
+/// ... when chance is the same for all, and only the lines differ.
+const DECIDED_AT_LAST: Duration = Duration::from_secs(6);
 /// Whoever had not heard of the promotion yet may still try for so long.
 const LATE_TRY: Duration = Duration::from_secs(2);
 
@@ -193,8 +195,13 @@ impl World {
         }
         for (group, mut lost) in self.phase.lost.clone() {
             let name = &self.plan.groups[group].name;
+            let within = if self.plan.same_seed {
+                DECIDED_AT_LAST
+            } else {
+                DECIDED_WITHIN
+            };
             let open = lost.o_down.filter(|_| lost.elected.is_none());
-            if open.is_some_and(|at| self.now.since(at) > DECIDED_WITHIN) {
+            if open.is_some_and(|at| self.now.since(at) > within) {
                 let text = format!("nobody was elected for {name} since O_DOWN at {open:?}");
                 return self.fail(Rule::Undecided, text);
             }
