@@ -25,6 +25,7 @@ use crate::instance::Server;
 use crate::link::Purpose;
 use crate::master::Master;
 use crate::schedule::{Key, Who};
+use crate::vote::PASSIVE_AFTER_VOTE;
 
 /// Of the time that a leader has, this part is left for hearing of the end.
 const REST_PART: u32 = 6;
@@ -40,14 +41,25 @@ impl Master {
         })
     }
 
-    /// Whether the master may be holding writes back, and a hello published on it would wait: it
-    /// hands over, or we voted for a sentinel that may be telling it to.
+    /// Whether a hello that is published on the master may wait there: it hands over, or we voted
+    /// for a sentinel that may be telling it to.
     pub(crate) fn may_hold_writes_back(&self, core: &Core) -> bool {
         let vote = &self.vote;
         let another = vote.leader.as_ref().is_some_and(|id| !core.is_me(id));
         let lately = vote.given.is_some_and(|at| core.age(at) < LEAD_TIME_MAX);
-        let up = self.server.node.s_down.is_none();
-        self.hands_over() || (another && lately && up && self.config_epoch < vote.epoch)
+        self.hands_over() || (another && lately && self.election_is_open())
+    }
+
+    /// Until when a write that hangs is no fault of the master: somebody may have told it to hand
+    /// over, and a leader ends within that time.
+    pub(crate) fn writes_held_until(&self) -> Option<Time> {
+        let given = self.vote.given.filter(|_| self.election_is_open());
+        given.map(|at| at + PASSIVE_AFTER_VOTE)
+    }
+
+    /// We voted while the master was up, and nobody was promoted since.
+    fn election_is_open(&self) -> bool {
+        self.server.node.s_down.is_none() && self.config_epoch < self.vote.epoch
     }
 
     /// Tells the master to hand over, as soon as its link is up.

@@ -116,7 +116,10 @@ impl Master {
             | WriteRefusal::ReadOnly
             | WriteRefusal::Hang => self.settings.write_check == WriteCheck::Yes,
         };
-        let at = core.real(since + self.settings.down_after);
+        let mut at = core.real(since + self.settings.down_after);
+        if let (WriteRefusal::Hang, Some(held)) = (refusal, self.writes_held_until()) {
+            at = at.max(held);
+        }
         // Replacing one master after the other would help nobody.
         let pause = self
             .writes

@@ -2,6 +2,8 @@
 
 use codis_core::epoch::Epoch;
 use codis_sentinel_proto::machine::OrderError;
+use codis_sentinel_proto::settings::WriteCheck;
+use codis_sentinel_proto::{WriteProbe, WriteRefusal};
 
 use crate::world::{NAME, World, ms, sentinel, server};
 
@@ -103,6 +105,32 @@ fn a_replica_that_lags_leaves_the_master_its_writes_after_a_short_pause() {
     assert_eq!(world.said(0).last().unwrap(), &format!("{abort} {MASTER}"));
     assert_eq!(world.servers[&server(1)].hands_over, None);
     assert_as_before(world);
+}
+
+#[test]
+fn writes_that_wait_meanwhile_are_no_fault_of_the_master() {
+    let mut world = World::with(3, 3, 1, |it| {
+        it.down_after = ms(600);
+        it.write_check = WriteCheck::Yes;
+    });
+    world.settle();
+    for n in [2, 3] {
+        world.servers.get_mut(&server(n)).unwrap().lags = true;
+    }
+    order(&mut world).unwrap();
+    let hang = WriteProbe::Refused(WriteRefusal::Hang);
+    world.servers.get_mut(&server(1)).unwrap().writes = hang;
+    let abort = "-failover-abort-slave-timeout";
+    world.until(ms(2500), "the end", |it| it.count(abort) == 1);
+    world.servers.get_mut(&server(1)).unwrap().writes = WriteProbe::Accepted;
+    world.run(ms(3000));
+    assert_eq!(world.count("+sdown master"), 0, "{}", world.log());
+    // Writes that hang afterwards are.
+    world.servers.get_mut(&server(1)).unwrap().writes = hang;
+    for n in [2, 3] {
+        world.servers.get_mut(&server(n)).unwrap().lags = false;
+    }
+    world.until(ms(3000), "a switch", |it| it.count("+switch-master") == 3);
 }
 
 #[test]
