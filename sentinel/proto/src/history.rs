@@ -159,7 +159,7 @@ impl Master {
         let began = voted.unwrap_or(core.now);
         let zero = node.s_down.map_or(began, |at| at.min(silent));
         let cause = match role {
-            _ if self.o_down.is_some() => self.down_cause(),
+            _ if self.o_down.is_some() => self.down_cause(core),
             Role::Leader | Role::Candidate => "operator",
             Role::Voter | Role::Observer => "unknown",
         };
@@ -203,9 +203,12 @@ impl Master {
     }
 
     /// Why the master is down.
-    fn down_cause(&self) -> &'static str {
+    fn down_cause(&self, core: &Core) -> &'static str {
+        let unwritable = self.write_misfit_at(core);
         if self.settings.lost_data_failover && self.lost_data().is_some() {
             "lost_data"
+        } else if unwritable.is_some_and(|at| at <= core.now) {
+            "no_writes"
         } else {
             "o_down"
         }

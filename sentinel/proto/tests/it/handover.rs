@@ -70,6 +70,7 @@ fn both_change_places_and_the_rest_follows() {
     assert_eq!(names[..8], expected);
     assert_eq!(world.count("+convert-to-slave"), 0, "{}", world.log());
     assert_eq!(world.count("+promoted-slave"), 1);
+    assert_eq!(world.causes(), ["coordinated"]);
     assert_eq!(world.count("+switch-master"), 3);
     let shown = world
         .topologies

@@ -36,6 +36,7 @@ fn an_empty_master_is_replaced_before_its_replicas_copy_it() {
         let follows = world.servers[&server(1)].master.as_ref();
         assert_eq!(follows, Some(&master), "the empty one is led at once");
         assert_eq!(world.count("+elected-leader"), 1, "{}", world.log());
+        assert_eq!(world.causes(), ["lost_data"]);
     }
 }
 

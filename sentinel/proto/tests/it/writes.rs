@@ -43,6 +43,7 @@ fn a_refusal_that_lasts_down_after_moves_the_master() {
         let follows = world.servers[&server(1)].master.as_ref();
         assert_eq!(follows, Some(&master), "it is led at once");
         assert_eq!(world.count("+elected-leader"), 1);
+        assert_eq!(world.causes(), ["no_writes"]);
     }
 }
 

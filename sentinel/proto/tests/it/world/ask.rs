@@ -50,6 +50,12 @@ impl World {
         hits.count()
     }
 
+    /// The cause of each failover that was led to its end.
+    pub fn causes(&self) -> Vec<&str> {
+        let led = self.failovers.iter().filter(|it| it.2.outcome == "end");
+        led.map(|(_, _, record)| record.cause.as_str()).collect()
+    }
+
     /// What one sentinel said, without times.
     pub fn said(&self, n: usize) -> Vec<&str> {
         let own = self.events.iter().filter(|(_, by, _)| *by == n);
