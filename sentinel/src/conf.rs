@@ -44,6 +44,10 @@ pub struct Config {
     pub masters: BTreeMap<String, PersistedMaster>,
     /// The epoch floors by name.
     pub epoch_floors: BTreeMap<String, Epoch>,
+    /// Votes may have been forgotten.
+    pub rejoining: bool,
+    /// What told of epochs: the names of masters, and nothing for the current one.
+    pub epochs_told: BTreeSet<String>,
     /// What a state keeps of the operator's file, as words after [`layers::SAID`].
     pub said: Vec<Vec<String>>,
     /// The users that the operator's file makes, when there is a state beside it.
@@ -116,6 +120,16 @@ impl Config {
         names.map(|addr| addr.host().to_owned()).collect()
     }
 
+    /// An epoch that every rewrite writes and that was not read, if there is one.
+    pub fn missing_epochs(&self) -> Option<String> {
+        if !self.epochs_told.contains("") {
+            return Some("there is no current-epoch".into());
+        }
+        let untold = |name: &&String| !self.epochs_told.contains(*name);
+        let name = self.masters.keys().find(untold)?;
+        Some(format!("there is no leader-epoch of {name}"))
+    }
+
     /// The durable part, for the machine to start from.
     pub fn snapshot(&self, myid: SentinelId) -> Snapshot {
         Snapshot {
@@ -123,6 +137,7 @@ impl Config {
             current_epoch: self.current_epoch,
             masters: self.masters.clone(),
             epoch_floors: self.epoch_floors.clone(),
+            rejoining: self.rejoining,
         }
     }
 }

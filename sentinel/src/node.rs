@@ -120,6 +120,8 @@ pub struct Node {
     events: BTreeMap<&'static str, u64>,
     /// Writes of the state that failed.
     persist_failures: u64,
+    /// Why the last write of the state failed.
+    disk_error: Option<String>,
     end: Option<End>,
 }
 
@@ -192,6 +194,7 @@ pub async fn run(parts: Parts) -> End {
         tilts: 0,
         events: BTreeMap::new(),
         persist_failures: 0,
+        disk_error: None,
         end: None,
     };
     let end = node.serve(&mut inlets).await;
@@ -323,14 +326,21 @@ impl Node {
 
     fn persisted(&mut self, done: Persisted) {
         let Persisted { id, result } = done;
-        if let Err(error) = &result {
+        if result.is_err() {
             self.persist_failures += 1;
+        }
+        let ok = result.is_ok();
+        let error = result.err().map(|error| error.to_string());
+        // Once for each reason, not for each try.
+        if let Some(error) = &error
+            && self.disk_error.as_ref() != Some(error)
+        {
             let text = format!(
                 "WARNING: Sentinel was not able to save the new configuration on disk!!!: {error}"
             );
             self.log.warning(&text);
         }
-        let ok = result.is_ok();
+        self.disk_error = error;
         self.waits.persisted(id, ok);
         self.machine
             .handle_input(self.now(), Input::Persisted { id, ok });

@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use crate::acl::{self, DeclarationError, Users};
 use crate::args::{self, Arguments, HELP, Invocation};
-use crate::conf::load::{Loader, Problems};
-use crate::conf::rewrite::{Form, Line, Written};
-use crate::conf::{Config, Globals, Server, layers};
+use crate::conf::load::Problems;
+use crate::conf::rewrite::{Line, Written};
+use crate::conf::{Config, Globals, Server};
 use crate::history::{self, History};
 use crate::links::connect::Source;
 use crate::log::syslog::Syslog;
@@ -37,11 +37,16 @@ use crate::random;
 use crate::resolver::{self, Resolver};
 use crate::scripts;
 use crate::simulate;
-use crate::state::{STATE_FILE, Store, Writer};
+use crate::state::lock::Refused;
+use crate::state::seal::Damaged;
+use crate::state::{Store, Writer};
 use crate::supervisor::Supervisor;
 use crate::tls::{self, Tls};
 
+mod files;
 mod system;
+
+use files::Loaded;
 
 /// How long threads that still block may hold up the end of the process.
 const THREADS_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,6 +62,10 @@ enum Error {
     Configuration(#[from] Problems),
     #[error("cannot enter the directory {path} of `dir`: {error}")]
     Dir { path: PathBuf, error: io::Error },
+    #[error("cannot use {path}: {error}")]
+    InUse { path: PathBuf, error: Refused },
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     #[error(
         "cannot write the state to {path}, which must be writable, as must its directory: {error}"
     )]
@@ -125,8 +134,11 @@ fn fail(error: &Error) -> ExitCode {
 }
 
 fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
-    let store = store(arguments)?;
-    let (mut config, said) = load(arguments, &store)?;
+    let Loaded {
+        mut config,
+        said,
+        store,
+    } = files::load(arguments)?;
     if let Some(path) = &config.server.dir {
         std::env::set_current_dir(path).map_err(|error| Error::Dir {
             path: path.clone(),
@@ -157,7 +169,7 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
     let socket_files: Vec<SocketFile> = listeners.iter().filter_map(Listener::file).collect();
     let supervisor = Supervisor::of(config.server.supervised);
     if config.server.daemonize && supervisor.is_none() && !system::is_detached() {
-        drop((listeners, socket_files));
+        drop((listeners, socket_files, store));
         system::detach(words).map_err(system("cannot start in the background"))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -208,54 +220,6 @@ fn log_panics(log: &Log) {
         log.warning(&format!("PANIC: {panic}"));
         default(panic);
     }));
-}
-
-/// Where the runtime state goes.
-fn store(arguments: &Arguments) -> Result<Store, Error> {
-    if let Some(dir) = &arguments.state_dir {
-        std::fs::create_dir_all(dir).map_err(|error| Error::State {
-            path: dir.clone(),
-            error,
-        })?;
-        return Ok(Store {
-            path: dir.join(STATE_FILE),
-            form: Form::State,
-        });
-    }
-    match &arguments.file {
-        Some(path) => Ok(Store {
-            path: path.clone(),
-            form: Form::Operator,
-        }),
-        None => Err(Error::Usage(
-            "a sentinel needs a config file to keep its state in, or --state-dir; try --help"
-                .into(),
-        )),
-    }
-}
-
-/// The configuration, and what the state is to keep of the operator's file if it lives elsewhere.
-fn load(arguments: &Arguments, store: &Store) -> Result<(Config, Vec<Line>), Error> {
-    let mut loader = Loader::default();
-    if let Some(file) = &arguments.file {
-        loader.file(file);
-    }
-    if arguments.stdin {
-        loader.stdin();
-    }
-    loader.words(&arguments.lines);
-    let config = loader.finish()?;
-    if store.form == Form::Operator {
-        return Ok((config, Vec::new()));
-    }
-    let mut loader = Loader::over(&config);
-    if store.path.exists() {
-        loader.file(&store.path);
-    }
-    let state = loader.finish()?;
-    let said = layers::said(&config);
-    let config = layers::resolve(config, state).map_err(Error::Usage)?;
-    Ok((config, said))
 }
 
 fn write_pidfile(config: &Config, log: &Log) -> Option<PidFile> {

@@ -8,6 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use codis_sentinel_proto::ids::PersistId;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +16,11 @@ use tokio::sync::{mpsc, watch};
 use crate::conf::merge::merge;
 use crate::conf::rewrite::{Form, Line};
 use crate::random;
+
+pub mod lock;
+pub mod seal;
+
+use lock::{Lock, Refused};
 
 /// The file of a state directory.
 pub const STATE_FILE: &str = "sentinel-state.conf";
@@ -29,27 +35,87 @@ pub struct Store {
     pub path: PathBuf,
     /// Whose file it is.
     pub form: Form,
+    /// Keep other sentinels away from it. There are two while the file is replaced.
+    locks: Arc<Mutex<Vec<Lock>>>,
 }
 
 impl Store {
+    /// Opens the operator's file, which is rewritten.
+    ///
+    /// # Errors
+    /// It does not exist, or is in use.
+    pub fn of_operator(path: &Path) -> Result<Self, Refused> {
+        Self::new(path.to_owned(), Form::Operator, path)
+    }
+
+    /// Opens a state directory; it is made when it does not exist.
+    ///
+    /// # Errors
+    /// It cannot be made, or is in use.
+    pub fn in_dir(dir: &Path) -> Result<Self, Refused> {
+        fs::create_dir_all(dir)?;
+        Self::new(dir.join(STATE_FILE), Form::State, dir)
+    }
+
+    fn new(path: PathBuf, form: Form, locked: &Path) -> Result<Self, Refused> {
+        let locks = Arc::new(Mutex::new(vec![Lock::take(locked)?]));
+        Ok(Self { path, form, locks })
+    }
+
     /// Puts the lines into the file, so that they are on disk when this returns.
     pub fn write(&self, lines: &[Line]) -> io::Result<()> {
-        let present = match fs::read(&self.path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(error),
-        };
-        replace(&self.path, merge(&present, lines, self.form).as_bytes())
+        match self.form {
+            Form::State => {
+                let text = seal::seal(&merge("", lines, Form::State));
+                replace_with(&self.path, text.as_bytes(), |_| keep_previous(&self.path))
+            }
+            Form::Operator => {
+                let text = merge(&present(&self.path)?, lines, Form::Operator);
+                let locks = || self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+                let written = replace_with(&self.path, text.as_bytes(), |new| {
+                    locks().push(Lock::of_new(new)?);
+                    Ok(())
+                });
+                lock::keep_present(&mut locks(), &self.path);
+                written
+            }
+        }
     }
 
     /// Whether the file can be written; an error says why not.
     pub fn check(&self) -> io::Result<()> {
-        OpenOptions::new()
-            .append(true)
-            .create(self.form == Form::State)
-            .open(&self.path)
-            .map(drop)
+        match self.form {
+            Form::Operator => OpenOptions::new().append(true).open(&self.path).map(drop),
+            Form::State => {
+                let probe = self.path.with_extension("probe");
+                fs::write(&probe, "")?;
+                fs::remove_file(probe)
+            }
+        }
     }
+}
+
+/// The text of the operator's file; empty when it was deleted.
+fn present(path: &Path) -> io::Result<String> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a whole state file a second name, under which it stays when the first goes to another.
+fn keep_previous(path: &Path) -> io::Result<()> {
+    let is_whole = present(path).is_ok_and(|text| seal::open(&text).is_some());
+    if !is_whole {
+        return Ok(());
+    }
+    let previous = seal::previous_path(path);
+    let link = previous.with_extension("link");
+    // It is left over from a crash, or does not exist.
+    let _ = fs::remove_file(&link);
+    fs::hard_link(path, &link)?;
+    fs::rename(link, previous)
 }
 
 /// Replaces a file by new content, durably.
@@ -57,12 +123,22 @@ impl Store {
 /// # Errors
 /// The system refuses; the file is as it was.
 pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace_with(path, content, |_| Ok(()))
+}
+
+/// The same; the new file is prepared before it takes the name.
+fn replace_with(
+    path: &Path,
+    content: &[u8],
+    prepare: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let parent = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = parent.unwrap_or_else(|| Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = dir.join(format!("{name}.{}", random::hex(3)?));
     let mode = fs::metadata(path).ok().map(|m| m.permissions().mode());
     let written = write_new(&temporary, content, mode).and_then(|()| {
+        prepare(&temporary)?;
         fs::rename(&temporary, path)?;
         File::open(dir)?.sync_all()
     });

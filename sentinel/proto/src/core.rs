@@ -35,6 +35,8 @@ pub(crate) struct Core {
     /// When this process started, and when it last saw the epoch rise.
     pub(crate) started: Time,
     pub(crate) epoch_rose: Time,
+    /// Votes of an earlier run may have been forgotten ([`crate::rejoin`]).
+    pub(crate) rejoining: bool,
     /// The highest config epoch known of each name ever monitored.
     pub(crate) floors: BTreeMap<String, Epoch>,
     /// The epoch and the address that names had when an operator removed them.
@@ -65,6 +67,7 @@ impl Core {
             current_epoch,
             started: now,
             epoch_rose: now,
+            rejoining: false,
             floors: BTreeMap::new(),
             removed: BTreeMap::new(),
             hosts: Hosts::default(),

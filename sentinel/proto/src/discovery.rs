@@ -52,6 +52,9 @@ impl Machine {
             });
         }
         master.judge_all_returned(&mut self.core);
+        if master.forgot_votes {
+            self.core.touch(Key::Master(id));
+        }
     }
 
     /// Makes sure that a sentinel is known, at this address and only there.

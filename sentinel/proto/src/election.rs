@@ -62,7 +62,8 @@ impl Master {
 
     /// Becomes a candidate when it is time to; when that is.
     pub(crate) fn consider(&mut self, core: &mut Core) -> Option<Time> {
-        if self.o_down.is_none() || core.stall.is_tilt() || core.disk.refuses() {
+        let may_not = core.stall.is_tilt() || core.disk.refuses() || self.forgot_votes;
+        if self.o_down.is_none() || may_not {
             return None;
         }
         if self.passive_until > core.now {

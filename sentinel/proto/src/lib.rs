@@ -27,6 +27,7 @@ mod operator;
 mod opinion;
 mod rank;
 mod reconf;
+mod rejoin;
 mod report;
 mod resolve;
 mod restart;

@@ -44,6 +44,9 @@ pub enum OrderError {
     /// The name is monitored already.
     #[error("ERR Duplicate master name.")]
     DuplicateMaster,
+    /// Votes may have been forgotten.
+    #[error("ERR The state of this sentinel was lost: it has not heard from enough others to vote")]
+    Rejoining,
     /// A failover is under way.
     #[error("INPROG Failover already in progress")]
     FailoverInProgress,
@@ -179,6 +182,7 @@ impl Machine {
             );
             self.core.schedule.set(key, next);
         }
+        self.rejoin();
         if let Some(id) = self.core.disk.take(self.core.now) {
             let snapshot = Box::new(self.snapshot());
             self.core.out.push(Effect::Persist { id, snapshot });
@@ -390,7 +394,15 @@ impl Machine {
             self.core.answer(request, ok.then_some(opinion));
         }
         self.core.touch(Key::Disk);
-        let changed = refused != self.core.disk.refuses();
+        let refuses = self.core.disk.refuses();
+        let changed = refused != refuses;
+        if changed {
+            let (name, payload) = match refuses {
+                true => ("+disk-refused", "#no votes until the state can be saved"),
+                false => ("-disk-refused", "#the state is saved again"),
+            };
+            self.core.event(Event::new(name, payload.to_owned(), None));
+        }
         for master in self.masters.values() {
             if changed || master.vote.durable_with == id || master.failover().is_some() {
                 self.core.touch(Key::Master(master.id));

@@ -46,6 +46,8 @@ pub(crate) struct Master {
     /// The address comes from `MONITOR`, not from an election or a hello.
     pub(crate) addr_by_operator: bool,
     pub(crate) vote: Vote,
+    /// Votes about it may have been forgotten: none is given ([`crate::rejoin`]).
+    pub(crate) forgot_votes: bool,
     pub(crate) replicas: BTreeMap<Addr, Replica>,
     pub(crate) peers: BTreeMap<SentinelId, Peer>,
     pub(crate) o_down: Option<Time>,
@@ -101,6 +103,7 @@ impl Master {
                 durable_with: PersistId(0),
                 given: None,
             },
+            forgot_votes: core.rejoining,
             replicas: BTreeMap::new(),
             peers: BTreeMap::new(),
             o_down: None,
@@ -356,7 +359,8 @@ impl Master {
     /// Looks at the whole: O_DOWN, failover, questions. The next deadline.
     pub(crate) fn sweep(&mut self, core: &mut Core) -> Option<Time> {
         self.judge_data(core);
-        let mut next = self.judge_o_down(core);
+        let mut next = self.remember(core);
+        next = sooner(next, self.judge_o_down(core));
         next = sooner(next, self.advance(core));
         next = sooner(next, self.ask(core));
         next = sooner(next, self.forget_gone(core));

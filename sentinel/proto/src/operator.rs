@@ -217,6 +217,9 @@ impl Machine {
         if coordinated && !able {
             return Err(OrderError::NoGoodPrimary);
         }
+        if master.forgot_votes {
+            return Err(OrderError::Rejoining);
+        }
         if master.failover().is_some() {
             return Err(OrderError::FailoverInProgress);
         }

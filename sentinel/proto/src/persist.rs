@@ -23,6 +23,8 @@ pub struct Snapshot {
     /// so every election, stays above, so that removing and adding a monitor cannot repeat an
     /// epoch.
     pub epoch_floors: BTreeMap<String, Epoch>,
+    /// Votes may have been forgotten: none is given before others were heard.
+    pub rejoining: bool,
 }
 
 /// The durable state of one monitored master.
@@ -54,6 +56,7 @@ impl Snapshot {
             current_epoch: Epoch::ZERO,
             masters: BTreeMap::new(),
             epoch_floors: BTreeMap::new(),
+            rejoining: false,
         }
     }
 }
@@ -84,6 +87,7 @@ impl Machine {
                 .map(|master| (master.name.clone(), persisted(master)))
                 .collect(),
             epoch_floors: self.core.floors.clone(),
+            rejoining: self.is_rejoining(),
         }
     }
 
@@ -97,6 +101,7 @@ impl Machine {
 
     /// Takes up the state of the last run.
     pub(crate) fn restore(&mut self, snapshot: Snapshot) {
+        self.core.rejoining = snapshot.rejoining;
         for (name, epoch) in &snapshot.epoch_floors {
             self.core.raise_floor(name, *epoch);
         }

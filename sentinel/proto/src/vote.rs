@@ -80,7 +80,8 @@ impl Master {
             return core.answer(request, Some(opinion));
         };
         core.see_epoch(self, epoch);
-        let wanted = epoch > self.vote.epoch && epoch > self.config_epoch;
+        let is_new = epoch > self.vote.epoch && epoch > self.config_epoch;
+        let wanted = is_new && !self.forgot_votes;
         if wanted && core.disk.refuses() {
             return core.answer(request, None);
         }

@@ -43,6 +43,7 @@ impl Group {
             "metrics-bind",
             "metrics-port",
             "myid",
+            "rejoining",
             "resolve-hostnames",
             "sentinel-pass",
             "sentinel-user",
@@ -93,7 +94,11 @@ fn apply_global(config: &mut Config, keyword: &str, args: &[&str]) -> Result<(),
         "sentinel-pass" => globals.sentinel_pass = text().or(globals.sentinel_pass.take()),
         "resolve-hostnames" => globals.resolve_hostnames = yes_no(value)?,
         "announce-hostnames" => globals.announce_hostnames = yes_no(value)?,
-        "current-epoch" => raise(&mut config.current_epoch, epoch(value)?),
+        "current-epoch" => {
+            raise(&mut config.current_epoch, epoch(value)?);
+            config.epochs_told.insert(String::new());
+        }
+        "rejoining" => config.rejoining = yes_no(value)?,
         "myid" if value.len() == MYID_LEN => config.myid = Some(SentinelId::new(*value)),
         "myid" => return Err(format!("an id has {MYID_LEN} characters")),
         _ => return Err(UNRECOGNIZED.into()),
@@ -145,6 +150,7 @@ fn apply_detail(config: &mut Config, keyword: &str, args: &[&str]) -> Result<(),
         ("leader-epoch", [value]) => {
             master.leader_epoch = epoch(value)?;
             raise(&mut config.current_epoch, master.leader_epoch);
+            config.epochs_told.insert((*name).to_owned());
         }
         ("known-replica" | "known-slave", [host, port]) => {
             let addr = address(host, port, &globals)?;

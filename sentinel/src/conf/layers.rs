@@ -66,6 +66,7 @@ pub fn resolve(now: Config, state: Config) -> Result<Config, String> {
             },
             ..now.server.clone()
         },
+        rejoining: now.rejoining || state.rejoining,
         globals: Globals::default(),
         masters: BTreeMap::new(),
         ..state.clone()

@@ -26,6 +26,7 @@ const EXTENSIONS: &[&str] = &[
     "metrics-bind",
     "metrics-port",
     "refused-after-milliseconds",
+    "rejoining",
     "script-stdin-json",
 ];
 
@@ -194,6 +195,9 @@ pub fn lines(snapshot: &Snapshot, globals: &Globals) -> Vec<Line> {
     let epoch = snapshot.current_epoch.to_string();
     out.push(Line::new(["current-epoch", &epoch]));
     out.extend(texts);
+    if snapshot.rejoining {
+        out.push(Line::new(["rejoining", "yes"]).extension());
+    }
     for (name, floor) in &snapshot.epoch_floors {
         // The config epoch of a monitored master says as much.
         let master = snapshot.masters.get(name);

@@ -10,6 +10,7 @@ mod command_table;
 mod config;
 mod debug;
 mod differential;
+mod disks;
 mod durability;
 mod failover;
 mod forget;

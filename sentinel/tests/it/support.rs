@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 mod certs;
 mod client;
+mod disk;
 mod front;
 mod house;
 mod process;
@@ -14,6 +15,7 @@ mod quorum;
 
 pub use certs::Certs;
 pub use client::Client;
+pub use disk::Disk;
 pub use front::Front;
 pub use house::House;
 pub use process::{Process, Sentinel, Server};

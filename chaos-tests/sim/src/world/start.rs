@@ -221,6 +221,7 @@ fn snapshots(plan: &Plan, nodes: &[Member], rng: &mut Rng) -> Vec<Snapshot> {
                 .map(|group| master(group, who))
                 .collect(),
             epoch_floors: BTreeMap::new(),
+            rejoining: false,
         })
         .collect()
 }

@@ -10,6 +10,7 @@ mod history;
 mod links;
 mod names;
 mod refused;
+mod rejoin;
 mod restarted;
 mod returning;
 mod scale;

@@ -98,6 +98,14 @@ fn sentinel(context: &Context<'_>) -> String {
     fields.add("sentinel_scripts_queue_length", queue);
     let simulated = context.simulated.bits();
     fields.add("sentinel_simulate_failure_flags", simulated);
+    // A stock sentinel has none of these: they are told only when there is something to tell.
+    let troubles = [
+        ("sentinel_disk_refuses", context.machine.is_disk_refusing()),
+        ("sentinel_rejoining", context.machine.is_rejoining()),
+    ];
+    for (name, _) in troubles.iter().filter(|(_, holds)| *holds) {
+        fields.add(name, 1);
+    }
     let views = names
         .iter()
         .filter_map(|name| context.machine.master(context.now, name));

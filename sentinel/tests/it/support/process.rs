@@ -206,6 +206,8 @@ pub struct Sentinel {
     pub port: u16,
     pub process: Process,
     pub dir: TempDir,
+    /// Where its output goes: not to the disk of its state.
+    logs: TempDir,
     program: PathBuf,
     args: Vec<String>,
     /// Its default user has the password `secret`.
@@ -216,6 +218,12 @@ impl Sentinel {
     /// Starts one of ours with these lines in its config file.
     pub fn ours(lines: &str) -> Self {
         Self::with(Self::our_program(), lines, &[])
+    }
+
+    /// Starts one of ours whose config file is below a directory.
+    pub fn ours_in(place: &Path, lines: &str) -> Self {
+        let dir = tempfile::tempdir_in(place).unwrap();
+        Self::at(dir, Self::our_program(), lines, &[])
     }
 
     /// Starts one of ours with `--state-dir`.
@@ -239,9 +247,13 @@ impl Sentinel {
     }
 
     fn with(program: PathBuf, lines: &str, options: &[&str]) -> Self {
+        Self::at(tempfile::tempdir().unwrap(), program, lines, options)
+    }
+
+    fn at(dir: TempDir, program: PathBuf, lines: &str, options: &[&str]) -> Self {
         let host = own_host();
         let port = free_port(&host);
-        let dir = tempfile::tempdir().unwrap();
+        let logs = tempfile::tempdir().unwrap();
         let text = format!(
             "bind {host}\nport {port}\ndir {}\nsentinel announce-ip {host}\n{lines}",
             dir.path().display()
@@ -253,12 +265,13 @@ impl Sentinel {
             let state = dir.path().join("state");
             args.extend(["--state-dir".to_owned(), state.to_str().unwrap().to_owned()]);
         }
-        let process = Self::spawn(&program, &args, dir.path());
+        let process = Self::spawn(&program, &args, logs.path());
         let sentinel = Self {
             host,
             port,
             process,
             dir,
+            logs,
             program,
             args,
             secret: lines.contains("requirepass secret"),
@@ -269,8 +282,17 @@ impl Sentinel {
 
     /// Starts it again after it ended.
     pub fn restart(&mut self) {
-        self.process = Self::spawn(&self.program, &self.args, self.dir.path());
+        self.process = Self::spawn(&self.program, &self.args, self.logs.path());
         self.wait_until_up();
+    }
+
+    /// Starts a second one on the same files, which must not start; what it says.
+    pub fn refused(&self) -> String {
+        let output = self.logs.path().join("refused");
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let mut second = Process::start(&self.program, &args, &output);
+        assert_eq!(second.wait().code(), Some(1));
+        std::fs::read_to_string(output).unwrap()
     }
 
     /// Lets another program take over the same config file.
@@ -318,7 +340,7 @@ impl Sentinel {
 
     /// The text of its log.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+        std::fs::read_to_string(self.logs.path().join("log")).unwrap_or_default()
     }
 
     fn spawn(program: &Path, args: &[String], dir: &Path) -> Process {

@@ -44,7 +44,8 @@ impl Quorum {
         quorum
     }
 
-    fn wait_until_complete(&self) {
+    /// Waits until everybody knows everybody.
+    pub fn wait_until_complete(&self) {
         let peers = (self.sentinels.len() - 1).to_string();
         let replicas = (self.servers.len() - 1).to_string();
         for sentinel in &self.sentinels {
