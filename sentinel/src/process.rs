@@ -12,7 +12,7 @@ pub struct Process {
     pub run_id: String,
     /// The id of the sentinel.
     pub myid: String,
-    /// The port in clear; 0 when there is none.
+    /// The port in clear, or the encrypted one when there is no other.
     pub port: u16,
     /// The port at which other sentinels reach this one.
     pub port_of_links: u16,

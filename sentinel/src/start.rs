@@ -250,7 +250,10 @@ async fn serve(start: Start) -> Result<End, Error> {
     let process = Process {
         run_id: random::hex(20).map_err(system(NO_RANDOMNESS))?,
         myid: myid.as_str().to_owned(),
-        port: config.server.port,
+        port: match config.server.port {
+            0 => config.server.tls_port,
+            port => port,
+        },
         port_of_links: config.server.port_of_links(),
         config_file: start.config_file,
         executable: std::env::current_exe().unwrap_or_default(),

@@ -20,6 +20,7 @@ mod history;
 mod metrics;
 mod mixed;
 mod names;
+mod nat;
 mod port;
 mod refused;
 mod restarted;

@@ -170,6 +170,8 @@ fn the_port_in_clear_can_be_off() {
     wait_for("it answers", || {
         certs.cli(&host, TLS_PORT, "PING") == "PONG"
     });
+    let info = certs.cli(&host, TLS_PORT, "INFO server");
+    assert!(info.contains(&format!("tcp_port:{TLS_PORT}")), "{info}");
     assert!(process.stop().success());
 }
 
