@@ -90,7 +90,7 @@ impl Master {
         if info.loading {
             reasons.push("it is loading its data".into());
         }
-        reasons.extend(self.refusal_by_data(replica));
+        reasons.extend(self.refusal_by_data(core, replica));
         reasons.extend(self.refusal_by_trouble(core, info.trouble));
         if info.priority == 0 {
             reasons.push("its priority is 0".into());

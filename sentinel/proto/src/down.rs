@@ -41,7 +41,7 @@ impl Master {
     }
 
     /// When nothing will have proven life for down-after.
-    fn silence_over(&self, core: &Core, node: &Node) -> Time {
+    pub(crate) fn silence_over(&self, core: &Core, node: &Node) -> Time {
         core.real(node.silent_since(core) + self.settings.down_after)
     }
 

@@ -280,18 +280,25 @@ impl Master {
         core.touch(Key::Node(self.id, Who::Master));
     }
 
-    /// Why a replica is no way out of the loss of the master's data.
-    pub(crate) fn refusal_by_data(&self, replica: &Replica) -> Option<String> {
+    /// Why a replica is no way out of the loss of the master's data. A master that went silent
+    /// since gives nothing at all: then one that has what is left is better than none.
+    pub(crate) fn refusal_by_data(&self, core: &Core, replica: &Replica) -> Option<String> {
         self.lost_data()?;
         let restart = self.restart.as_ref()?;
         let (master, info) = (&self.server.info.as_ref()?.1, replica.info()?);
-        let more = missing(&master.data, &info.data, &restart.histories);
+        let more = |info: &Info| missing(&master.data, &info.data, &restart.histories);
+        let has_more = |it: &Replica| it.info().and_then(more).is_some();
+        let mut others = self.replicas.values();
+        let silent = self.silence_over(core, &self.server.node) <= core.now;
+        if silent && !others.any(|it| has_more(it) && self.is_usable(core, it)) {
+            return None;
+        }
         let text = if follows_present_run(&master.data, &info.data) {
             "it has taken over what the restarted master has left"
         } else {
             "it has no more data than the restarted master"
         };
-        more.is_none().then(|| text.to_owned())
+        more(info).is_none().then(|| text.to_owned())
     }
 
     /// How much of the replication stream a replica has. One that waits for a full sync from the

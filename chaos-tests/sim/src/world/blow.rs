@@ -84,6 +84,7 @@ impl World {
             (Some(lost), "+odown") => {
                 lost.o_down.get_or_insert(now);
             }
+            (Some(lost), "-odown") => lost.o_down = None,
             (Some(lost), "+elected-leader") => {
                 lost.elected.get_or_insert(now);
             }

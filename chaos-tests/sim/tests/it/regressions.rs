@@ -44,3 +44,10 @@ fn seed_28_a_promotion_undone_on_stale_hellos() {
     assert_eq!(holds(28, Profile::Partition).stats.demoted, 0);
     assert_eq!(holds(1077, Profile::Partition).stats.demoted, 0);
 }
+
+/// A master restarted without its data, its replicas took over what was left, and it died before
+/// it had said that nobody has more any longer: all were refused for ever.
+#[test]
+fn seed_254_no_way_out_of_data_that_is_lost() {
+    holds(254, Profile::Restart);
+}
