@@ -81,11 +81,10 @@ fn a_mixed_quorum_that_knows_the_master_by_name_fails_over() {
     }
     let host = named.servers[1].host.clone();
     named.fail_over(&host);
-    let text = named.sentinels[0].config();
-    assert!(
-        text.contains(&format!("sentinel monitor m {host} {port} 2")),
-        "{text}"
-    );
+    let line = format!("sentinel monitor m {host} {port} 2");
+    wait_for("the file says so", || {
+        named.sentinels[0].config().contains(&line)
+    });
 }
 
 /// Names are announced, by servers and sentinels, to each other and to clients.
