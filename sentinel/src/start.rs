@@ -414,7 +414,7 @@ fn shared(
         clients_max,
         protected: server.protected_mode && is_open,
         supervised: Supervisor::of(server.supervised).is_some(),
-        clients: Mutex::new(Clients::default()),
+        clients: Mutex::new(Clients::new(server.unread_max)),
         stats: Stats::default(),
         pause: watch::Sender::new(None),
         log: log.clone(),

@@ -45,6 +45,9 @@ pub struct Plan {
     pub net: String,
 }
 
+/// Less than the default, so that a subscriber that does not read is cut off soon.
+const UNREAD_MAX: &str = "client-output-buffer-limit pubsub 4mb 2mb 60\n";
+
 /// What is shared by everything that blows.
 #[derive(Debug, Default)]
 struct Blowing {
@@ -99,7 +102,7 @@ pub async fn run(
         replicas: 2,
         quorum: 2,
         down_after: DOWN_AFTER,
-        lines: String::new(),
+        lines: UNREAD_MAX.to_owned(),
         env: Vec::new(),
     };
     let mut lab = Lab::start(breeds, &spec, state).await?;

@@ -2,10 +2,12 @@
 //! redis.conf may hold and that are accepted without effect.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::foreign;
 use crate::acl;
 use crate::log::{Level, syslog};
+use crate::port::outbox::Limit;
 use crate::port::table;
 use crate::tls;
 
@@ -46,6 +48,8 @@ pub struct Server {
     pub syslog_ident: String,
     /// `syslog-facility`, in lower case.
     pub syslog_facility: String,
+    /// `client-output-buffer-limit pubsub`.
+    pub unread_max: Limit,
     /// `tcp-backlog`.
     pub tcp_backlog: u32,
     /// The directives about users.
@@ -125,6 +129,7 @@ impl Default for Server {
             syslog_ident: "redis".into(),
             syslog_facility: "local0".into(),
             tcp_backlog: 511,
+            unread_max: Limit::default(),
             acl: acl::Settings::default(),
             tls_port: 0,
             tls: tls::Settings::default(),
@@ -184,6 +189,10 @@ impl Server {
         }
         if acl::settings::DIRECTIVES.contains(&keyword.as_str()) {
             self.acl.apply(&keyword, &args)?;
+            return Ok(Taken::Applied);
+        }
+        if keyword == "client-output-buffer-limit" {
+            self.unread_max = output_limits(&args)?.unwrap_or(self.unread_max);
             return Ok(Taken::Applied);
         }
         if !OWN.contains(&keyword.as_str()) {
@@ -278,7 +287,6 @@ fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
         return Ok(Taken::Unsupported);
     }
     match (keyword, args) {
-        ("client-output-buffer-limit", args) => output_limits(args)?,
         ("client-query-buffer-limit" | "proto-max-bulk-len", [value]) => {
             if foreign::bytes(value)? < CLIENT_LIMIT_MIN {
                 return Err(format!("`{value}`: must be at least {CLIENT_LIMIT_MIN}"));
@@ -305,8 +313,14 @@ fn is_command(name: &str) -> bool {
     table::get(name).is_some_and(|row| !row.is_subcommand())
 }
 
-/// `class hard soft seconds`, once or several times.
-fn output_limits(args: &[&str]) -> Result<(), String> {
+/// `class hard soft seconds`, once or several times: the limit of subscribers, if it is there. As
+/// nothing may grow for ever, 0 is [`UNREAD_CEILING`] and not endless.
+fn output_limits(args: &[&str]) -> Result<Option<Limit>, String> {
+    let mut found = None;
+    let size = |word: &str| match foreign::bytes(word)? {
+        0 => Ok::<usize, String>(UNREAD_CEILING),
+        bytes => Ok(usize::try_from(bytes).map_or(UNREAD_CEILING, |it| it.min(UNREAD_CEILING))),
+    };
     let (limits, []) = args.as_chunks::<4>() else {
         return Err("Wrong number of arguments in buffer limit configuration.".into());
     };
@@ -314,12 +328,20 @@ fn output_limits(args: &[&str]) -> Result<(), String> {
         if one_of(class, &["normal", "slave", "replica", "pubsub"]).is_err() {
             return Err("Invalid client class specified in buffer limit configuration.".into());
         }
-        foreign::bytes(hard)?;
-        foreign::bytes(soft)?;
-        number(seconds, 0, u64::MAX)?;
+        let limit = Limit {
+            hard_bytes: size(hard)?,
+            soft_bytes: size(soft)?,
+            soft_time: Duration::from_secs(number(seconds, 0, u64::MAX)?),
+        };
+        if class.eq_ignore_ascii_case("pubsub") {
+            found = Some(limit);
+        }
     }
-    Ok(())
+    Ok(found)
 }
+
+/// The most that a subscriber may leave unread, whatever is configured.
+const UNREAD_CEILING: usize = 1 << 30;
 
 /// Placeholders in braces must be those of Redis.
 fn title_template(template: &str) -> Result<(), String> {
@@ -388,6 +410,18 @@ mod tests {
 
     fn apply(server: &mut Server, line: &str) -> Result<Taken, String> {
         server.apply(&super::super::lex::split_text(line).unwrap())
+    }
+
+    #[test]
+    fn the_limit_of_subscribers_is_read() {
+        let mut server = Server::default();
+        apply(&mut server, "client-output-buffer-limit normal 1 1 1").unwrap();
+        assert_eq!(server.unread_max, Limit::default());
+        let line = "client-output-buffer-limit replica 1 1 1 PubSub 4mb 0 5";
+        assert_eq!(apply(&mut server, line), Ok(Taken::Applied));
+        assert_eq!(server.unread_max.hard_bytes, 4 << 20);
+        assert_eq!(server.unread_max.soft_bytes, UNREAD_CEILING);
+        assert_eq!(server.unread_max.soft_time, Duration::from_secs(5));
     }
 
     #[test]

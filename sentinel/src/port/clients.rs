@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use codis_core::resp::Protocol;
 
-use super::outbox::Outbox;
+use super::outbox::{Limit, Outbox};
 use crate::pubsub::{Count, SessionId};
 
 mod filter;
@@ -23,6 +23,8 @@ pub use tracking::{Caching, Choice, Tracking};
 pub struct Clients {
     rows: BTreeMap<SessionId, Client>,
     last_id: SessionId,
+    /// Of the messages of each.
+    limit: Limit,
 }
 
 /// One session, as CLIENT LIST shows it.
@@ -104,6 +106,14 @@ impl Ends {
 }
 
 impl Clients {
+    /// No sessions yet; `limit` is that of the messages of each.
+    pub fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
     /// Adds a session and gives it a number, unless there are `max` already.
     pub fn add(&mut self, ends: Ends, max: usize) -> Option<SessionId> {
         if self.rows.len() >= max {
@@ -124,7 +134,7 @@ impl Clients {
             no_evict: false,
             tracking: None,
             buffers: Buffers::default(),
-            outbox: Arc::default(),
+            outbox: Arc::new(Outbox::new(self.limit)),
         };
         self.rows.insert(self.last_id, client);
         Some(self.last_id)

@@ -1,8 +1,8 @@
 //! Messages on their way to one subscriber.
 //!
-//! Bounded as Redis bounds the output of subscribers by default: 32 MB at any time, or 8 MB for 60
-//! seconds. A subscriber that falls behind further is cut off: it will reconnect and ask for the
-//! present state, which is better than events that are minutes old.
+//! Bounded as Redis bounds the output of subscribers ([`Limit`]): by default 32 MB at any time, or
+//! 8 MB for 60 seconds. A subscriber that falls behind further is cut off: it will reconnect and
+//! ask for the present state, which is better than events that are minutes old.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,14 +12,26 @@ use bytes::BytesMut;
 use codis_core::resp::{Protocol, Value};
 use tokio::sync::Notify;
 
-/// Bytes that may wait.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
+/// What `client-output-buffer-limit pubsub` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limit {
+    /// Bytes that may wait.
+    pub hard_bytes: usize,
+    /// Bytes that may wait for `soft_time`.
+    pub soft_bytes: usize,
+    /// How long more than `soft_bytes` may wait.
+    pub soft_time: Duration,
+}
 
-/// Bytes that may wait for [`SOFT_TIME`].
-const SOFT_BYTES: usize = 8 * 1024 * 1024;
-
-/// How long more than [`SOFT_BYTES`] may wait.
-const SOFT_TIME: Duration = Duration::from_secs(60);
+impl Default for Limit {
+    fn default() -> Self {
+        Self {
+            hard_bytes: 32 * 1024 * 1024,
+            soft_bytes: 8 * 1024 * 1024,
+            soft_time: Duration::from_secs(60),
+        }
+    }
+}
 
 /// Bytes that one message takes besides its text.
 const MESSAGE_BYTES: usize = 192;
@@ -27,6 +39,7 @@ const MESSAGE_BYTES: usize = 192;
 /// Messages for one session, and the order to end it.
 #[derive(Debug, Default)]
 pub struct Outbox {
+    limit: Limit,
     waiting: Mutex<Waiting>,
     filled: Notify,
     cut: Notify,
@@ -40,17 +53,25 @@ struct Waiting {
 }
 
 impl Outbox {
+    /// An empty one.
+    pub fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            ..Self::default()
+        }
+    }
+
     /// Adds a message; `false` when the subscriber has fallen too far behind.
     #[must_use]
     pub fn push(&self, message: Value, now: Instant) -> bool {
         let mut waiting = self.waiting();
         let bytes = waiting.bytes + size(&message);
-        if bytes > BYTES_MAX {
+        if bytes > self.limit.hard_bytes {
             return false;
         }
-        if bytes > SOFT_BYTES {
+        if bytes > self.limit.soft_bytes {
             let since = *waiting.soft_since.get_or_insert(now);
-            if now.saturating_duration_since(since) >= SOFT_TIME {
+            if now.saturating_duration_since(since) >= self.limit.soft_time {
                 return false;
             }
         }
@@ -76,7 +97,7 @@ impl Outbox {
             waiting.bytes = waiting.bytes.saturating_sub(size(&message));
             message.encode_as(protocol, out);
         }
-        if waiting.bytes <= SOFT_BYTES {
+        if waiting.bytes <= self.limit.soft_bytes {
             waiting.soft_since = None;
         }
         !waiting.messages.is_empty()
@@ -127,7 +148,7 @@ mod tests {
             assert!(outbox.push(message(megabyte), now));
         }
         assert!(!outbox.push(message(1), now), "32 MB wait");
-        assert_eq!(outbox.depth(), (32, BYTES_MAX));
+        assert_eq!(outbox.depth(), (32, 32 * 1024 * 1024));
     }
 
     #[test]
@@ -137,7 +158,7 @@ mod tests {
         for _ in 0..9 {
             assert!(outbox.push(message(1024 * 1024), now));
         }
-        let later = now + SOFT_TIME;
+        let later = now + Limit::default().soft_time;
         assert!(!outbox.push(message(1), later), "9 MB wait for a minute");
         let mut out = BytesMut::new();
         assert!(outbox.drain(Protocol::Resp2, &mut out, 4 * 1024 * 1024));
