@@ -106,9 +106,20 @@ impl Master {
         hang.or(told.map(|told| (told.refusal, told.since)))
     }
 
+    /// Whether the refusal was told at `at` or later: nobody knows before whether it lasts so long.
+    fn was_told_at(&self, at: Time) -> bool {
+        let told = self.writes.probe.or(self.writes.ping).or(self.writes.info);
+        told.is_some_and(|told| told.last >= at)
+    }
+
     /// When a master that takes no writes is S_DOWN for it.
     pub(crate) fn write_misfit_at(&self, core: &Core) -> Option<Time> {
         let (refusal, since) = self.refusal_now(core)?;
+        let lasts =
+            refusal == WriteRefusal::Hang || self.was_told_at(since + self.settings.down_after);
+        if !lasts {
+            return None;
+        }
         let counts = match refusal {
             WriteRefusal::Replicas => false,
             WriteRefusal::Disk
@@ -189,7 +200,12 @@ impl Master {
                 self.writes
                     .tell(Source::Ping, awake, Some(WriteRefusal::Disk));
             }
-            PingReply::Pong => self.writes.tell(Source::Ping, awake, None),
+            PingReply::Pong => {
+                self.writes.tell(Source::Ping, awake, None);
+                // A master whose disk refuses would not say so.
+                let probe = &mut self.writes.probe;
+                *probe = probe.filter(|told| told.refusal != WriteRefusal::Disk);
+            }
             PingReply::Loading | PingReply::MasterDown | PingReply::Busy | PingReply::Other => {}
         }
     }
