@@ -78,6 +78,17 @@ pub struct Answer {
     pub closing: bool,
 }
 
+impl Answer {
+    /// No answer, and the end of the session: the event loop has ended, and the process will.
+    pub fn closing() -> Self {
+        Self {
+            values: Vec::new(),
+            subscriptions: None,
+            closing: true,
+        }
+    }
+}
+
 impl From<Value> for Answer {
     fn from(value: Value) -> Self {
         Self {

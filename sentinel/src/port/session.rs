@@ -20,6 +20,10 @@ use super::{Answer, Call, Request, Shared, Stats};
 use crate::acl::DEFAULT;
 use crate::pubsub::{Count, SessionId};
 
+mod ahead;
+
+use ahead::Ahead;
+
 /// How long a client may leave replies unread.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -60,6 +64,7 @@ pub struct Session {
     /// What sessions share.
     pub shared: Arc<Shared>,
     outbox: Arc<Outbox>,
+    ahead: Ahead,
     buffers: Buffers,
 }
 
@@ -81,6 +86,7 @@ where
         closing: false,
         shared: Arc::clone(&shared),
         outbox: Arc::clone(&outbox),
+        ahead: Ahead::default(),
         buffers: Buffers::default(),
     };
     {
@@ -118,6 +124,12 @@ impl Session {
                     Stats::add(&self.shared.stats.input_bytes, count);
                 }
                 () = outbox.filled() => {}
+                answer = self.ahead.next() => {
+                    self.reply(&answer, &mut output);
+                    while let Some(answer) = self.ahead.try_next() {
+                        self.reply(&answer, &mut output);
+                    }
+                }
                 () = tokio::time::sleep(idle) => return Ok(()),
             }
             while outbox.drain(self.protocol, &mut output, FLUSH_BYTES) {
@@ -182,6 +194,12 @@ impl Session {
         Stats::add(&self.shared.stats.commands, 1);
         let admitted = local::admit(self, &args);
         self.note_command(admitted.as_ref().unwrap_or(&"NULL"));
+        let goes_ahead = admitted
+            .as_ref()
+            .is_ok_and(|command| self.may_go_ahead(command));
+        if !goes_ahead {
+            self.catch_up(output).await;
+        }
         let answer = match admitted {
             Err(error) => Some(Value::error(error.into_bytes()).into()),
             Ok(command) => {
@@ -189,14 +207,20 @@ impl Session {
                 match local::run(self, command, &args) {
                     Local::Answer(value) => Some(value.into()),
                     Local::Silent => None,
+                    Local::Forward if goes_ahead => {
+                        self.ask_ahead(args).await;
+                        None
+                    }
                     Local::Forward => Some(self.ask(args).await),
                     Local::LoadUsers => Some(acl::file::load(self).await),
                     Local::SaveUsers => Some(acl::file::save(self).await),
                 }
             }
         };
-        if let Some(answer) = answer {
-            self.reply(&answer, output);
+        match answer {
+            Some(answer) if self.ahead.is_empty() => self.reply(&answer, output),
+            Some(answer) => self.ahead.push(answer),
+            None => {}
         }
         if self.replies == Replies::Skip {
             self.replies = Replies::On;
@@ -269,8 +293,34 @@ impl Session {
         }
     }
 
+    /// Whether a request may be carried out before those ahead of it are answered.
+    fn may_go_ahead(&self, command: &str) -> bool {
+        let paused = self.shared.pause.borrow().is_some();
+        let answers = self.replies == Replies::On;
+        answers && !paused && ahead::may(command) && self.ahead.len() < ahead::LEN_MAX
+    }
+
+    /// Waits for all answers that are outstanding.
+    async fn catch_up(&mut self, output: &mut BytesMut) {
+        while !self.ahead.is_empty() {
+            let answer = self.ahead.next().await;
+            self.reply(&answer, output);
+        }
+    }
+
     /// Asks the event loop.
     async fn ask(&mut self, args: Vec<Bytes>) -> Answer {
+        let answered = self.forward(args).await;
+        answered.await.unwrap_or_else(|_| Answer::closing())
+    }
+
+    /// Asks the event loop and goes on; the answer comes in its turn.
+    async fn ask_ahead(&mut self, args: Vec<Bytes>) {
+        let answered = self.forward(args).await;
+        self.ahead.wait_for(answered);
+    }
+
+    async fn forward(&self, args: Vec<Bytes>) -> oneshot::Receiver<Answer> {
         let (answer, answered) = oneshot::channel();
         let request = Request {
             session: self.id,
@@ -278,16 +328,9 @@ impl Session {
             args,
             answer,
         };
-        let asked = self.shared.calls.send(Call::Request(request)).await;
-        match (asked, answered.await) {
-            (Ok(()), Ok(answer)) => answer,
-            // The loop has ended, and with it the process soon.
-            _ => Answer {
-                values: Vec::new(),
-                subscriptions: None,
-                closing: true,
-            },
-        }
+        // A loop that has ended drops the sender, which the receiver tells.
+        let _ = self.shared.calls.send(Call::Request(request)).await;
+        answered
     }
 
     async fn flush<S>(&self, stream: &mut S, output: &mut BytesMut) -> io::Result<()>
