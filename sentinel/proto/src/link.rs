@@ -240,6 +240,7 @@ impl Link {
         match channel {
             Channel::Command => {
                 self.note_refusal(awake, reason);
+                self.forget_hang();
                 self.down_since.get_or_insert(awake);
                 self.pending
                     .retain(|_, purpose| *purpose == Purpose::WriteProbe);

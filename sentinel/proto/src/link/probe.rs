@@ -54,6 +54,13 @@ impl Link {
         }
     }
 
+    /// PING is not answered either: what is silent is the server, not its writes.
+    pub(super) fn forget_hang(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.silent_since = None;
+        }
+    }
+
     /// A write probe was answered.
     pub(crate) fn write_probed(&mut self) {
         if let Some(probe) = &mut self.probe {
@@ -71,8 +78,11 @@ impl Link {
     pub(crate) fn writes_hang_since(&self) -> Option<Time> {
         let probe = self.probe.as_ref()?;
         let since = probe.silent_since?;
-        let answers = self.ping.proof.is_some_and(|at| at >= since + HANG_MIN);
-        (answers && probe.in_flight.is_some()).then_some(since)
+        let (_, sent) = probe.in_flight?;
+        // The one on the present connection, which may be young, has to hang as well.
+        let margin = HANG_MIN.min(self.pace.patience / PROBES_IN_DOWN_AFTER);
+        let answers = self.ping.proof.is_some_and(|at| at >= sent + margin);
+        answers.then_some(since)
     }
 
     /// Sends a write probe when due; when the next one is, in awake time.
