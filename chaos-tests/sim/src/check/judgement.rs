@@ -10,7 +10,8 @@ use codis_core::time::Time;
 use codis_sentinel_proto::event::Event;
 use codis_sentinel_proto::ids::CommandId;
 use codis_sentinel_proto::info::Role;
-use codis_sentinel_proto::{PingReply, Reply};
+use codis_sentinel_proto::settings::WriteCheck;
+use codis_sentinel_proto::{PingReply, Reply, WriteProbe};
 
 use super::Rule;
 use crate::plan::Plan;
@@ -34,6 +35,7 @@ pub struct Judgement {
     down_after: Duration,
     refused_after: Duration,
     majority: usize,
+    write_check: WriteCheck,
     sentinels: Vec<Heard>,
 }
 
@@ -52,6 +54,8 @@ struct Heard {
     replicas: BTreeMap<Addr, bool>,
     /// Masters that it has accused of having lost data, at some time.
     accused: BTreeSet<Addr>,
+    /// Servers that have refused writes, at some time.
+    refused: BTreeSet<Addr>,
 }
 
 /// The last proof of life of an address: when on the clock, after which losses.
@@ -69,6 +73,7 @@ impl Judgement {
             down_after: plan.down_after,
             refused_after: plan.refused_after,
             majority: plan.sentinels / 2 + 1,
+            write_check: plan.write_check,
             sentinels: (0..plan.sentinels).map(|_| Heard::default()).collect(),
         }
     }
@@ -124,6 +129,15 @@ impl Judgement {
             (Reply::Info(Some(info)), Some(addr)) => {
                 let is_replica = info.role == Role::Replica;
                 heard.replicas.insert(addr.clone(), is_replica);
+                if info.trouble.append_failed {
+                    heard.refused.insert(addr.clone());
+                }
+            }
+            (
+                Reply::Ping(PingReply::Misconf) | Reply::WriteProbed(WriteProbe::Refused(_)),
+                Some(addr),
+            ) => {
+                heard.refused.insert(addr.clone());
             }
             _ => {}
         }
@@ -201,7 +215,8 @@ impl Judgement {
         let heard = &self.sentinels[who];
         let addr = addr_of(payload)?;
         let is_replica = heard.replicas.get(&addr).is_some_and(|is| *is);
-        let misfit = is_replica || heard.accused.contains(&addr);
+        let refused = self.write_check == WriteCheck::Yes && heard.refused.contains(&addr);
+        let misfit = is_replica || refused || heard.accused.contains(&addr);
         if misfit && payload.starts_with("master ") {
             return None;
         }
