@@ -51,3 +51,11 @@ fn seed_28_a_promotion_undone_on_stale_hellos() {
 fn seed_254_no_way_out_of_data_that_is_lost() {
     holds(254, Profile::Restart);
 }
+
+/// After a partition a write probe that had just been sent was taken for one that hangs, since PING
+/// was answered first: the master was down in the moment in which it was reached again.
+#[test]
+fn seed_126_a_write_that_had_no_time_to_be_answered() {
+    holds(126, Profile::Sick);
+    holds(62, Profile::Sick);
+}
