@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// The version of Redis whose commands and texts are spoken; clients switch features on by it.
-pub const VERSION_COMPATIBLE: &str = "7.0.15";
+pub const VERSION_COMPATIBLE: &str = "7.2.4";
 
 /// What INFO tells.
 #[derive(Clone, Debug)]

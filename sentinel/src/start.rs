@@ -139,6 +139,7 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
         said,
         store,
     } = files::load(arguments)?;
+    let place = std::env::current_dir().map_err(system("cannot tell the working directory"))?;
     if let Some(path) = &config.server.dir {
         std::env::set_current_dir(path).map_err(|error| Error::Dir {
             path: path.clone(),
@@ -170,7 +171,7 @@ fn run(arguments: &Arguments, words: &[String]) -> Result<ExitCode, Error> {
     let supervisor = Supervisor::of(config.server.supervised);
     if config.server.daemonize && supervisor.is_none() && !system::is_detached() {
         drop((listeners, socket_files, store));
-        system::detach(words).map_err(system("cannot start in the background"))?;
+        system::detach(words, &place).map_err(system("cannot start in the background"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let (log, guard) = open_log(&config.server).map_err(|error| Error::Log {

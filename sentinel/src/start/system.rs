@@ -1,6 +1,7 @@
 //! What the operating system is asked for at start: descriptors, and a life in the background.
 
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, setsid};
@@ -40,10 +41,11 @@ pub(super) fn is_detached() -> bool {
     detached
 }
 
-/// Starts this program again in the background.
-pub(super) fn detach(words: &[String]) -> io::Result<()> {
+/// Starts this program again in the background, in the directory in which it was started.
+pub(super) fn detach(words: &[String], place: &Path) -> io::Result<()> {
     Command::new(std::env::current_exe()?)
         .args(words)
+        .current_dir(place)
         .env(DETACHED, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())

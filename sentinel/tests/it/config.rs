@@ -150,22 +150,26 @@ fn the_shipped_file_is_loaded() {
     assert_eq!(comments(&rewritten), comments(&text) + 1);
 }
 
-/// As a daemon the process goes to the background, and leaves a pid file while it runs.
+/// As a daemon the process goes to the background, and leaves a pid file while it runs. Its config
+/// file may be told by a path that does not lead there from `dir`.
 #[test]
 fn a_daemon_runs_in_the_background() {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("home")).unwrap();
     let (config, pidfile) = (dir.path().join("s.conf"), dir.path().join("pid"));
     let host = crate::support::own_host();
     let port = crate::support::free_port(&host);
     let text = format!(
-        "daemonize yes\nbind {host}\nport {port}\ndir {}\nlogfile log\npidfile {}\n",
+        "daemonize yes\nbind {host}\nport {port}\ndir {}/home\nlogfile log\npidfile {}\n",
         dir.path().display(),
         pidfile.display()
     );
     std::fs::write(&config, text).unwrap();
     let output = dir.path().join("output");
-    let args = [config.to_str().unwrap()];
-    let mut process = Process::start(&Sentinel::our_program(), &args, &output);
+    let chdir = format!("--chdir={}", dir.path().display());
+    let program = Sentinel::our_program();
+    let args = [chdir.as_str(), program.to_str().unwrap(), "s.conf"];
+    let mut process = Process::start(Path::new("env"), &args, &output);
     assert_eq!(process.wait().code(), Some(0));
     let mut pid = String::new();
     wait_for("the pid file is written", || {

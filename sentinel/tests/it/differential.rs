@@ -113,6 +113,9 @@ fn exchange(sentinel: &Sentinel, bytes: &[u8]) -> String {
     let mut said = Vec::new();
     let _ = stream.read_to_end(&mut said);
     let text = said.escape_ascii().to_string();
+    // The version, in a reply to HELLO: ours lists what 7.2 lists, and says so.
+    let text = text.replace("$5\\r\\n7.2.4", "<version>");
+    let text = text.replace("$6\\r\\n7.0.15", "<version>");
     // The number of the connection, in a reply to HELLO.
     match text.split_once("$2\\r\\nid\\r\\n:") {
         Some((before, after)) => {

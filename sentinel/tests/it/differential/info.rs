@@ -4,7 +4,6 @@ use super::{Bed, Pair, script};
 
 /// Fields whose values are equal.
 const EQUAL: &[&str] = &[
-    "redis_version",
     "redis_git_sha1",
     "redis_git_dirty",
     "redis_mode",
