@@ -1,8 +1,8 @@
 //! Figures for Prometheus, on a port of their own (`sentinel metrics-port`).
 //!
 //! A scrape asks the event loop for its [`Figures`] and waits a bounded time; the text is made
-//! outside of the loop. Those who know the redis_exporter find its names ([`exporter`]); what only
-//! this sentinel can tell starts with `codis_sentinel_` ([`own`]).
+//! outside of the loop. Those who know the redis_exporter find its names (`exporter`); what only
+//! this sentinel can tell starts with `codis_sentinel_` (`own`).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Scripts that tell the world about events: queued, run a few at a time, killed when they hang,
 //! tried again when they ask for it.
 //!
-//! The queue decides and the tasks of [`run`] obey, so a change of [`Limits`] counts for scripts
+//! The queue decides and the tasks of `run` obey, so a change of [`Limits`] counts for scripts
 //! that run already. Nothing here waits: a script on a hung disk delays nothing but its own place
 //! among those that run.
 
