@@ -195,7 +195,7 @@ impl Machine {
         self.order_failover(now, name, to, false)
     }
 
-    /// The same, but the master hands over by itself, and no write is lost ([`crate::handover`]).
+    /// The same, but the master hands over by itself, and no write is lost (module `handover`).
     pub fn hand_over(&mut self, now: Time, name: &str, to: Option<Addr>) -> Result<(), OrderError> {
         self.order_failover(now, name, to, true)
     }
