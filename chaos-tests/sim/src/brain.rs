@@ -66,6 +66,11 @@ impl Brain {
         }
     }
 
+    /// Whether it gives no vote because it may have forgotten some.
+    pub fn is_rejoining(&self) -> bool {
+        self.ours().is_some_and(Machine::is_rejoining)
+    }
+
     /// The epoch and the address that it tells about a master.
     pub fn current(&self, now: Time, name: &str) -> Option<(Epoch, Addr)> {
         match self {

@@ -7,6 +7,7 @@
 use codis_sentinel_proto::ids::PersistId;
 use codis_sentinel_proto::persist::Snapshot;
 
+use crate::fault::Loss;
 use crate::moment::Moment;
 
 /// One disk. It outlives its sentinel's process.
@@ -14,6 +15,10 @@ use crate::moment::Moment;
 pub struct Disk {
     /// What a start would read now.
     pub held: Snapshot,
+    /// The version before that.
+    before: Snapshot,
+    /// What the operator wrote.
+    said: Snapshot,
     /// What the disk confirmed last: all that may be relied on.
     pub confirmed: Snapshot,
     /// Its name in this life of the process; zero before the first.
@@ -35,6 +40,8 @@ impl Disk {
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
             held: snapshot.clone(),
+            before: snapshot.clone(),
+            said: snapshot.clone(),
             confirmed: snapshot,
             confirmed_id: PersistId(0),
             writing: None,
@@ -61,11 +68,11 @@ impl Disk {
         let (id, snapshot) = self.writing.take()?;
         let ok = now >= self.refuses_until;
         if ok {
-            self.held = snapshot.clone();
+            self.land(snapshot.clone());
             self.confirmed = snapshot;
             self.confirmed_id = id;
         } else if lands {
-            self.held = snapshot;
+            self.land(snapshot);
         }
         Some((id, ok))
     }
@@ -74,10 +81,30 @@ impl Disk {
     /// nothing.
     pub fn write_now(&mut self, now: Moment, id: PersistId, snapshot: Snapshot) {
         if now >= self.refuses_until {
-            self.held = snapshot.clone();
+            self.land(snapshot.clone());
             self.confirmed = snapshot;
             self.confirmed_id = id;
         }
+    }
+
+    fn land(&mut self, snapshot: Snapshot) {
+        self.before = std::mem::replace(&mut self.held, snapshot);
+    }
+
+    /// Loses what it held. A start sees that, unless it is not `marked`.
+    pub fn lose(&mut self, loss: Loss, marked: bool) {
+        self.held = match loss {
+            Loss::Last => self.before.clone(),
+            Loss::All => self.said.clone(),
+        };
+        if loss == Loss::All {
+            for master in self.held.masters.values_mut() {
+                master.sentinels.clear();
+            }
+        }
+        self.held.rejoining |= marked;
+        self.confirmed = self.held.clone();
+        self.before = self.held.clone();
     }
 
     /// Starts the waiting write. Tells whether there is one.
@@ -93,7 +120,7 @@ impl Disk {
         if let Some((_, snapshot)) = self.writing.take()
             && lands
         {
-            self.held = snapshot;
+            self.land(snapshot);
         }
         self.waiting = None;
         self.confirmed = self.held.clone();

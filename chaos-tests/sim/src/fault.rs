@@ -5,7 +5,7 @@ use std::time::Duration;
 use codis_sentinel_proto::{Command, Effect, PingReply};
 
 use crate::moment::Moment;
-use crate::plan::{Blow, Plan};
+use crate::plan::{Blow, Plan, Refusal};
 use crate::profile::Kind;
 use crate::rng::Rng;
 
@@ -18,6 +18,13 @@ pub enum Fault {
         who: usize,
         point: CrashPoint,
         blow: Blow,
+        down: Duration,
+    },
+    /// A sentinel dies and comes back without what its disk held.
+    LoseState {
+        who: usize,
+        point: CrashPoint,
+        loss: Loss,
         down: Duration,
     },
     /// A sentinel's process gets no time; its inputs wait.
@@ -37,7 +44,7 @@ pub enum Fault {
     /// A server refuses writes.
     RefuseWrites {
         target: Target,
-        pings: bool,
+        refusal: Refusal,
         span: Duration,
     },
     /// A sentinel's disk fails every write.
@@ -111,6 +118,15 @@ pub enum Target {
     Node { pick: usize },
 }
 
+/// What is lost of a sentinel's state. It keeps its id, and it knows that something is lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// All but what its operator wrote.
+    All,
+    /// The last write: the version before it is used.
+    Last,
+}
+
 /// As what a server comes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Comeback {
@@ -153,6 +169,8 @@ pub enum Mark {
     Persist,
     /// A peer is answered.
     Answer,
+    /// A peer gets a vote.
+    Vote,
     /// A vote is asked for.
     AskVote,
     /// A server is told to become master or to follow.
@@ -164,6 +182,7 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// Those that plans draw from.
     const ALL: [Self; 6] = [
         Self::Persist,
         Self::Answer,
@@ -178,6 +197,10 @@ impl Mark {
         match self {
             Self::Persist => matches!(effect, Effect::Persist { .. }),
             Self::Answer => matches!(effect, Effect::Answer { .. }),
+            Self::Vote => matches!(
+                effect,
+                Effect::Answer { opinion: Some(opinion), .. } if opinion.leader.is_some()
+            ),
             Self::AskVote => matches!(
                 effect,
                 Effect::Send {
@@ -256,6 +279,7 @@ fn draw_one(rng: &mut Rng, plan: &Plan, kind: Kind) -> Fault {
             blow: draw_blow(rng),
             down: span,
         },
+        Kind::LoseState => draw_loss(rng, who, span),
         Kind::StallSentinel => Fault::StallSentinel { who, span },
         Kind::StallAt => Fault::StallAt {
             who,
@@ -325,16 +349,38 @@ fn draw_bounce(rng: &mut Rng, plan: &Plan, target: Target) -> Fault {
     }
 }
 
+/// Around a vote, mostly: what is lost then matters most, and most to those that ask at once.
+fn draw_loss(rng: &mut Rng, who: usize, span: Duration) -> Fault {
+    let after_answer = CrashPoint::At {
+        mark: Mark::Answer,
+        after: true,
+    };
+    let after_vote = CrashPoint::At {
+        mark: Mark::Vote,
+        after: true,
+    };
+    Fault::LoseState {
+        who,
+        point: [draw_point(rng), after_answer, after_vote, after_vote][rng.index(4)],
+        loss: [Loss::All, Loss::Last][rng.index(2)],
+        down: [span, rng.millis(1..60)][rng.index(2)],
+    }
+}
+
 fn draw_readd(rng: &mut Rng, who: usize, group: usize) -> Fault {
     let gap = rng.millis(0..3_000);
     Fault::Readd { who, group, gap }
 }
 
 fn draw_refusal(rng: &mut Rng, target: Target, span: Duration) -> Fault {
-    let pings = rng.chance(500);
+    let refusal = if rng.chance(500) {
+        Refusal::Disk
+    } else {
+        Refusal::Memory
+    };
     Fault::RefuseWrites {
         target,
-        pings,
+        refusal,
         span,
     }
 }

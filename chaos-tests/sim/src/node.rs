@@ -12,6 +12,7 @@ use codis_sentinel_proto::{PingReply, WriteProbe, WriteRefusal};
 
 use crate::fault::Comeback;
 use crate::moment::Moment;
+use crate::plan::Refusal;
 use crate::rng::Rng;
 
 /// How often replication moves.
@@ -69,6 +70,8 @@ pub struct Node {
     pub lost: u64,
     /// It refuses writes until then.
     pub readonly_until: Moment,
+    /// ... for this reason.
+    pub refusal: Refusal,
     /// How it comes back after a crash.
     pub comeback: Comeback,
 }
@@ -147,6 +150,7 @@ impl Node {
             sick: None,
             lost: 0,
             readonly_until: start,
+            refusal: Refusal::Disk,
             comeback: Comeback {
                 as_master: false,
                 empty: false,
@@ -212,10 +216,11 @@ impl Node {
         self.readonly_until = now;
     }
 
-    /// It takes no writes until then, and says so to PING as well when `pings`.
-    pub fn refuse_writes(&mut self, until: Moment, pings: bool) {
+    /// It takes no writes until then.
+    pub fn refuse_writes(&mut self, until: Moment, refusal: Refusal) {
         self.readonly_until = until;
-        if pings {
+        self.refusal = refusal;
+        if refusal == Refusal::Disk {
             self.sick = Some((PingReply::Misconf, until));
         }
     }
@@ -225,7 +230,10 @@ impl Node {
         if now < self.loading_until {
             WriteProbe::NotNow
         } else if now < self.readonly_until {
-            WriteProbe::Refused(WriteRefusal::Disk)
+            WriteProbe::Refused(match self.refusal {
+                Refusal::Disk => WriteRefusal::Disk,
+                Refusal::Memory => WriteRefusal::Memory,
+            })
         } else if !self.is_master() {
             WriteProbe::Refused(WriteRefusal::ReadOnly)
         } else {
@@ -243,6 +251,8 @@ impl Node {
     pub fn ping(&self, now: Moment) -> PingReply {
         match self.sick {
             _ if now < self.loading_until => PingReply::Loading,
+            // A replica does not say so.
+            Some((PingReply::Misconf, _)) if !self.is_master() => PingReply::Pong,
             Some((reply, until)) if now < until => reply,
             Some(_) | None => PingReply::Pong,
         }
@@ -346,6 +356,7 @@ impl Node {
 
     /// Its INFO. `replicas` are those attached to it.
     pub fn info(&self, now: Moment, replicas: Vec<Addr>) -> Info {
+        let refuses = now < self.readonly_until;
         let down_since = match self.link {
             Link::Up { .. } => Some(now),
             Link::Down { since, .. } | Link::Syncing { since, .. } => since,
@@ -372,7 +383,8 @@ impl Node {
             },
             loading: now < self.loading_until,
             trouble: Trouble {
-                append_failed: now < self.readonly_until,
+                append_failed: refuses && self.refusal == Refusal::Disk,
+                out_of_memory: refuses && self.refusal == Refusal::Memory,
                 ..Trouble::default()
             },
             ..Info::default()

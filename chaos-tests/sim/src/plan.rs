@@ -43,6 +43,8 @@ pub struct Plan {
     pub bounce: Option<Comeback>,
     /// All sentinels draw the same random delays: votes split again and again.
     pub same_seed: bool,
+    /// Instead of the last blow the masters go on and refuse writes.
+    pub last_refusal: Option<Refusal>,
     /// Sentinels know each other from the start instead of by hello.
     pub acquainted: bool,
     /// One-way delay of a message in microseconds.
@@ -70,6 +72,15 @@ pub struct Group {
     pub nodes: usize,
     /// Votes that make O_DOWN.
     pub quorum: u32,
+}
+
+/// Why a server takes no writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Its disk refuses: a master says so to PING as well.
+    Disk,
+    /// It is out of memory.
+    Memory,
 }
 
 /// How a process is lost.
@@ -130,6 +141,7 @@ impl Plan {
             lost_data_failover: true,
             sync: (20, 1_200),
             bounce: None,
+            last_refusal: None,
             same_seed: false,
             acquainted,
             delay,
@@ -162,6 +174,9 @@ impl Plan {
         if self.profile == Profile::Sick {
             let checks = [WriteCheck::No, WriteCheck::Report, WriteCheck::Yes];
             self.write_check = checks[rng.index(3)];
+            if self.write_check == WriteCheck::Yes && rng.chance(700) {
+                self.last_refusal = Some([Refusal::Disk, Refusal::Memory][rng.index(2)]);
+            }
         }
         if self.profile == Profile::Restart {
             self.draw_bounce(&mut rng);
@@ -172,6 +187,10 @@ impl Plan {
             for group in &mut self.groups {
                 group.quorum = 2;
             }
+        }
+        if self.profile == Profile::Amnesia {
+            self.same_seed = rng.chance(300);
+            self.delay = [50..600, 5_000..15_000, 20_000..60_000][rng.index(3)].clone();
         }
         if self.profile == Profile::Votes {
             self.acquainted = true;
@@ -203,7 +222,9 @@ impl Plan {
                 nodes: rng.within(2..5) as usize,
                 quorum: match profile {
                     // Whoever forgets its peers under a quorum below the majority may elect itself.
-                    Profile::Operator | Profile::Everything | Profile::Votes => majority as u32,
+                    Profile::Operator | Profile::Everything | Profile::Votes | Profile::Amnesia => {
+                        majority as u32
+                    }
                     _ if rng.chance(700) => majority as u32,
                     Profile::Calm
                     | Profile::Crash
@@ -238,6 +259,15 @@ impl Plan {
         ours
     }
 
+    /// How long a master may refuse writes before another one has its place: votes may split, and
+    /// one that had the place of another such master has it for the failover timeout. It began to
+    /// refuse at `since`.
+    pub fn refusal_within(&self, since: Moment) -> Duration {
+        let healthy = since.since(self.heal_at + Duration::from_secs(2));
+        let pause = self.failover_timeout.saturating_sub(healthy);
+        self.down_after + pause + Duration::from_secs(2)
+    }
+
     /// How long after the last blow a replica must be master, when nothing else is wrong.
     pub fn failover_within(&self) -> Duration {
         let ping = (self.down_after / 10).min(Duration::from_secs(1));
@@ -264,7 +294,8 @@ fn drift_ppm(profile: Profile, rng: &mut Rng) -> u64 {
         | Profile::Mixed
         | Profile::Restart
         | Profile::Sick
-        | Profile::Forget => 200,
+        | Profile::Forget
+        | Profile::Amnesia => 200,
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Profile {
     Sick,
     /// Whoever is gone for some seconds is forgotten, and comes back.
     Forget,
+    /// One sentinel at a time comes back without its state, or with an older one.
+    Amnesia,
 }
 
 /// The kinds of faults, as a profile weighs them.
@@ -44,6 +46,8 @@ pub enum Profile {
 pub enum Kind {
     /// A sentinel dies.
     CrashSentinel,
+    /// A sentinel dies and comes back without what its disk held.
+    LoseState,
     /// A sentinel's process stops for a while and continues.
     StallSentinel,
     /// A sentinel's process stops around an effect, and continues.
@@ -92,7 +96,7 @@ pub enum Kind {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Calm,
         Self::Crash,
         Self::Partition,
@@ -107,6 +111,7 @@ impl Profile {
         Self::Restart,
         Self::Sick,
         Self::Forget,
+        Self::Amnesia,
     ];
 
     /// Its name on the command line.
@@ -126,6 +131,7 @@ impl Profile {
             Self::Restart => "restart",
             Self::Sick => "sick",
             Self::Forget => "forget",
+            Self::Amnesia => "amnesia",
         }
     }
 
@@ -151,6 +157,7 @@ impl Profile {
             Self::Restart => weights::RESTART,
             Self::Sick => weights::SICK,
             Self::Forget => weights::FORGET,
+            Self::Amnesia => weights::AMNESIA,
         }
     }
 }

@@ -146,3 +146,14 @@ pub const FORGET: Weights = &[
     (Kind::FreezeNode, 2),
     (Kind::StallSentinel, 1),
 ];
+
+/// See the profile.
+pub const AMNESIA: Weights = &[
+    (Kind::LoseState, 6),
+    (Kind::CrashMaster, 4),
+    (Kind::FreezeMaster, 2),
+    (Kind::CrashSentinel, 2),
+    (Kind::Isolate, 1),
+    (Kind::Pair, 2),
+    (Kind::SlowHost, 1),
+];

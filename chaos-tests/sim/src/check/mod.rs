@@ -44,6 +44,8 @@ pub enum Rule {
     Again,
     /// A split vote is decided within a bounded time.
     Undecided,
+    /// A master that takes no writes is replaced in time, when an operator wants it.
+    Refusal,
     /// A master that restarts with less data is not followed while a replica has it.
     LostData,
     /// Once the faults stop, all agree in time.

@@ -19,6 +19,8 @@ const SPLIT: Duration = Duration::from_secs(1);
 const DECIDED_WITHIN: Duration = Duration::from_secs(2);
 /// ... when chance is the same for all, and only the lines differ.
 const DECIDED_AT_LAST: Duration = Duration::from_secs(6);
+/// Longer than any run.
+const FOR_LONG: Duration = Duration::from_secs(100_000);
 /// Whoever had not heard of the promotion yet may still try for so long.
 const LATE_TRY: Duration = Duration::from_secs(2);
 
@@ -58,6 +60,11 @@ impl World {
                 tried: elections,
             };
             self.phase.lost.insert(group, lost);
+            if let Some(refusal) = self.plan.last_refusal {
+                let until = self.now + FOR_LONG;
+                self.nodes[node].node.refuse_writes(until, refusal);
+                continue;
+            }
             self.phase.absent.push(node);
             if let Some(comeback) = self.plan.bounce {
                 self.nodes[node].node.comeback = comeback;
@@ -177,6 +184,34 @@ impl World {
                 let done = if is_replaced { "replaced" } else { "followed" };
                 let text = format!("the master of {name} lost its data and was {done}");
                 return self.fail(Rule::LostData, text);
+            }
+        }
+    }
+
+    /// Masters that refuse writes since the last blow must be replaced in time. The first group
+    /// that waits for it.
+    pub(super) fn look_at_refusals(&mut self) -> Result<(), String> {
+        if self.plan.last_refusal.is_none() {
+            return Ok(());
+        }
+        let mut lost = self.phase.lost.iter();
+        let Some((group, lost)) = lost.find(|(_, lost)| lost.told.is_none()) else {
+            return Ok(());
+        };
+        let (name, since) = (&self.plan.groups[*group].name, self.now.since(lost.at));
+        let text = format!("the master of {name} has refused writes for {since:?}");
+        if since > self.plan.refusal_within(lost.at) {
+            self.fail(Rule::Refusal, text.clone());
+        }
+        Err(text)
+    }
+
+    /// The masters that refused writes take them again.
+    pub(super) fn end_refusals(&mut self) {
+        if self.plan.last_refusal.is_some() {
+            for member in &mut self.nodes {
+                member.node.readonly_until = self.now;
+                member.node.sick = None;
             }
         }
     }

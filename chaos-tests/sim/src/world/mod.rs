@@ -27,7 +27,7 @@ use codis_sentinel_proto::{Channel, Command, DisconnectReason, Effect, Reply};
 use crate::brain::Brain;
 use crate::check::{Judgement, Rule, Safety, Violation};
 use crate::disk::Disk;
-use crate::fault::{CrashPoint, Mark};
+use crate::fault::{CrashPoint, Loss, Mark};
 use crate::moment::{Clock, Moment};
 use crate::net::{Conn, ConnId, Dir, Host, Net, Packet};
 use crate::node::{self, Node};
@@ -72,6 +72,10 @@ pub enum Sabotage {
     HideData,
     /// Its answers leave out the vote.
     Mute,
+    /// It does not notice that a state was lost.
+    Unmarked,
+    /// It keeps from the machine that a server refuses writes.
+    HideRefusals,
 }
 
 /// The world.
@@ -181,6 +185,8 @@ struct Process {
     inbox: VecDeque<Message>,
     disk: Disk,
     crash: Option<(CrashPoint, Blow, Duration)>,
+    /// What it loses when it dies next.
+    loses: Option<Loss>,
     /// It stops for so long before or after (true) its next effect of a kind.
     stall_at: Option<(Mark, bool, Duration)>,
     /// The effect that it was about to carry out when it stopped.

@@ -78,7 +78,8 @@ impl World {
         }
         self.look_for_lost_questions();
         self.look_after_blow();
-        match self.judge() {
+        let refusals = self.look_at_refusals();
+        match refusals.and_then(|()| self.judge()) {
             Ok(()) => {
                 let good_since = *self.phase.good_since.get_or_insert(self.now);
                 if self.now.since(good_since) >= HOLD {
@@ -125,6 +126,7 @@ impl World {
             Stage::Wounded => {
                 self.look_at_data();
                 self.enter(Stage::Restored);
+                self.end_refusals();
                 for node in std::mem::take(&mut self.phase.absent) {
                     self.revive(node);
                 }
@@ -163,6 +165,9 @@ impl World {
             let views = self.sentinels.iter().map(|process| {
                 let local = process.clock.local(self.now);
                 let brain = process.brain.as_ref().ok_or("a sentinel is dead")?;
+                if brain.is_rejoining() {
+                    return Err("a sentinel still rejoins");
+                }
                 Ok(brain.view(local, &shape.name))
             });
             let views: Result<Vec<_>, &str> = views.collect();

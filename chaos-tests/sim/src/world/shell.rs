@@ -5,6 +5,7 @@ use std::time::Duration;
 use codis_core::addr::Addr;
 use codis_sentinel_proto::event::Event;
 use codis_sentinel_proto::ids::{CommandId, LinkId, RequestId};
+use codis_sentinel_proto::info::Trouble;
 use codis_sentinel_proto::{
     CannotTell, Channel, Command, Effect, Input, Opinion, PingReply, Reply, WriteProbe,
 };
@@ -66,16 +67,13 @@ impl World {
             }
             Message::Reply(id, command, mut reply) => {
                 if let Some((link, _)) = self.socket(who, id) {
+                    self.falsify(&mut reply);
                     self.safety.on_reply(who, command, &reply, self.now);
                     self.judge_reply(who, id, command, &reply);
                     if self.sabotage == Sabotage::Deaf && matches!(reply, Reply::Ping(_)) {
                         return;
                     }
-                    if let (Sabotage::Hearsay, Reply::MasterDown(Some(opinion))) =
-                        (self.sabotage, &mut reply)
-                    {
-                        opinion.down = true;
-                    }
+                    self.exaggerate(&mut reply);
                     self.feed(
                         who,
                         Input::Reply {
@@ -99,6 +97,26 @@ impl World {
             Message::Command(id, command, body) => self.serve_peer(who, id, command, body),
             Message::Persisted(id, ok) => self.feed(who, Input::Persisted { id, ok }),
             Message::Wake => self.wake(who),
+        }
+    }
+
+    /// A broken shell hides from everybody that a server refuses writes.
+    fn falsify(&self, reply: &mut Reply) {
+        if self.sabotage != Sabotage::HideRefusals {
+            return;
+        }
+        match reply {
+            Reply::Ping(ping @ PingReply::Misconf) => *ping = PingReply::Pong,
+            Reply::WriteProbed(probe) => *probe = WriteProbe::NotNow,
+            Reply::Info(Some(info)) => std::sync::Arc::make_mut(info).trouble = Trouble::default(),
+            _ => {}
+        }
+    }
+
+    /// A broken shell makes every opinion of a peer one against the master.
+    const fn exaggerate(&self, reply: &mut Reply) {
+        if let (Sabotage::Hearsay, Reply::MasterDown(Some(opinion))) = (self.sabotage, reply) {
+            opinion.down = true;
         }
     }
 
@@ -449,6 +467,7 @@ impl World {
         process.wake = None;
         process.disk.crash(lands);
         let turn = process.turn;
+        self.lose_state(who);
         log!(self, "s{} dies by {blow:?} for {down:?}", who + 1);
         self.stats.crashes += 1;
         self.net.off[who] = blow == Blow::PowerOff;

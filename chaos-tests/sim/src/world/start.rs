@@ -243,6 +243,7 @@ fn process((who, snapshot): (usize, Snapshot)) -> Process {
         inbox: VecDeque::new(),
         disk: Disk::new(snapshot),
         crash: None,
+        loses: None,
         stall_at: None,
         held: None,
         wake: None,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use codis_sentinel_proto::ids::PersistId;
 use codis_sentinel_proto::persist::Snapshot;
 
-use super::{Happening, Message, Sabotage, World};
+use super::{Happening, Message, Process, Sabotage, World, log};
+use crate::brain::Brain;
 
 impl World {
     /// A stock process writes while everything else in it waits, and goes on whether or not the
@@ -16,6 +17,25 @@ impl World {
         disk.write_now(self.now, id, snapshot);
         if let Some(span) = slow {
             self.stall(who, span);
+        }
+    }
+
+    /// Loses the state of a dead sentinel that is to lose it, unless another one has not got over
+    /// its own loss: nothing can be promised when two forget at a time.
+    pub(super) fn lose_state(&mut self, who: usize) {
+        let Some(loss) = self.sentinels[who].loses.take() else {
+            return;
+        };
+        let rejoins = |process: &Process| {
+            let brain = process.brain.as_ref();
+            process.disk.held.rejoining || brain.is_some_and(Brain::is_rejoining)
+        };
+        let others = self.sentinels.iter().enumerate();
+        let mut others = others.filter(|(other, _)| *other != who);
+        if !others.any(|(_, process)| rejoins(process)) {
+            log!(self, "s{} loses its state: {loss:?}", who + 1);
+            let marked = self.sabotage != Sabotage::Unmarked;
+            self.sentinels[who].disk.lose(loss, marked);
         }
     }
 

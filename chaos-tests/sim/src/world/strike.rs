@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use codis_sentinel_proto::PingReply;
 use codis_sentinel_proto::event::{Event, Level};
 
 use super::{Happening, Message, Sabotage, Undo, World, log};
-use crate::fault::{Comeback, CrashPoint, Fault, Target, Way};
+use crate::fault::{Comeback, CrashPoint, Fault, Loss, Target, Way};
 use crate::net::Host;
 use crate::node::{Life, Node};
-use crate::plan::Blow;
+use crate::plan::{Blow, Refusal};
 
 impl World {
     pub(super) fn strike(&mut self, fault: Fault) {
@@ -21,6 +22,12 @@ impl World {
                 blow,
                 down,
             } => self.plan_crash(who, point, blow, down),
+            Fault::LoseState {
+                who,
+                point,
+                loss,
+                down,
+            } => self.plan_loss(who, point, loss, down),
             Fault::StallSentinel { who, span } => self.stall(who, span),
             Fault::StallAt {
                 who,
@@ -32,12 +39,9 @@ impl World {
             Fault::ClockStop { who, span } => self.stop_clock(who, span),
             Fault::RefuseWrites {
                 target,
-                pings,
+                refusal,
                 span,
-            } => {
-                let until = self.now + span;
-                self.hit(target, |node| node.refuse_writes(until, pings));
-            }
+            } => self.refuse_writes(target, refusal, span),
             Fault::RefuseDisk { who, span } => {
                 self.sentinels[who].disk.refuses_until = self.now + span;
             }
@@ -56,10 +60,7 @@ impl World {
                 target,
                 reply,
                 span,
-            } => {
-                let sick = Some((reply, self.now + span));
-                self.hit(target, |node| node.sick = sick);
-            }
+            } => self.sicken(target, reply, span),
             Fault::Isolate { host, way, span } => {
                 let others = (0..self.plan.hosts()).filter(|other| *other != host);
                 self.cut(others.map(|other| (host, other)).collect(), way, span);
@@ -67,11 +68,7 @@ impl World {
             Fault::Split { mask, way, span } => self.split(mask, way, span),
             Fault::Pair { a, b, way, span } if a != b => self.cut(vec![(a, b)], way, span),
             Fault::Pair { .. } => {}
-            Fault::SlowHost { host, extra, span } => {
-                self.net.slow[host] = extra;
-                self.queue
-                    .push(self.now + span, Happening::Undo(Undo::FastHost(host)));
-            }
+            Fault::SlowHost { host, extra, span } => self.slow_host(host, extra, span),
             Fault::Loss { permille, span } => self.net.loss = (permille, self.now + span),
             Fault::Raw { permille, span } => self.net.raw = (permille, self.now + span),
             Fault::Resets { permille } => self.break_some(permille),
@@ -87,6 +84,27 @@ impl World {
         } else if self.sentinels[who].brain.is_some() {
             self.sentinels[who].crash = Some((point, blow, down));
         }
+    }
+
+    fn plan_loss(&mut self, who: usize, point: CrashPoint, loss: Loss, down: Duration) {
+        self.sentinels[who].loses = Some(loss);
+        self.plan_crash(who, point, Blow::Kill, down);
+    }
+
+    fn refuse_writes(&mut self, target: Target, refusal: Refusal, span: Duration) {
+        let until = self.now + span;
+        self.hit(target, |node| node.refuse_writes(until, refusal));
+    }
+
+    fn sicken(&mut self, target: Target, reply: PingReply, span: Duration) {
+        let sick = Some((reply, self.now + span));
+        self.hit(target, |node| node.sick = sick);
+    }
+
+    fn slow_host(&mut self, host: Host, extra: Duration, span: Duration) {
+        self.net.slow[host] = extra;
+        let undo = Happening::Undo(Undo::FastHost(host));
+        self.queue.push(self.now + span, undo);
     }
 
     fn crash_target(&mut self, target: Target, blow: Blow, down: Duration, comeback: Comeback) {
@@ -166,6 +184,7 @@ impl World {
         for who in 0..self.sentinels.len() {
             let process = &mut self.sentinels[who];
             process.crash = None;
+            process.loses = None;
             process.stall_at = None;
             process.clock.go_on(self.now);
             process.disk.refuses_until = self.now;

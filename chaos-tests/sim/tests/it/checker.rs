@@ -36,6 +36,11 @@ fn a_sentinel_that_forgets_its_votes_is_caught() {
 }
 
 #[test]
+fn a_lost_state_that_nobody_notices_is_caught() {
+    caught(Sabotage::Unmarked, Profile::Amnesia, &[Rule::OneVote]);
+}
+
+#[test]
 fn a_sentinel_that_votes_for_everybody_is_caught() {
     caught(
         Sabotage::YesMan,
@@ -99,6 +104,11 @@ fn a_failover_that_another_one_caused_is_caught() {
 #[test]
 fn a_master_that_lost_its_data_and_is_followed_is_caught() {
     caught(Sabotage::HideData, Profile::Restart, &[Rule::LostData]);
+}
+
+#[test]
+fn a_master_that_refuses_writes_and_stays_is_caught() {
+    caught(Sabotage::HideRefusals, Profile::Sick, &[Rule::Refusal]);
 }
 
 #[test]

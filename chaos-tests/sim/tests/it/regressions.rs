@@ -57,5 +57,5 @@ fn seed_254_no_way_out_of_data_that_is_lost() {
 #[test]
 fn seed_126_a_write_that_had_no_time_to_be_answered() {
     holds(126, Profile::Sick);
-    holds(62, Profile::Sick);
+    holds(48, Profile::Sick);
 }

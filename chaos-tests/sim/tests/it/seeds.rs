@@ -4,7 +4,7 @@ use codis_sim::profile::Profile;
 use codis_sim::runner;
 
 /// Seeds of each profile.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 90;
 
 fn hold(profile: Profile) {
     let mut failures = Vec::new();
@@ -95,6 +95,11 @@ fn masters_that_restart_at_once_do_no_harm() {
 #[test]
 fn servers_that_answer_and_do_not_work_do_no_harm() {
     hold(Profile::Sick);
+}
+
+#[test]
+fn a_state_that_is_lost_costs_no_second_vote() {
+    hold(Profile::Amnesia);
 }
 
 #[test]
