@@ -120,8 +120,9 @@ impl World {
     }
 
     /// Repairs what orders made nobody know: a sentinel without peers that watches another address
-    /// than the rest, and servers that no sentinel knows.
-    pub(super) fn repair(&mut self) {
+    /// than the rest, and servers that no sentinel knows. Lost states lead to the latter alone:
+    /// without `orders` the sentinels are left to themselves.
+    pub(super) fn repair(&mut self, orders: bool) {
         for group in 0..self.plan.groups.len() {
             let Some(node) = self.believed_master(group) else {
                 continue;
@@ -129,7 +130,7 @@ impl World {
             let master = self.nodes[node].node.addr.clone();
             let name = self.plan.groups[group].name.clone();
             for who in 0..self.sentinels.len() {
-                if self.is_astray(who, &name, &master) {
+                if orders && self.is_astray(who, &name, &master) {
                     let local = self.sentinels[who].clock.local(self.now);
                     if let Some(machine) = self.machine_mut(who) {
                         let removed = machine.remove(local, &name);

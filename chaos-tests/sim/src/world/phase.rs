@@ -8,6 +8,7 @@ use super::{Happening, World, log};
 use crate::check::{Rule, liveness};
 use crate::moment::Moment;
 use crate::node::Life;
+use crate::profile::Profile;
 
 /// How often somebody looks.
 const LOOK: Duration = Duration::from_millis(200);
@@ -72,9 +73,10 @@ impl World {
             self.enter(Stage::Whole);
         }
         let forgets = self.stats.forgotten > 0 || !self.plan.forget_after.is_zero();
-        if forgets && self.now >= self.phase.repair_at {
+        let may_repair = forgets || self.plan.profile == Profile::Amnesia;
+        if may_repair && self.now >= self.phase.repair_at {
             self.phase.repair_at = self.now + REPAIR;
-            self.repair();
+            self.repair(forgets);
         }
         self.look_for_lost_questions();
         self.look_after_blow();
