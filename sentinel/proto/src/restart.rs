@@ -33,6 +33,8 @@ const HISTORIES_MAX: usize = 8;
 /// The connection to the present master, as the judgement of a restart needs it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Presence {
+    /// Since when this server is the master.
+    since: Time,
     up: bool,
     /// The last proof of life before it was last lost.
     alive: Option<Time>,
@@ -100,13 +102,21 @@ impl Master {
     pub(crate) fn forget_restart(&mut self, core: &Core) {
         self.restart = None;
         self.presence = Presence {
+            since: core.now,
             up: core.link_is_up(self.server.node.link),
             ..Presence::default()
         };
     }
 
     /// The master has another run id than before. `server.info` is still that of the run before.
+    /// One that was not heard as master yet may have restarted before it was promoted: nothing of
+    /// what its replicas have was ever its own.
     pub(crate) fn note_restart(&mut self, core: &Core) {
+        let since = self.presence.since;
+        let was_heard = |(at, _): &(Time, _)| *at >= since;
+        if !self.server.info.as_ref().is_some_and(was_heard) {
+            return;
+        }
         let before = self
             .server
             .info

@@ -52,6 +52,13 @@ fn seed_254_no_way_out_of_data_that_is_lost() {
     holds(254, Profile::Restart);
 }
 
+/// A replica had restarted, which a sentinel did not see, before it was promoted: as a master it
+/// was accused of having lost what another server had written in vain.
+#[test]
+fn seed_102_a_restart_from_before_the_promotion() {
+    holds(102, Profile::Lossy);
+}
+
 /// After a partition a write probe that had just been sent was taken for one that hangs, since PING
 /// was answered first: the master was down in the moment in which it was reached again.
 #[test]
