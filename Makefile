@@ -34,6 +34,9 @@ quorums: build
 	@scripts/peers
 	@$(DRILL) sentinels times
 	@$(DRILL) sentinels mixed
+	@$(DRILL) sentinels rolling
+	@$(DRILL) sentinels scale
+	@$(DRILL) sentinels storm
 
 sim: setup
 	@cargo run --release -p codis-sim --bin sim -- run

@@ -163,6 +163,11 @@ impl Master {
         if self.restart.is_none() || core.stall.is_tilt() {
             return;
         }
+        if self.is_alone_in_verdict(core) {
+            self.accept(core, "no quorum of sentinels sees that it has lost data");
+            self.restart = None;
+            return;
+        }
         match self.find(core) {
             Finding::Open => {}
             Finding::Lacks(what) => self.lacks(core, what),
@@ -179,6 +184,14 @@ impl Master {
         if accepted {
             self.restart = None;
         }
+    }
+
+    /// Whether the verdict has stood for failover-timeout and the others do not share it: they do
+    /// not know the replica that has more. The master serves its clients all the time, so what it
+    /// lost is not coming back, and one that is held down by us alone cannot be told to anybody.
+    fn is_alone_in_verdict(&self, core: &Core) -> bool {
+        let old = |at: Time| core.age(at) > self.settings.failover_timeout;
+        self.lost_data().is_some_and(old) && self.o_down.is_none() && self.failover().is_none()
     }
 
     fn find(&mut self, core: &mut Core) -> Finding {

@@ -66,3 +66,11 @@ fn seed_126_a_write_that_had_no_time_to_be_answered() {
     holds(126, Profile::Sick);
     holds(48, Profile::Sick);
 }
+
+/// Only one sentinel knew the replica that had more than the restarted master: it held the master
+/// down alone for ever.
+#[test]
+fn seed_724_a_verdict_that_nobody_shares() {
+    holds(724, Profile::Forget);
+    holds(455, Profile::Operator);
+}
