@@ -83,7 +83,10 @@ fn a_master_whose_disk_refuses_is_replaced() {
     let yes = "sentinel master-write-check m yes\n";
     let quorum = Quorum::with(Server::with(&lines), &[Kind::Ours; 3], 1, yes);
     disk.close().unwrap();
-    quorum.servers[0].call("BGSAVE");
+    // The one for the replica may still be under way.
+    wait_for("a snapshot is begun", || {
+        !show(&quorum.servers[0].call("BGSAVE")).contains("already in progress")
+    });
     let (new, took) = quorum.wait_for_switch(0);
     println!("all sentinels switched {took:?} after the disk refused (down-after 1 s)");
     let told = |it: &&crate::support::Sentinel| it.log().contains("#MISCONF");
