@@ -134,6 +134,8 @@ fn a_torn_state_file_costs_no_second_vote() {
     let path = state_of(&sentinel);
     let whole = fs::read(&path).unwrap();
     for end in [0, 1, whole.len() / 3, whole.len() / 2, whole.len() - 1] {
+        // A new file: a kill in the middle of a write may leave both versions on one.
+        fs::remove_file(&path).unwrap();
         fs::write(&path, &whole[..end]).unwrap();
         sentinel.restart();
         assert!(flag(&sentinel, "sentinel_rejoining"));
@@ -144,6 +146,7 @@ fn a_torn_state_file_costs_no_second_vote() {
         sentinel.process.kill();
     }
     // The whole file is believed.
+    fs::remove_file(&path).unwrap();
     fs::write(&path, &whole).unwrap();
     sentinel.restart();
     assert!(!flag(&sentinel, "sentinel_rejoining"));
