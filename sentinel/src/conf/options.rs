@@ -6,34 +6,14 @@
 //! that older versions can read the file.
 
 use super::rewrite::Line;
-use super::server::{Server, Supervised};
+use super::server::{self, Server, Supervised};
 
-/// The directives that are written from their values; lines of others stay as they are.
-const WRITTEN: &[&str] = &[
-    "bind",
-    "bind-source-addr",
-    "daemonize",
-    "dir",
-    "logfile",
-    "loglevel",
-    "maxclients",
-    "pidfile",
-    "port",
-    "protected-mode",
-    "requirepass",
-    "supervised",
-    "syslog-enabled",
-    "syslog-facility",
-    "syslog-ident",
-    "tcp-backlog",
-    "tcp-keepalive",
-    "timeout",
-    "user",
-];
+/// Directives with an effect whose lines stay as they are.
+const LEFT_ALONE: &[&str] = &["tls-port", "unixsocket", "unixsocketperm"];
 
-/// Whether lines of a directive are written from its value.
+/// Whether lines of a directive are written from its value; lines of others stay as they are.
 pub(super) fn is_written(keyword: &str) -> bool {
-    WRITTEN.contains(&keyword)
+    keyword == "user" || (server::is_own(keyword) && !LEFT_ALONE.contains(&keyword))
 }
 
 /// The lines of all written directives that have a value.

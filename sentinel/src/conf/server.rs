@@ -195,7 +195,7 @@ impl Server {
             self.unread_max = output_limits(&args)?.unwrap_or(self.unread_max);
             return Ok(Taken::Applied);
         }
-        if !OWN.contains(&keyword.as_str()) {
+        if !is_own(&keyword) {
             return accept_foreign(&keyword, &args);
         }
         if keyword == "bind" {
@@ -302,7 +302,7 @@ fn accept_foreign(keyword: &str, args: &[&str]) -> Result<Taken, String> {
 
 /// Whether a line of a file belongs to a directive that may stay in it as it is.
 pub(super) fn is_known(keyword: &str) -> bool {
-    OWN.contains(&keyword)
+    is_own(keyword)
         || OTHER.contains(&keyword)
         || acl::settings::DIRECTIVES.contains(&keyword)
         || foreign::is_known(keyword)
@@ -379,6 +379,11 @@ const OTHER: &[&str] = &[
     "rename-command",
     "sentinel",
 ];
+
+/// Whether a directive has an effect here.
+pub(super) fn is_own(keyword: &str) -> bool {
+    OWN.contains(&keyword)
+}
 
 const OWN: &[&str] = &[
     "bind",
