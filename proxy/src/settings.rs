@@ -82,6 +82,11 @@ pub struct Settings {
     pub session_break_on_failure: bool,
     /// How long requests wait for a new master, and at most for a slot to be unlocked.
     pub ha_hold: TimeSpan,
+    /// Requests that take as long or longer are kept in the slow log; 0 keeps all, less than 0
+    /// none.
+    pub slowlog_log_slower_than: TimeSpan,
+    /// Entries of the slow log, 0..=65536.
+    pub slowlog_max_len: usize,
     /// Reports: where the overview is posted to.
     pub metrics_report_server: String,
     /// Reports: how often.
@@ -143,6 +148,8 @@ impl Default for Settings {
             session_keepalive_period: seconds(75),
             session_break_on_failure: false,
             ha_hold: seconds(3),
+            slowlog_log_slower_than: TimeSpan::from_millis(10),
+            slowlog_max_len: 128,
             metrics_report_server: String::new(),
             metrics_report_period: seconds(1),
             metrics_report_influxdb_server: String::new(),
@@ -272,6 +279,11 @@ impl Settings {
             d.span(key, into, ZERO..);
         }
         d.span("ha_hold", &mut self.ha_hold, ZERO..=HOLD_MAX);
+        d.span(
+            "slowlog_log_slower_than",
+            &mut self.slowlog_log_slower_than,
+            ..,
+        );
     }
 
     fn read_numbers(&mut self, d: &mut Document) {
@@ -293,6 +305,7 @@ impl Settings {
             1..,
         );
         d.integer("session_max_pipeline", &mut self.session_max_pipeline, 0..);
+        d.integer("slowlog_max_len", &mut self.slowlog_max_len, 0..=65_536);
         d.boolean("jodis_compatible", &mut self.jodis_compatible);
         d.boolean("backend_primary_only", &mut self.backend_primary_only);
         d.boolean(
@@ -306,6 +319,11 @@ impl Settings {
         self.backend_primary_parallel
             .max(self.backend_replica_parallel)
             .max(1)
+    }
+
+    /// Microseconds from which a request is a slow one; the largest number when none is.
+    pub fn slow_after(&self) -> u64 {
+        u64::try_from(self.slowlog_log_slower_than.nanos()).map_or(u64::MAX, |nanos| nanos / 1000)
     }
 
     /// Keys that are set and whose function this build does not have.

@@ -93,14 +93,24 @@ impl Io {
 
     /// Takes the request off the buffer and answers it.
     pub(super) fn answer(&mut self, head: Head, reply: Bytes, outcome: Outcome) {
+        let logged = self.worker.local.is_slow(0).then(|| self.encode_args());
         self.buf.advance(head.len);
         // Its bytes count although it keeps none: they share a buffer with requests that wait.
         let place = self.session.open(head.command, head.len);
-        if outcome == Outcome::Failed {
-            let command = &self.worker.local.counters().commands[usize::from(head.command)];
-            command.fails.add(1);
+        let took = self.session.complete(place, Reply::Shared(reply), outcome);
+        if let Some(raw) = logged {
+            let now = self.worker.local.now();
+            self.session.note_time(took, now, &raw, "");
         }
-        self.session.complete(place, Reply::Shared(reply), outcome);
+    }
+
+    /// The request as a multi-bulk.
+    fn encode_args(&self) -> Vec<u8> {
+        let places = self.scanner.args().iter();
+        let args: Vec<&[u8]> = places.map(|place| &self.buf[place.clone()]).collect();
+        let mut raw = Vec::new();
+        encode_command(&mut raw, &args);
+        raw
     }
 
     /// The request as it goes to a backend: its own bytes, or for an inline one the same
@@ -109,14 +119,7 @@ impl Io {
         if !self.scanner.is_inline() {
             return self.buf.split_to(len).freeze();
         }
-        let args: Vec<&[u8]> = self
-            .scanner
-            .args()
-            .iter()
-            .map(|a| &self.buf[a.clone()])
-            .collect();
-        let mut raw = Vec::with_capacity(len + 16 * args.len() + 16);
-        encode_command(&mut raw, &args);
+        let raw = self.encode_args();
         self.buf.advance(len);
         Bytes::from(raw)
     }

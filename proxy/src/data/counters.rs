@@ -8,11 +8,39 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use codis_core::command;
 
+use super::latency::{Class, Latency};
+
 /// Index of the counters for all names that the command table does not have.
 pub const COMMAND_UNKNOWN: usize = command::COUNT;
 /// Index of the counters for names of a length that cannot be looked up.
 pub const COMMAND_BAD: usize = command::COUNT + 1;
-const COMMANDS: usize = command::COUNT + 2;
+/// First words of error replies that are counted one by one.
+pub const ERROR_CODES: [&str; 24] = [
+    "ERR",
+    "WRONGTYPE",
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "NOPROTO",
+    "CROSSSLOT",
+    "MOVED",
+    "ASK",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "READONLY",
+    "NOREPLICAS",
+    "MISCONF",
+    "OOM",
+    "BUSY",
+    "BUSYKEY",
+    "BUSYGROUP",
+    "NOGROUP",
+    "NOSCRIPT",
+    "EXECABORT",
+    "UNKILLABLE",
+];
 
 /// A number with one writer.
 #[derive(Debug, Default)]
@@ -53,6 +81,8 @@ pub struct CommandCounters {
     pub fails: Counter,
     /// Error replies.
     pub errors: Counter,
+    /// Its [`Class`], as an index.
+    class: u8,
 }
 
 /// Counters of one worker, alone on its cache lines.
@@ -75,6 +105,14 @@ pub struct Counters {
     pub waiting: Counter,
     /// Connections to backends that are up, now.
     pub links: Counter,
+    /// Bytes read from clients.
+    pub bytes_in: Counter,
+    /// Bytes written to clients.
+    pub bytes_out: Counter,
+    /// Error replies by the first word of their text: [`ERROR_CODES`], then all others.
+    pub codes: [Counter; ERROR_CODES.len() + 1],
+    /// Times of requests.
+    pub latency: Latency,
     /// By index of [`command::Command::index`], then [`COMMAND_UNKNOWN`] and [`COMMAND_BAD`].
     pub commands: Box<[CommandCounters]>,
 }
@@ -90,9 +128,58 @@ impl Default for Counters {
             unknown: Counter::default(),
             waiting: Counter::default(),
             links: Counter::default(),
-            commands: (0..COMMANDS).map(|_| CommandCounters::default()).collect(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            codes: Default::default(),
+            latency: Latency::default(),
+            commands: command_counters(),
         }
     }
+}
+
+fn command_counters() -> Box<[CommandCounters]> {
+    let known = command::names().map(|name| match command::lookup(name.as_bytes()) {
+        Ok(command) => Class::of(&command),
+        Err(_) => Class::Unknown,
+    });
+    let counters = |class: Class| CommandCounters {
+        class: class.index() as u8,
+        ..CommandCounters::default()
+    };
+    known
+        .chain([Class::Unknown, Class::Refused])
+        .map(counters)
+        .collect()
+}
+
+impl Counters {
+    /// Counts a reply that goes to its client now, `micros` after its request was decoded.
+    pub fn delivered(&self, command: u16, micros: u64, reply: &[u8]) {
+        let command = &self.commands[usize::from(command)];
+        command.calls.add(1);
+        command.usecs.add(micros);
+        self.latency.record(usize::from(command.class), micros);
+        if reply.first() == Some(&b'-') {
+            command.errors.add(1);
+            self.errors.add(1);
+            self.codes[error_code(reply)].add(1);
+        }
+    }
+
+    /// The class of the command with that index of [`Counters::commands`].
+    pub fn class(&self, command: usize) -> usize {
+        usize::from(self.commands[command].class)
+    }
+}
+
+fn error_code(reply: &[u8]) -> usize {
+    let text = &reply[1..];
+    let end = text.iter().position(|byte| matches!(byte, b' ' | b'\r'));
+    let code = &text[..end.unwrap_or(text.len())];
+    ERROR_CODES
+        .iter()
+        .position(|known| known.as_bytes() == code)
+        .unwrap_or(ERROR_CODES.len())
 }
 
 /// The name that statistics show for an index of [`Counters::commands`].
@@ -101,5 +188,26 @@ pub fn command_name(index: usize) -> &'static str {
         COMMAND_UNKNOWN => "UNKNOWN",
         COMMAND_BAD => "",
         known => command::names().nth(known).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replies_are_counted_by_command_class_and_code() {
+        let counters = Counters::default();
+        let get = command::lookup(b"get").unwrap().index().unwrap();
+        counters.delivered(get as u16, 100, b"$1\r\nx\r\n");
+        counters.delivered(get as u16, 50, b"-WRONGTYPE Operation against ...\r\n");
+        counters.delivered(COMMAND_UNKNOWN as u16, 0, b"-ODD\r\n");
+        let of_get = &counters.commands[get];
+        assert_eq!((of_get.calls.get(), of_get.usecs.get()), (2, 150));
+        assert_eq!((of_get.errors.get(), counters.errors.get()), (1, 2));
+        assert_eq!(counters.codes[1].get(), 1);
+        assert_eq!(counters.codes[ERROR_CODES.len()].get(), 1);
+        assert_eq!(counters.class(get), Class::Read.index());
+        assert_eq!(counters.class(COMMAND_BAD), Class::Refused.index());
     }
 }

@@ -318,5 +318,5 @@ fn answer(worker: &Rc<Worker>, conn: &Conn, request: super::request::Request, re
     if worker.has_refused() {
         worker.keep_order(&request);
     }
-    request.finish(reply, Outcome::Answered);
+    request.finish_from(&conn.address, reply, Outcome::Answered);
 }

@@ -19,11 +19,12 @@ use super::session::{Input, Io};
 const SERVER_VERSION: &str = "7.0.0";
 
 impl Io {
-    /// `HELLO` and the harmless parts of `CLIENT`; `None` for everything else.
+    /// `HELLO`, the harmless parts of `CLIENT`, and `SLOWLOG`; `None` for everything else.
     pub(super) fn answer_connection_command(&mut self, command: &Command) -> Option<Bytes> {
         match command.name().as_bytes() {
             b"HELLO" => Some(self.hello()),
             b"CLIENT" => self.client(),
+            b"SLOWLOG" => Some(self.slowlog()),
             _ => None,
         }
     }
@@ -141,7 +142,8 @@ impl Io {
                 self.authenticated = true;
                 next += 3;
             } else if option.eq_ignore_ascii_case(b"SETNAME") && self.arg(next + 1).is_some() {
-                self.name = self.arg(next + 1).unwrap_or_default().to_vec();
+                self.session
+                    .set_name(self.arg(next + 1).unwrap_or_default());
                 next += 2;
             } else {
                 return reply::error("ERR Syntax error in HELLO");
@@ -185,11 +187,11 @@ impl Io {
         }
         match &*part {
             b"SETNAME" => {
-                self.name = self.arg(2)?.to_vec();
+                self.session.set_name(self.arg(2)?);
                 Some(reply::OK)
             }
-            b"GETNAME" if self.name.is_empty() => Some(reply::NULL),
-            b"GETNAME" => Some(reply::bulk(&self.name)),
+            b"GETNAME" if self.session.name().is_empty() => Some(reply::NULL),
+            b"GETNAME" => Some(reply::bulk(&self.session.name())),
             b"SETINFO" => Some(reply::OK),
             b"ID" => Some(reply::integer(self.session.id)),
             _ => None,

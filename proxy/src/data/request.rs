@@ -71,17 +71,27 @@ pub struct Request {
 }
 
 impl Request {
-    /// Delivers the reply.
+    /// Delivers a reply that no server gave.
     pub fn finish(self, reply: Reply<'_>, outcome: Outcome) {
+        self.finish_from("", reply, outcome);
+    }
+
+    /// Delivers the reply of a server.
+    pub fn finish_from(self, backend: &str, reply: Reply<'_>, outcome: Outcome) {
         match self.origin {
-            Origin::Session(session, place) => session.complete(place, reply, outcome),
+            Origin::Session(session, place) => {
+                let took = session.complete(place, reply, outcome);
+                session.note_time(took, self.since, &self.raw, backend);
+            }
             Origin::Part(command, part) => {
                 let outcome = outcome.max(command.outcome.get());
                 command.outcome.set(outcome);
                 let merged = command.split.borrow_mut().answer(part, reply.into_bytes());
                 if let Some(merged) = merged {
                     let reply = Reply::Shared(merged);
-                    command.session.complete(command.place, reply, outcome);
+                    let session = &command.session;
+                    let took = session.complete(command.place, reply, outcome);
+                    session.note_time(took, self.since, command.split.borrow().raw(), backend);
                 }
             }
             Origin::Probe => {}

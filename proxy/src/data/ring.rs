@@ -60,20 +60,22 @@ impl Ring {
         number == self.head && !self.places.is_empty()
     }
 
-    /// Puts a reply into its place. A second reply for one place, or one for a place that has
-    /// left, is dropped: the first answer stands.
-    pub fn complete(&mut self, number: u64, done: Done) {
-        let Some(index) = number.checked_sub(self.head) else {
-            return;
-        };
-        let place = usize::try_from(index)
-            .ok()
-            .and_then(|i| self.places.get_mut(i));
-        if let Some(place) = place
-            && place.done.is_none()
-        {
-            place.done = Some(done);
+    /// Puts a reply into its place, and gives what the place remembers. A second reply for one
+    /// place, or one for a place that has left, is dropped: the first answer stands.
+    pub fn complete(&mut self, number: u64, done: Done) -> Option<Meta> {
+        let index = usize::try_from(number.checked_sub(self.head)?).ok()?;
+        let place = self.places.get_mut(index)?;
+        if place.done.is_some() {
+            return None;
         }
+        place.done = Some(done);
+        Some(place.meta)
+    }
+
+    /// What a place remembers, as long as its request waits.
+    pub fn meta(&self, number: u64) -> Option<Meta> {
+        let index = usize::try_from(number.checked_sub(self.head)?).ok()?;
+        Some(self.places.get(index)?.meta)
     }
 
     /// Removes the head whose reply the caller delivers by itself.

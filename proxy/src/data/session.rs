@@ -6,9 +6,10 @@
 //! room while the pipeline, the bytes of waiting requests and the bytes of unread replies are
 //! below their limits; beyond them the session is not closed, it just reads no further.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -53,7 +54,11 @@ const LINGER_MAX: Duration = Duration::from_millis(500);
 pub struct Session {
     /// Unique in the process.
     pub id: u64,
-    local: Rc<Local>,
+    /// The address of the client, if it has one.
+    peer: Option<SocketAddr>,
+    /// What the client calls itself.
+    name: RefCell<Vec<u8>>,
+    pub(super) local: Rc<Local>,
     state: RefCell<State>,
     closed: Cell<bool>,
     killed: Cell<bool>,
@@ -76,10 +81,12 @@ struct State {
 }
 
 impl Session {
-    fn new(id: u64, local: Rc<Local>) -> Self {
+    fn new(id: u64, peer: Option<SocketAddr>, local: Rc<Local>) -> Self {
         let now = local.now();
         Self {
             id,
+            peer,
+            name: RefCell::default(),
             local,
             state: RefCell::new(State {
                 ring: Ring::default(),
@@ -95,6 +102,22 @@ impl Session {
             read_at: Cell::new(now),
             write_at: Cell::new(now),
         }
+    }
+
+    /// The address of the client as text.
+    pub fn peer(&self) -> String {
+        self.peer
+            .map_or_else(|| "unix:0".to_owned(), |peer| peer.to_string())
+    }
+
+    /// What the client calls itself.
+    pub fn name(&self) -> Ref<'_, Vec<u8>> {
+        self.name.borrow()
+    }
+
+    /// Takes the name that the client gives itself.
+    pub fn set_name(&self, name: &[u8]) {
+        *self.name.borrow_mut() = name.to_vec();
     }
 
     /// Whether the client is gone.
@@ -142,13 +165,15 @@ impl Session {
         self.state.borrow_mut().ring.push(meta)
     }
 
-    /// Puts a reply into its place. Replies beyond the last one are dropped.
-    pub fn complete(&self, place: u64, reply: Reply<'_>, outcome: Outcome) {
+    /// Puts a reply into its place. Replies beyond the last one are dropped. Gives how long it
+    /// took in microseconds, if the place was there.
+    pub fn complete(&self, place: u64, reply: Reply<'_>, outcome: Outcome) -> Option<u64> {
         if self.closed.get() {
-            return;
+            return None;
         }
         let last = outcome != Outcome::Answered && self.local.settings.session_break_on_failure;
-        self.put(place, reply, last, outcome);
+        let meta = self.put(place, reply, last, outcome)?;
+        Some(self.local.now().saturating_sub(meta.born))
     }
 
     /// Like [`Session::complete`], and the session closes after this reply.
@@ -156,22 +181,22 @@ impl Session {
         self.put(place, reply, true, Outcome::Answered);
     }
 
-    fn put(&self, place: u64, reply: Reply<'_>, last: bool, outcome: Outcome) {
-        let counters = &self.local.counters();
-        if outcome == Outcome::Failed {
-            counters.fails.add(1);
-        }
+    fn put(&self, place: u64, reply: Reply<'_>, last: bool, outcome: Outcome) -> Option<Meta> {
         let mut state = self.state.borrow_mut();
+        if outcome == Outcome::Failed {
+            state.count_failure(&self.local, place);
+        }
         if state.last {
-            return;
+            return None;
         }
         state.ending |= last;
         state.reply_bytes = (state.reply_bytes * 7 + reply.bytes().len()) / 8;
         if state.out.is_empty() {
             self.write_at.set(self.local.now());
         }
-        if state.ring.is_head(place) {
-            if let Some(meta) = state.ring.take_head() {
+        let meta = if state.ring.is_head(place) {
+            let meta = state.ring.take_head();
+            if let Some(meta) = meta {
                 state.deliver(&self.local, meta, &reply, last);
             }
             while !state.last
@@ -179,11 +204,13 @@ impl Session {
             {
                 state.deliver(&self.local, meta, &Reply::Shared(done.reply), done.last);
             }
+            meta
         } else {
             let reply = reply.into_bytes();
-            state.ring.complete(place, Done { reply, last });
-        }
+            state.ring.complete(place, Done { reply, last })
+        };
         state.wake();
+        meta
     }
 
     fn has_room(&self) -> bool {
@@ -207,15 +234,20 @@ impl State {
         }
     }
 
-    fn deliver(&mut self, local: &Local, meta: Meta, reply: &Reply<'_>, last: bool) {
+    #[cold]
+    fn count_failure(&self, local: &Local, place: u64) {
         let counters = local.counters();
-        let command = &counters.commands[usize::from(meta.command)];
-        command.calls.add(1);
-        command.usecs.add(local.now().saturating_sub(meta.born));
-        if reply.bytes().first() == Some(&b'-') {
-            command.errors.add(1);
-            counters.errors.add(1);
+        counters.fails.add(1);
+        if let Some(meta) = self.ring.meta(place) {
+            counters.commands[usize::from(meta.command)].fails.add(1);
         }
+    }
+
+    fn deliver(&mut self, local: &Local, meta: Meta, reply: &Reply<'_>, last: bool) {
+        let micros = local.now().saturating_sub(meta.born);
+        local
+            .counters()
+            .delivered(meta.command, micros, reply.bytes());
         match reply {
             Reply::Slice(slice) => self.out.copy(slice),
             Reply::Shared(bytes) => self.out.push(bytes),
@@ -249,12 +281,16 @@ pub(super) struct Io {
     pub read_bytes: usize,
     pub db: u16,
     pub authenticated: bool,
-    pub name: Vec<u8>,
 }
 
 /// Serves one client to its end.
 pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
-    let session = Rc::new(Session::new(worker.next_session(), worker.local.clone()));
+    let peer = stream.peer_addr().ok();
+    let session = Rc::new(Session::new(
+        worker.next_session(),
+        peer,
+        worker.local.clone(),
+    ));
     worker
         .sessions
         .borrow_mut()
@@ -270,7 +306,6 @@ pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
         blocked: false,
         read_bytes: READ_BYTES_MIN,
         db: 0,
-        name: Vec::new(),
     };
     let ended = poll_fn(|cx| io.poll(cx)).await;
     session.close();
@@ -391,7 +426,10 @@ impl Io {
         let mut state = self.session.state.borrow_mut();
         while !state.out.is_empty() {
             match state.out.poll_write(Pin::new(&mut self.stream), cx)? {
-                Poll::Ready(_) => self.session.write_at.set(self.worker.local.now()),
+                Poll::Ready(written) => {
+                    self.worker.local.counters().bytes_out.add(written as u64);
+                    self.session.write_at.set(self.worker.local.now());
+                }
                 Poll::Pending => break,
             }
         }
@@ -419,6 +457,7 @@ impl Io {
             return Ok(Poll::Pending);
         };
         let read = read?;
+        self.worker.local.counters().bytes_in.add(read as u64);
         if read == 0 {
             self.input = Input::Ended;
         }

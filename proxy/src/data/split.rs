@@ -73,6 +73,11 @@ impl Split {
         }
     }
 
+    /// The whole command as the client sent it.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
     fn arg(&self, index: usize) -> &[u8] {
         let place = &self.args[index];
         &self.raw[place.start as usize..place.end as usize]

@@ -23,6 +23,7 @@ use super::refused::Waiting;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
+use super::slow::SlowLog;
 use crate::route::{BackendId, Hold, Table};
 use crate::settings::Settings;
 
@@ -51,7 +52,7 @@ pub struct Shared {
 }
 
 /// Where the control side meets one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Port {
     /// The worker looks at [`Shared`] again.
     pub wake: Notify,
@@ -61,11 +62,29 @@ pub struct Port {
     pub drained: AtomicU64,
     /// What it counts.
     pub counters: Counters,
+    /// Its slow requests.
+    pub slow: SlowLog,
+}
+
+impl Port {
+    fn new(slow: SlowLog) -> Self {
+        Self {
+            wake: Notify::default(),
+            applied: AtomicU64::default(),
+            drained: AtomicU64::default(),
+            counters: Counters::default(),
+            slow,
+        }
+    }
 }
 
 impl Shared {
     /// State for `workers` threads, offline.
     pub fn new(settings: Arc<Settings>, workers: usize) -> Self {
+        let ids = Arc::new(AtomicU64::new(0));
+        let slow = || SlowLog::new(ids.clone(), settings.slowlog_max_len);
+        let ports = (0..workers.max(1)).map(|_| Arc::new(Port::new(slow())));
+        let ports = ports.collect();
         Self {
             settings,
             table: ArcSwap::from_pointee(Table::offline()),
@@ -73,8 +92,13 @@ impl Shared {
             stopping: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
             acknowledged: Notify::new(),
-            ports: (0..workers.max(1)).map(|_| Arc::default()).collect(),
+            ports,
         }
+    }
+
+    /// The slow requests of every worker.
+    pub fn slow(&self) -> impl Iterator<Item = &SlowLog> {
+        self.ports.iter().map(|port| &port.slow)
     }
 
     /// Makes every worker look.
@@ -93,6 +117,7 @@ pub struct Local {
     port: Arc<Port>,
     origin: Instant,
     now: Cell<u64>,
+    slow_after: u64,
 }
 
 impl Local {
@@ -109,6 +134,16 @@ impl Local {
     /// What the worker counts.
     pub fn counters(&self) -> &Counters {
         &self.port.counters
+    }
+
+    /// Whether a request that took so many microseconds belongs into the slow log.
+    pub fn is_slow(&self, micros: u64) -> bool {
+        micros >= self.slow_after
+    }
+
+    /// The slow requests of the worker.
+    pub fn slow(&self) -> &SlowLog {
+        &self.port.slow
     }
 }
 
@@ -156,6 +191,7 @@ impl Worker {
             port: shared.ports[index].clone(),
             origin: Instant::now(),
             now: Cell::new(0),
+            slow_after: shared.settings.slow_after(),
         };
         Rc::new(Self {
             local: Rc::new(local),

@@ -13,3 +13,4 @@ mod routing;
 mod sentinels;
 mod session;
 mod slots;
+mod slowlog;

@@ -1,0 +1,145 @@
+//! The slow log, as clients and operators read it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use codis_core::resp::Value;
+use codis_core::units::TimeSpan;
+use codis_proxy::settings::Settings;
+
+use super::harness::{Fixture, Server, Text, key_on, settings};
+
+fn keeping_from(span: TimeSpan) -> Settings {
+    Settings {
+        slowlog_log_slower_than: span,
+        ..settings()
+    }
+}
+
+fn entries(value: &Value) -> Vec<Vec<Value>> {
+    let Value::Array(Some(entries)) = value else {
+        panic!("no list of entries: {value:?}");
+    };
+    let members = |entry: &Value| match entry {
+        Value::Array(Some(members)) => members.clone(),
+        other => panic!("no entry: {other:?}"),
+    };
+    entries.iter().map(members).collect()
+}
+
+/// A server that sleeps delays the requests of its keys: they, and they alone, are kept, with who
+/// sent them.
+#[test]
+fn slow_requests_are_kept_with_their_arguments() {
+    let servers = [Server::start(&[]), Server::start(&[])];
+    let fixture = Fixture::online(
+        keeping_from(TimeSpan::from_millis(400)),
+        &[&servers[0], &servers[1]],
+    );
+    let (slow, fast) = (key_on(0, 2, 0), key_on(1, 2, 0));
+    let mut client = fixture.client();
+    client.run(&["CLIENT", "SETNAME", "reporter"]);
+    client.run(&["SET", &fast, "v"]);
+    client.run(&["SET", &slow, "v"]);
+    assert_eq!(client.text(&["SLOWLOG", "LEN"]), "0");
+
+    let mut sleeper = servers[0].client();
+    sleeper.send(&["DEBUG", "SLEEP", "1"]);
+    std::thread::sleep(Duration::from_millis(100));
+    let long = "y".repeat(200);
+    client.run(&["SET", &slow, &long]);
+    client.run(&["SET", &fast, "v"]);
+    assert_eq!(client.text(&["slowlog", "len"]), "1");
+    let got = entries(&client.run(&["SLOWLOG", "GET"]));
+    let [id, time, micros, args, peer, name] = got[0].as_slice() else {
+        panic!("six members: {got:?}");
+    };
+    assert_eq!(id.text(), "0");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let time: u64 = time.text().parse().unwrap();
+    assert!(time.abs_diff(now.as_secs()) < 60, "{time}");
+    assert!(micros.text().parse::<u64>().unwrap() >= 400_000);
+    let cut = format!("SET {slow} {}... (72 more bytes)", "y".repeat(128));
+    assert_eq!(args.text(), cut);
+    assert_eq!(peer.text(), client.stream.local_addr().unwrap().to_string());
+    assert_eq!(name.text(), "reporter");
+
+    // Two parts of a split command: kept once, whole.
+    let mut sleeper = servers[0].client();
+    sleeper.send(&["DEBUG", "SLEEP", "1"]);
+    std::thread::sleep(Duration::from_millis(100));
+    client.run(&["MGET", &fast, &slow]);
+    let got = entries(&client.run(&["SLOWLOG", "GET", "1"]));
+    assert_eq!(got[0][3].text(), format!("MGET {fast} {slow}"));
+    assert_eq!(client.text(&["SLOWLOG", "RESET"]), "OK");
+    assert_eq!(client.text(&["SLOWLOG", "LEN"]), "0");
+}
+
+/// The request of a client that did not want to wait is the one that an operator looks for.
+#[test]
+fn the_request_of_a_client_that_left_is_kept() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(keeping_from(TimeSpan::from_millis(400)), &[&server]);
+    let mut client = fixture.client();
+    client.run(&["SET", "k", "v"]);
+    let mut sleeper = server.client();
+    sleeper.send(&["DEBUG", "SLEEP", "1"]);
+    std::thread::sleep(Duration::from_millis(100));
+    let mut gone = fixture.client();
+    gone.send(&["SET", "k", "w"]);
+    std::thread::sleep(Duration::from_millis(100));
+    gone.stream.shutdown(std::net::Shutdown::Both).unwrap();
+    drop(gone);
+    sleeper.read();
+    super::harness::wait_for("kept", || client.text(&["SLOWLOG", "LEN"]) == "1");
+    assert!(client.text(&["SLOWLOG", "GET"]).contains("SET k w"));
+}
+
+#[test]
+fn a_limit_of_zero_keeps_everything_but_passwords_and_a_negative_one_nothing() {
+    let server = Server::start(&[]);
+    let all = Settings {
+        session_auth: "secret".to_owned(),
+        slowlog_max_len: 3,
+        ..keeping_from(TimeSpan::from_secs(0))
+    };
+    let fixture = Fixture::online(all, &[&server]);
+    let mut client = fixture.client();
+    assert_eq!(
+        client.text(&["SLOWLOG", "GET"]),
+        "-NOAUTH Authentication required"
+    );
+    client.run(&["AUTH", "secret"]);
+    client.run(&["ECHO", "x"]);
+    client.run(&["GET", "k"]);
+    let got = entries(&client.run(&["SLOWLOG", "GET", "-1"]));
+    let shown: Vec<String> = got.iter().map(|entry| entry[3].text()).collect();
+    assert_eq!(shown, ["GET k", "ECHO x", "AUTH (redacted)"]);
+
+    let fixture = Fixture::online(keeping_from(TimeSpan::from_secs(-1)), &[&server]);
+    let mut client = fixture.client();
+    client.run(&["GET", "k"]);
+    assert_eq!(client.text(&["SLOWLOG", "LEN"]), "0");
+}
+
+#[test]
+fn slowlog_answers_what_redis_answers_to_bad_calls() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let (mut ours, mut theirs) = (fixture.client(), server.client());
+    for call in [
+        &["SLOWLOG", "GET", "-2"][..],
+        &["SLOWLOG", "GET", "0"],
+        &["SLOWLOG", "NOPE"],
+        &["SLOWLOG", "LEN"],
+    ] {
+        assert_eq!(ours.text(call), theirs.text(call), "{call:?}");
+    }
+    for call in [
+        &["SLOWLOG"][..],
+        &["SLOWLOG", "LEN", "x"],
+        &["SLOWLOG", "GET", "x"],
+    ] {
+        assert!(ours.text(call).starts_with("-ERR "), "{call:?}");
+    }
+    assert!(ours.text(&["SLOWLOG", "HELP"]).contains("RESET"));
+}
