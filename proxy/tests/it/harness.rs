@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use codis_core::api::{ProxyStats, Slot};
 use codis_core::epoch::Epoch;
-use codis_core::resp::{Limits, Value, encode_command};
+use codis_core::resp::{Limits, ReplyScanner, Value, encode_command};
 use codis_core::slot::{SLOTS, SlotId};
 use codis_core::xauth;
 use codis_proxy::run::{Options, Proxy};
@@ -176,13 +176,37 @@ impl Client {
                 let _ = self.buf.split_to(len);
                 return Some(value);
             }
-            let mut chunk = vec![0; 256 * 1024];
-            match self.stream.read(&mut chunk) {
-                Ok(0) => return None,
-                Ok(n) => self.buf.extend_from_slice(&chunk[..n]),
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
-                Err(error) => panic!("read a reply: {error}"),
+            if !self.fill() {
+                return None;
             }
+        }
+    }
+
+    /// The bytes of the next reply, or `None` at the end of the stream.
+    pub fn try_read_raw(&mut self) -> Option<Vec<u8>> {
+        loop {
+            if let Some(len) = ReplyScanner::new(Limits::default())
+                .scan(&self.buf)
+                .unwrap()
+            {
+                return Some(self.buf.split_to(len).to_vec());
+            }
+            if !self.fill() {
+                return None;
+            }
+        }
+    }
+
+    /// Reads once. Gives whether there was anything before the end of the stream.
+    fn fill(&mut self) -> bool {
+        let mut chunk = vec![0; 256 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(n) => {
+                self.buf.extend_from_slice(&chunk[..n]);
+                n > 0
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("read a reply: {error}"),
         }
     }
 

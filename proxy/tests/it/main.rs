@@ -9,6 +9,7 @@ mod harness;
 mod hostile;
 mod loads;
 mod process;
+mod protocol;
 mod routing;
 mod sentinels;
 mod session;
