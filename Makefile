@@ -3,12 +3,13 @@
 DRILL = target/release/codis-drill
 PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-admin -p codis-chaos
 
-.PHONY: help setup build up drill bench quorums sim test fmt
+.PHONY: help setup build up drill bench bench-quick quorums sim test fmt
 
 help:
 	@echo 'make up     start the six-host cluster on 127.0.10.20 - 127.0.10.25; Ctrl-C stops it'
 	@echo 'make drill  kill a master under load: timeline, errors, lost writes, PASS or FAIL'
-	@echo 'make bench  the proxy beside a direct server'
+	@echo 'make bench  what a request costs: the proxy beside twemproxy, haproxy and a direct server'
+	@echo 'make bench-quick  the same in two minutes, less exact'
 	@echo 'make quorums  how fast the sentinels are beside stock ones, and quorums of both'
 	@echo 'make sim    the simulator: quorums of sentinels through seeded disasters'
 	@echo 'make test   everything that a change must pass'
@@ -29,6 +30,9 @@ drill: build
 
 bench: build
 	@exec $(DRILL) bench
+
+bench-quick: build
+	@exec $(DRILL) bench --quick
 
 quorums: build
 	@scripts/peers

@@ -1,160 +1,161 @@
-//! The proxy beside a direct server, as ratios: the same `redis-benchmark` against both.
+//! The proxy beside twemproxy, haproxy and a direct server, in one run: what a request costs.
 //!
-//! The proxy spreads its keys over all groups while the direct run has one server to itself, as a
-//! client would see either. Absolute figures belong to one machine; the ratio says more.
+//! The figure that counts is the processor time that a proxy spends on a request: unlike requests
+//! a second it does not depend on how many processors the load and the servers leave over. Each
+//! figure is the median of rounds, in which all contenders take turns, and each ratio is the median
+//! of the ratios of single rounds, so that a machine that slows down for a while misleads nobody.
 
-use std::fmt;
-use std::process::Stdio;
+mod arena;
+mod contender;
+mod figure;
+mod load;
+mod measure;
+mod report;
+mod shape;
 
-use anyhow::Context as _;
-use serde::Serialize;
-use tokio::process::Command;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use codis_core::addr::Addr;
-
-use crate::cluster::Cluster;
-use crate::figures::cpu_seconds;
-use crate::scenario::table;
+use crate::preflight;
+use crate::scenario;
 use crate::talk::Talk;
 
-/// Pipeline depths, each with the requests that make its run a few seconds long.
-const DEPTHS: [(u32, u32); 2] = [(1, 200_000), (32, 1_000_000)];
-const TESTS: [&str; 2] = ["set", "get"];
-const CLIENTS: u32 = 50;
-const KEYS: u32 = 100_000;
+use arena::{Arena, Entrant};
+use measure::Sample;
 
-/// One test at one depth.
-#[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// The command.
-    pub test: String,
-    /// Requests sent without waiting for answers.
-    pub pipeline: u32,
-    /// Requests a second, direct.
-    pub direct: f64,
-    /// Requests a second through the proxy.
-    pub proxy: f64,
-    /// `proxy / direct`.
-    pub ratio: f64,
-    /// CPU seconds that the proxy spent on a million requests.
-    pub proxy_cpu_seconds: f64,
+pub use contender::{Contender, Programs};
+pub use figure::Figure;
+pub use report::Results;
+pub use shape::{SHAPES, Shape};
+
+/// What is measured.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The programs.
+    pub programs: Programs,
+    /// Where configs and logs are kept; emptied at the start, removed at the end.
+    pub state: PathBuf,
+    /// The shapes.
+    pub shapes: Vec<Shape>,
+    /// Who takes part; with more than one worker thread only in the shapes that say so.
+    pub contenders: Vec<Contender>,
+    /// How much of it.
+    pub size: Size,
 }
 
-/// All lines.
-#[derive(Clone, Debug, Serialize)]
-pub struct Results {
-    /// One for each test and depth.
-    pub lines: Vec<Line>,
+/// How often each contender is measured, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// A third of the rounds and half of the requests that each shape needs.
+    Quick,
+    /// As each shape needs, or so many.
+    Fixed {
+        /// Measurements of each contender.
+        rounds: Option<usize>,
+        /// Requests of one measurement.
+        requests: Option<u64>,
+    },
 }
 
-/// Runs all tests on a cluster that is up.
+impl Plan {
+    fn contenders(&self, shape: &Shape) -> Vec<Contender> {
+        let all = self.contenders.iter().copied();
+        all.filter(|one| shape.two_workers || !one.has_many_workers())
+            .collect()
+    }
+
+    fn rounds(&self, shape: &Shape) -> usize {
+        match self.size {
+            Size::Quick => shape.rounds.div_ceil(3),
+            Size::Fixed { rounds, .. } => rounds.unwrap_or(shape.rounds),
+        }
+    }
+
+    fn requests(&self, shape: &Shape) -> u64 {
+        match self.size {
+            Size::Quick => shape.requests / 2,
+            Size::Fixed { requests, .. } => requests.unwrap_or(shape.requests),
+        }
+    }
+
+    /// Measurements of the whole run.
+    fn measurements(&self) -> usize {
+        let of = |shape: &Shape| self.rounds(shape) * self.contenders(shape).len();
+        self.shapes.iter().map(of).sum()
+    }
+}
+
+/// Measures everything that `plan` says.
 ///
 /// # Errors
-/// `redis-benchmark` is missing, fails, or shows an error of the server.
-pub async fn run(cluster: &mut Cluster, talk: &Talk) -> anyhow::Result<Results> {
-    let direct = cluster.layout().groups[0].servers[0].clone();
-    let proxy = cluster.layout().proxies().next().context("no proxy")?;
-    let proxy = proxy.addr.clone();
-    let pid = cluster.process(&proxy)?.id();
-    let mut lines = Vec::new();
-    for (pipeline, requests) in DEPTHS {
-        for test in TESTS {
-            talk.step(format!("{test} at -P {pipeline}, direct"));
-            let direct = benchmark(&direct, test, pipeline, requests).await?;
-            talk.step(format!("{test} at -P {pipeline}, through the proxy"));
-            let before = cpu_seconds(pid)?;
-            let through = benchmark(&proxy, test, pipeline, requests).await?;
-            let spent = cpu_seconds(pid)? - before;
-            lines.push(Line {
-                test: test.to_owned(),
-                pipeline,
-                direct,
-                proxy: through,
-                ratio: through / direct,
-                proxy_cpu_seconds: spent * 1e6 / f64::from(requests),
-            });
-        }
-    }
+/// A program is missing or does not come up, a connection breaks, or a reply is wrong.
+pub async fn run(plan: &Plan, talk: &Talk) -> anyhow::Result<Results> {
+    scenario::clear(&plan.state)?;
+    let _lock = preflight::lock_state(&plan.state).map_err(anyhow::Error::msg)?;
+    let state = std::path::absolute(&plan.state)?;
+    raise_file_limit();
+    talk.step("start the servers and load their keys");
+    let mut works: Vec<_> = plan.shapes.iter().map(|shape| shape.work).collect();
+    works.dedup_by_key(|work| work.value_bytes);
+    let arena = Arena::up(plan.programs.clone(), &state, &works).await?;
     talk.rest();
-    Ok(Results { lines })
-}
-
-/// Requests a second of one run.
-async fn benchmark(server: &Addr, test: &str, pipeline: u32, requests: u32) -> anyhow::Result<f64> {
-    let words = [
-        ("-h", server.host().to_owned()),
-        ("-p", server.port().to_string()),
-        ("-t", test.to_owned()),
-        ("-P", pipeline.to_string()),
-        ("-n", requests.to_string()),
-        ("-c", CLIENTS.to_string()),
-        ("-r", KEYS.to_string()),
-    ];
-    let output = Command::new("redis-benchmark")
-        .args(words.iter().flat_map(|(flag, value)| [*flag, value]))
-        .arg("--csv")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("run redis-benchmark (`make setup` installs it)")?;
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    let errors = out
-        .lines()
-        .chain(err.lines())
-        .find(|line| line.starts_with("Error"));
-    if let Some(line) = errors {
-        anyhow::bail!("{test} at -P {pipeline} on {server}: {line}");
+    let progress = talk.progress(plan.measurements() as u64);
+    let mut results = Results::new(&plan.programs)?;
+    for shape in &plan.shapes {
+        talk.note(&progress, shape.about);
+        let samples = measure_shape(&arena, plan, shape, &progress).await?;
+        results.add(shape, plan.requests(shape), &samples);
     }
-    if !output.status.success() {
-        anyhow::bail!("redis-benchmark on {server}: {}\n{err}", output.status);
+    progress.finish_and_clear();
+    drop(arena);
+    std::fs::remove_dir_all(&plan.state)?;
+    Ok(results)
+}
+
+/// All rounds of one shape, with processes of their own.
+async fn measure_shape(
+    arena: &Arena,
+    plan: &Plan,
+    shape: &Shape,
+    progress: &indicatif::ProgressBar,
+) -> anyhow::Result<BTreeMap<Contender, Vec<Sample>>> {
+    let requests = plan.requests(shape);
+    let mut entrants = Vec::new();
+    for contender in plan.contenders(shape) {
+        entrants.push(arena.enter(contender, &shape.work).await?);
     }
-    rate(&out, test).with_context(|| format!("no figure for {test} in:\n{out}"))
-}
-
-/// The second field of the line of `test`.
-fn rate(csv: &str, test: &str) -> Option<f64> {
-    let start = format!("\"{}\"", test.to_uppercase());
-    let line = csv.lines().find(|line| line.starts_with(&start))?;
-    line.split(',').nth(1)?.trim_matches('"').parse().ok()
-}
-
-impl fmt::Display for Results {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let header = [
-            "test",
-            "-P",
-            "direct req/s",
-            "proxy req/s",
-            "ratio",
-            "proxy CPU s per million",
-        ];
-        let mut table = table(&header);
-        for line in &self.lines {
-            table.add_row([
-                line.test.clone(),
-                line.pipeline.to_string(),
-                format!("{:.0}", line.direct),
-                format!("{:.0}", line.proxy),
-                format!("{:.2}", line.ratio),
-                format!("{:.2}", line.proxy_cpu_seconds),
-            ]);
+    let mut samples = BTreeMap::<_, Vec<_>>::new();
+    for round in 0..plan.rounds(shape) {
+        for entrant in in_turn(&entrants, round) {
+            let sample = measure::measure(arena, entrant, shape, requests).await?;
+            samples.entry(entrant.contender).or_default().push(sample);
+            progress.inc(1);
         }
-        write!(f, "{table}")
     }
+    Ok(samples)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_figure_is_found_in_the_output() {
-        let csv = "\"test\",\"rps\",\"avg_latency_ms\"\n\"SET\",\"81234.50\",\"0.3\"\n";
-        assert_eq!(rate(csv, "set"), Some(81234.5));
-        assert_eq!(rate(csv, "get"), None);
+/// Another order in each round, so that nobody always follows the same one.
+fn in_turn(entrants: &[Entrant], round: usize) -> Vec<&Entrant> {
+    let mut order: Vec<_> = entrants.iter().collect();
+    if !order.is_empty() {
+        let places = order.len();
+        order.rotate_left(round % places);
     }
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
+}
+
+/// Lets this process and those that it starts open as many files as the system allows.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Where it cannot be raised, a connection fails with a clear error.
+    let _refused = setrlimit(Resource::Nofile, raised);
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod bench;
 mod sentinels;
 mod up;
 
@@ -10,8 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use codis_chaos::bench;
-use codis_chaos::cluster::{Cluster, Options};
+use codis_chaos::cluster::Options;
 use codis_chaos::layout::Net;
 use codis_chaos::plans::Settings;
 use codis_chaos::preflight::Programs;
@@ -71,16 +71,8 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Measure the proxy beside a direct server, on a fresh cluster.
-    Bench {
-        /// Where data, config and logs are kept; emptied at the start.
-        #[arg(long, default_value = "run/bench")]
-        state: PathBuf,
-        #[arg(long, value_enum, default_value_t)]
-        output: Output,
-        #[command(flatten)]
-        place: Place,
-    },
+    /// Measure the proxy beside twemproxy, haproxy and a direct server.
+    Bench(bench::Bench),
     /// Quorums of sentinels without a cluster around them: how fast, and with whom.
     #[command(subcommand)]
     Sentinels(sentinels::Sentinels),
@@ -145,11 +137,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 place,
             } => drill(scenario, place.options(state)?, times, keep, output, &talk).await,
             Command::List { output } => list(output),
-            Command::Bench {
-                state,
-                output,
-                place,
-            } => measure(place.options(state)?, output, &talk).await,
+            Command::Bench(command) => bench::run(command, &talk).await,
             Command::Sentinels(command) => sentinels::run(command, &talk).await,
         }
     };
@@ -191,17 +179,6 @@ async fn drill(
     }
     let code = if summary.passed { 0 } else { EXIT_FAIL };
     Ok(ExitCode::from(code))
-}
-
-async fn measure(options: Options, output: Output, talk: &Talk) -> anyhow::Result<ExitCode> {
-    scenario::clear(&options.state)?;
-    let mut cluster = Cluster::up(&options, talk).await?;
-    let results = bench::run(&mut cluster, talk).await?;
-    cluster.stop();
-    drop(cluster);
-    std::fs::remove_dir_all(&options.state)?;
-    show(&results, output)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 fn list(output: Output) -> anyhow::Result<ExitCode> {

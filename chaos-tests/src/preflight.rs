@@ -142,7 +142,11 @@ fn version(text: &str) -> Option<u32> {
     rest.split('.').next()?.parse().ok()
 }
 
-fn lock_state(state: &Path) -> Result<StateLock, String> {
+/// Takes the state directory, which is made where it is missing.
+///
+/// # Errors
+/// It is in use or cannot be written.
+pub fn lock_state(state: &Path) -> Result<StateLock, String> {
     let refuse = |what: &str, error: &dyn std::fmt::Display| {
         format!("state directory {}: {what}: {error}", state.display())
     };

@@ -50,6 +50,28 @@ impl Talk {
         }
     }
 
+    /// A bar for `total` steps, which shows only on a terminal.
+    pub fn progress(&self, total: u64) -> ProgressBar {
+        if self.bar.is_none() {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::new(total);
+        let template = "{wide_bar} {pos}/{len} {msg} ({elapsed}, {eta} to go)";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_secs(1));
+        bar
+    }
+
+    /// What is being done now, beside a bar.
+    pub fn note(&self, bar: &ProgressBar, text: &str) {
+        match &self.bar {
+            Some(_) => bar.set_message(text.to_owned()),
+            None => self.line(text),
+        }
+    }
+
     /// Takes the moving line away.
     pub fn rest(&self) {
         if let Some(bar) = &self.bar {
