@@ -8,6 +8,7 @@ mod failover;
 mod harness;
 mod hostile;
 mod loads;
+mod model;
 mod process;
 mod protocol;
 mod routing;
