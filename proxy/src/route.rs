@@ -8,4 +8,4 @@ mod book;
 mod table;
 
 pub use book::{Book, Pair, Problem};
-pub use table::{BackendId, Hold, Route, Table};
+pub use table::{BackendId, Hold, Method, Migration, Route, Table};

@@ -80,13 +80,17 @@ pub struct Settings {
     pub session_keepalive_period: TimeSpan,
     /// Close a session after an error that the proxy made.
     pub session_break_on_failure: bool,
-    /// How long requests wait for a new master, and at most for a slot to be unlocked.
+    /// How long requests wait for a new master.
     pub ha_hold: TimeSpan,
     /// Requests that take as long or longer are kept in the slow log; 0 keeps all, less than 0
     /// none.
     pub slowlog_log_slower_than: TimeSpan,
     /// Entries of the slow log, 0..=65536.
     pub slowlog_max_len: usize,
+    /// How long a request may wait for a locked slot, or for its key to be moved.
+    pub slot_wait_timeout: TimeSpan,
+    /// What the requests that wait for locked and migrating slots may take in memory, all together.
+    pub slot_wait_max_bytes: ByteSize,
     /// Reports: where the overview is posted to.
     pub metrics_report_server: String,
     /// Reports: how often.
@@ -150,6 +154,8 @@ impl Default for Settings {
             ha_hold: seconds(3),
             slowlog_log_slower_than: TimeSpan::from_millis(10),
             slowlog_max_len: 128,
+            slot_wait_timeout: seconds(10),
+            slot_wait_max_bytes: ByteSize::from_mib(64),
             metrics_report_server: String::new(),
             metrics_report_period: seconds(1),
             metrics_report_influxdb_server: String::new(),
@@ -170,6 +176,8 @@ const ZERO: TimeSpan = TimeSpan::from_nanos(0);
 const NOTHING: ByteSize = ByteSize::from_bytes(0);
 /// The longest hold: beyond it clients have given up.
 const HOLD_MAX: TimeSpan = TimeSpan::from_secs(60);
+/// The longest wait for a slot.
+const SLOT_WAIT_MAX: TimeSpan = TimeSpan::from_secs(600);
 
 impl Settings {
     /// Reads all keys of a document.
@@ -243,6 +251,7 @@ impl Settings {
             ("backend_send_bufsize", &mut self.backend_send_bufsize),
             ("session_recv_bufsize", &mut self.session_recv_bufsize),
             ("session_send_bufsize", &mut self.session_send_bufsize),
+            ("slot_wait_max_bytes", &mut self.slot_wait_max_bytes),
         ];
         for (key, into) in sizes {
             d.bytes(key, into, NOTHING..);
@@ -283,6 +292,11 @@ impl Settings {
             "slowlog_log_slower_than",
             &mut self.slowlog_log_slower_than,
             ..,
+        );
+        d.span(
+            "slot_wait_timeout",
+            &mut self.slot_wait_timeout,
+            ZERO..=SLOT_WAIT_MAX,
         );
     }
 

@@ -14,10 +14,11 @@ use codis_core::slot::SlotId;
 
 use super::conn::{Conn, LinkState};
 use super::loss::give_up;
-use super::request::Request;
+use super::migrate::machine::Step;
+use super::request::{Origin, Request};
 use super::rule::Sent;
 use super::worker::Worker;
-use crate::route::{BackendId, Hold, Table};
+use crate::route::{BackendId, Hold, Route, Table};
 
 /// What clients read when a change of route cut their write off.
 const REASON: &str = "the slot has a new master";
@@ -28,6 +29,7 @@ impl Worker {
         let version = next.version;
         *self.table.borrow_mut() = next.clone();
         let mut again: Vec<Request> = self.take_parked().into();
+        again.extend(self.take_lines());
         for conn in self.conns() {
             self.change_over(&conn, &next, &mut again);
         }
@@ -44,10 +46,7 @@ impl Worker {
     }
 
     fn change_over(&self, conn: &Conn, next: &Table, again: &mut Vec<Request>) {
-        let retired = !next
-            .routes
-            .iter()
-            .any(|route| route.master == Some(conn.backend));
+        let retired = !is_master(next, conn.backend);
         let mut given_up = Vec::new();
         {
             let mut state = conn.state.borrow_mut();
@@ -62,7 +61,7 @@ impl Worker {
             for flight in &mut state.flight {
                 let reached = flight.reached(sent);
                 let cut = |request: &Request| {
-                    request.any_slot(|slot| is_cut(next, conn.backend, slot, request.access))
+                    request.any_slot(|slot| is_cut(next, conn.backend, slot, request))
                 };
                 if flight.request.as_ref().is_some_and(cut)
                     && let Some(request) = flight.request.take()
@@ -107,8 +106,7 @@ impl Worker {
     pub(super) fn is_misrouted(&self, conn: &Conn, request: &Request) -> bool {
         let table = self.table.borrow();
         request.any_slot(|slot| {
-            table.route(slot).hold != Hold::Open
-                || !serves(&table, conn.backend, slot, request.access)
+            table.route(slot).hold.is_held() || !serves(&table, conn.backend, slot, request)
         })
     }
 
@@ -117,17 +115,13 @@ impl Worker {
         let table = self.table.borrow();
         !request.any_slot(|slot| {
             let route = table.route(slot);
-            route.hold != Hold::Open || route.master != Some(conn.backend)
+            route.hold.is_held() || !is_place_of(route, conn.backend, request)
         })
     }
 
-    /// Whether any slot's requests go to this backend as its master.
+    /// Whether any slot's requests go to this backend as its master, or as the one so far.
     pub(super) fn is_master(&self, backend: BackendId) -> bool {
-        self.table
-            .borrow()
-            .routes
-            .iter()
-            .any(|route| route.master == Some(backend))
+        is_master(&self.table.borrow(), backend)
     }
 
     /// Acknowledges the table once the slots that it holds have nothing in flight here.
@@ -137,7 +131,7 @@ impl Worker {
         };
         let table = self.table.borrow().clone();
         let is_held =
-            |request: &Request| request.any_slot(|slot| table.route(slot).hold != Hold::Open);
+            |request: &Request| request.any_slot(|slot| table.route(slot).hold.is_held());
         let busy = table.any_held()
             && self.conns().iter().any(|conn| {
                 let state = conn.state.borrow();
@@ -183,7 +177,31 @@ impl Worker {
 /// How often a stopping worker looks whether its sessions have ended.
 const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(5);
 
-fn serves(table: &Table, backend: BackendId, slot: SlotId, access: Access) -> bool {
+/// Whether a backend owns slots, or did until they migrated.
+fn is_master(table: &Table, backend: BackendId) -> bool {
+    table.routes.iter().any(|route| {
+        let source = route.migration.map(|migration| migration.source);
+        route.master == Some(backend) || source == Some(backend)
+    })
+}
+
+/// Whether a request that only a master answers belongs to this backend. A step of a migration
+/// does only as long as both sides are what they were when it was made.
+fn is_place_of(route: &Route, backend: BackendId, request: &Request) -> bool {
+    let Origin::Step(job, step) = &request.origin else {
+        return route.master == Some(backend);
+    };
+    let source = route.migration.map(|migration| migration.source);
+    let stands = route.master == Some(job.target) && source == Some(job.source);
+    let place = if *step == Step::Run {
+        job.target
+    } else {
+        job.source
+    };
+    stands && place == backend
+}
+
+fn serves(table: &Table, backend: BackendId, slot: SlotId, request: &Request) -> bool {
     let route = table.route(slot);
     let is_replica = || {
         route
@@ -192,10 +210,10 @@ fn serves(table: &Table, backend: BackendId, slot: SlotId, access: Access) -> bo
             .flatten()
             .any(|replica| *replica == backend)
     };
-    route.master == Some(backend) || (access == Access::Read && is_replica())
+    is_place_of(route, backend, request) || (request.access == Access::Read && is_replica())
 }
 
 /// Whether what is in flight for a slot on a backend is given up.
-fn is_cut(table: &Table, backend: BackendId, slot: SlotId, access: Access) -> bool {
-    table.route(slot).hold == Hold::Cut || !serves(table, backend, slot, access)
+fn is_cut(table: &Table, backend: BackendId, slot: SlotId, request: &Request) -> bool {
+    table.route(slot).hold == Hold::Cut || !serves(table, backend, slot, request)
 }

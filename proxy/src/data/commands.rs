@@ -146,13 +146,14 @@ impl Io {
                 let request = self.request(head, raw, Some(slot));
                 conn.push(&self.worker, request);
             }
-            Target::Park => {
-                if self.worker.is_parking_full(&self.session) {
-                    return false;
+            Target::Park | Target::Migrate(_) => {
+                if !self.worker.admits(head.len) {
+                    self.answer(head, reply::SLOT_WAIT_FULL, Outcome::Failed);
+                    return true;
                 }
                 let raw = self.take_raw(head.len);
                 let request = self.request(head, raw, Some(slot));
-                self.worker.park(request);
+                self.worker.dispatch(request);
             }
             Target::Offline => self.answer(head, reply::SLOT_NOT_READY, Outcome::Failed),
         }
@@ -192,8 +193,13 @@ impl Io {
         if words == kind.stride() {
             return self.forward(head, 1);
         }
-        if !self.has_room_for_all(head, kind) {
-            return false;
+        match self.has_room_for_all(head, kind) {
+            Some(true) => {}
+            Some(false) => return false,
+            None => {
+                self.answer(head, reply::SLOT_WAIT_FULL, Outcome::Failed);
+                return true;
+            }
         }
         let args: Vec<Range<usize>>;
         let raw;
@@ -222,8 +228,9 @@ impl Io {
         true
     }
 
-    /// Whether every backend that a split command goes to has room in its queue.
-    fn has_room_for_all(&self, head: Head, kind: Kind) -> bool {
+    /// Whether every backend that a split command goes to has room in its queue; `None` when there
+    /// is no room to wait for one of its slots.
+    fn has_room_for_all(&self, head: Head, kind: Kind) -> Option<bool> {
         let lane = self.lane();
         let mut seen: Option<Target> = None;
         for key in self.scanner.args().iter().skip(1).step_by(kind.stride()) {
@@ -238,14 +245,16 @@ impl Io {
                     .worker
                     .conn(backend, self.db, lane)
                     .is_full(&self.session),
-                Target::Park => self.worker.is_parking_full(&self.session),
-                Target::Offline => false,
+                Target::Park | Target::Migrate(_) if !self.worker.admits(head.len) => {
+                    return None;
+                }
+                Target::Park | Target::Migrate(_) | Target::Offline => false,
             };
             if full {
-                return false;
+                return Some(false);
             }
         }
-        true
+        Some(true)
     }
 
     fn special(&mut self, head: Head, special: Special, command: &Command) -> bool {

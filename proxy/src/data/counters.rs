@@ -103,6 +103,18 @@ pub struct Counters {
     pub unknown: Counter,
     /// Requests that wait for a slot or for a server that refused them by role, now.
     pub waiting: Counter,
+    /// Requests that wait for a locked or migrating slot, now.
+    pub slot_waiting: Counter,
+    /// What they take in memory, in bytes, now.
+    pub slot_waiting_bytes: Counter,
+    /// Requests that waited for a slot until their time was over.
+    pub slot_timeouts: Counter,
+    /// Requests that were not let to wait for a slot, for want of memory.
+    pub slot_refusals: Counter,
+    /// Orders to move the key of a request of a migrating slot.
+    pub migrate_moves: Counter,
+    /// Pauses of requests whose key was being moved, or could not be.
+    pub migrate_waits: Counter,
     /// Connections to backends that are up, now.
     pub links: Counter,
     /// Bytes read from clients.
@@ -127,6 +139,12 @@ impl Default for Counters {
             retries: Counter::default(),
             unknown: Counter::default(),
             waiting: Counter::default(),
+            slot_waiting: Counter::default(),
+            slot_waiting_bytes: Counter::default(),
+            slot_timeouts: Counter::default(),
+            slot_refusals: Counter::default(),
+            migrate_moves: Counter::default(),
+            migrate_waits: Counter::default(),
             links: Counter::default(),
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),

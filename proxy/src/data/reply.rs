@@ -52,9 +52,17 @@ pub const SLOT_NOT_READY: Bytes =
 /// A command name of 0 or more than 64 bytes.
 pub const BAD_COMMAND_LENGTH: Bytes =
     Bytes::from_static(b"-ERR handle request, bad command length, too short or too long\r\n");
-/// The slot stayed locked for longer than the hold allows.
+/// The slot stayed locked for longer than a request may wait.
 pub const SLOT_LOCKED: Bytes =
     Bytes::from_static(b"-ERR handle request, slot is locked for too long\r\n");
+
+/// A key stayed in migration for longer than a request may wait.
+pub const KEY_MOVING: Bytes =
+    Bytes::from_static(b"-ERR handle request, key is being migrated for too long\r\n");
+/// No more requests may wait for locked and migrating slots.
+pub const SLOT_WAIT_FULL: Bytes = Bytes::from_static(
+    b"-ERR handle request, too many requests wait for locked or migrating slots\r\n",
+);
 
 /// An error reply of any text; line breaks inside it become spaces.
 pub fn error(text: &str) -> Bytes {

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use codis_core::command::Access;
 use codis_core::slot::SlotId;
 
+use super::migrate::job::Job;
+use super::migrate::machine::Step;
 use super::reply::Reply;
 use super::session::Session;
 use super::split::Split;
@@ -31,6 +33,8 @@ pub enum Origin {
     Session(Rc<Session>, u64),
     /// A part of a split command.
     Part(Rc<SplitCommand>, usize),
+    /// A request of a migrating slot, for one of its steps.
+    Step(Rc<Job>, Step),
     /// Nobody: a connection looks whether its server is alive.
     Probe,
 }
@@ -94,6 +98,7 @@ impl Request {
                     session.note_time(took, self.since, command.split.borrow().raw(), backend);
                 }
             }
+            Origin::Step(job, step) => job.told(step, reply, outcome),
             Origin::Probe => {}
         }
     }
@@ -102,8 +107,8 @@ impl Request {
     pub fn any_slot(&self, mut test: impl FnMut(SlotId) -> bool) -> bool {
         match (&self.origin, self.slot) {
             (Origin::Part(command, part), _) => command.split.borrow().slots(*part).any(test),
-            (Origin::Session(..) | Origin::Probe, Some(slot)) => test(slot),
-            (Origin::Session(..) | Origin::Probe, None) => false,
+            (_, Some(slot)) => test(slot),
+            (_, None) => false,
         }
     }
 
@@ -117,6 +122,7 @@ impl Request {
         match &self.origin {
             Origin::Session(session, _) => Some(session),
             Origin::Part(command, _) => Some(&command.session),
+            Origin::Step(job, _) => Some(&job.session),
             Origin::Probe => None,
         }
     }

@@ -6,8 +6,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::reply::{self, Reply};
-use super::request::{Outcome, Request};
 use super::session::Session;
 use super::worker::Worker;
 
@@ -23,6 +21,7 @@ impl Worker {
             self.local.tick();
             self.sweep_refused();
             self.sweep_parked();
+            self.sweep_lines();
             self.sweep_sessions();
             let conns = self.conns();
             let mut links = 0;
@@ -32,7 +31,10 @@ impl Worker {
             }
             let counters = self.local.counters();
             counters.links.set(links);
-            let waiting = self.parked.borrow().len() + self.refused.borrow().len();
+            let (slot_waiting, slot_waiting_bytes) = self.slot_waiting();
+            counters.slot_waiting.set(slot_waiting as u64);
+            counters.slot_waiting_bytes.set(slot_waiting_bytes as u64);
+            let waiting = slot_waiting + self.refused.borrow().len();
             let queued: usize = conns
                 .iter()
                 .filter(|c| !c.is_up())
@@ -40,21 +42,6 @@ impl Worker {
                 .sum();
             counters.waiting.set((waiting + queued) as u64);
             self.check_drained();
-        }
-    }
-
-    fn sweep_parked(&self) {
-        let deadline = self.local.now().saturating_sub(self.hold());
-        let is_late = |request: &Request| request.since < deadline;
-        if !self.parked.borrow().iter().any(is_late) {
-            return;
-        }
-        for request in self.take_parked() {
-            if is_late(&request) {
-                request.finish(Reply::Shared(reply::SLOT_LOCKED), Outcome::Failed);
-            } else {
-                self.park(request);
-            }
         }
     }
 

@@ -6,7 +6,7 @@
 //! in flight here any more.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -14,23 +14,20 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use codis_core::command::Access;
-use codis_core::slot::SlotId;
+use codis_core::slot::{SLOTS, SlotId};
 use tokio::sync::Notify;
 
 use super::conn::{self, Conn};
 use super::counters::Counters;
+use super::migrate::lines::{Event, Lines};
+use super::parking::Parking;
 use super::refused::Waiting;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
 use super::slow::SlowLog;
-use crate::route::{BackendId, Hold, Table};
+use crate::route::{BackendId, Hold, Method, Route, Table};
 use crate::settings::Settings;
-
-/// Bytes of requests that one worker parks for held slots.
-const PARKED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Requests that one worker parks for held slots.
-const PARKED_LEN_MAX: usize = 65_536;
 
 /// What the control side and the workers share.
 #[derive(Debug)]
@@ -154,6 +151,8 @@ pub enum Target {
     To(BackendId),
     /// Nowhere yet: its slot is held.
     Park,
+    /// To a line of its slot, which migrates; requests with different numbers do not travel as one.
+    Migrate(u64),
     /// Nowhere: its slot has no backend.
     Offline,
 }
@@ -172,13 +171,12 @@ pub struct Worker {
     pub sessions: RefCell<HashMap<u64, Rc<Session>>>,
     pub(super) table: RefCell<Arc<Table>>,
     pub(super) backends: RefCell<Vec<Lanes>>,
-    pub(super) parked: RefCell<VecDeque<Request>>,
+    pub(super) parked: RefCell<Parking>,
+    pub(super) lines: RefCell<Lines>,
     pub(super) refused: RefCell<Waiting>,
     pub(super) draining: Cell<Option<u64>>,
     /// Refused clients that are about to be closed.
     pub(super) leaving: Cell<usize>,
-    parked_bytes: Cell<usize>,
-    parked_waiters: RefCell<Vec<Rc<Session>>>,
     tickets: Cell<u64>,
     sessions_next: Cell<u64>,
 }
@@ -200,11 +198,10 @@ impl Worker {
             sessions: RefCell::default(),
             backends: RefCell::default(),
             parked: RefCell::default(),
+            lines: RefCell::default(),
             refused: RefCell::default(),
             draining: Cell::new(None),
             leaving: Cell::new(0),
-            parked_bytes: Cell::new(0),
-            parked_waiters: RefCell::default(),
             tickets: Cell::new(0),
             sessions_next: Cell::new((index as u64) << 48),
         })
@@ -245,7 +242,7 @@ impl Worker {
         let table = self.table.borrow();
         let route = table.route(slot);
         if route.hold != Hold::Open {
-            return Target::Park;
+            return self.target_beside(slot, route);
         }
         let Some(master) = route.master else {
             return Target::Offline;
@@ -263,6 +260,20 @@ impl Worker {
             }
         }
         Target::To(master)
+    }
+
+    /// Where a request goes whose slot is held or migrates. With the semi-async method each key
+    /// travels on its own: the server can run a command where one key is, not where many are.
+    fn target_beside(&self, slot: SlotId, route: &Route) -> Target {
+        match (route.hold, route.master, route.migration) {
+            (Hold::Held | Hold::Cut, ..) => Target::Park,
+            (_, None, _) => Target::Offline,
+            (_, Some(_), Some(migration)) if migration.method == Method::SemiAsync => {
+                Target::Migrate(SLOTS as u64 + self.next_ticket())
+            }
+            (_, Some(_), Some(_)) => Target::Migrate(u64::from(slot.get())),
+            (_, Some(master), None) => Target::To(master),
+        }
     }
 
     /// Whether a replica may be read now. One that was not used yet is dialled meanwhile.
@@ -319,9 +330,15 @@ impl Worker {
     /// Sends a request to where its slots say now, whether there is room or not. A part whose
     /// slots went different ways is grouped again.
     pub fn dispatch(self: &Rc<Self>, request: Request) {
-        if let Origin::Part(command, part) = &request.origin {
-            let (command, part) = (command.clone(), *part);
-            return self.dispatch_part(&command, part, &request);
+        match &request.origin {
+            Origin::Part(command, part) => {
+                let (command, part) = (command.clone(), *part);
+                return self.dispatch_part(&command, part, &request);
+            }
+            Origin::Step(job, _) => {
+                return self.line_event(Event::Again(job.clone(), request.attempts));
+            }
+            Origin::Session(..) | Origin::Probe => {}
         }
         let Some(slot) = request.slot else {
             let reply = Reply::Shared(reply::backend_failure("backend is gone"));
@@ -358,36 +375,11 @@ impl Worker {
                 conn.push(self, request);
             }
             Target::Park => self.park(request),
+            Target::Migrate(_) => self.migrate(request),
             Target::Offline => {
                 request.finish(Reply::Shared(reply::SLOT_NOT_READY), Outcome::Failed)
             }
         }
-    }
-
-    /// Keeps a request until its slot is open.
-    pub fn park(&self, request: Request) {
-        self.parked_bytes
-            .set(self.parked_bytes.get() + request.raw.len());
-        self.parked.borrow_mut().push_back(request);
-    }
-
-    /// Whether no more may be parked; `session` is woken when that has changed.
-    pub fn is_parking_full(&self, session: &Rc<Session>) -> bool {
-        let full = self.parked_bytes.get() >= PARKED_BYTES_MAX
-            || self.parked.borrow().len() >= PARKED_LEN_MAX;
-        let mut waiters = self.parked_waiters.borrow_mut();
-        if full && !waiters.iter().any(|waiter| Rc::ptr_eq(waiter, session)) {
-            waiters.push(session.clone());
-        }
-        full
-    }
-
-    pub(super) fn take_parked(&self) -> VecDeque<Request> {
-        self.parked_bytes.set(0);
-        for session in self.parked_waiters.borrow_mut().drain(..) {
-            session.wake();
-        }
-        std::mem::take(&mut *self.parked.borrow_mut())
     }
 }
 

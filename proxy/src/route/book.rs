@@ -12,7 +12,7 @@ use codis_core::api;
 use codis_core::epoch::Epoch;
 use codis_core::slot::{SLOTS, SlotId};
 
-use super::table::{BackendId, Hold, Route, Table};
+use super::table::{BackendId, Hold, Method, Migration, Route, Table};
 
 /// The master of a group and the epoch that made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +32,6 @@ pub enum Problem {
     /// Neither sync nor semi-async.
     #[error("use of invalid forwarder method")]
     ForwardMethod,
-    /// Slot migration.
-    #[error(
-        "slot {0} is migrating: this build of codis-proxy cannot route a slot with migrate_from"
-    )]
-    Migrating(u16),
     /// An address without host or port.
     #[error("slot {slot}: {error}")]
     Address {
@@ -91,11 +86,7 @@ impl Book {
             if slot.forward_method > 1 {
                 return Err(Problem::ForwardMethod);
             }
-            if !slot.migrate_from.is_empty() {
-                return Err(Problem::Migrating(slot.id));
-            }
-            let replicas = slot.replica_groups.iter().flatten();
-            for address in std::iter::once(&slot.backend_addr).chain(replicas) {
+            for address in addresses(slot) {
                 if !address.is_empty() {
                     address.parse::<codis_core::addr::Addr>().map_err(|error| {
                         Problem::Address {
@@ -119,9 +110,8 @@ impl Book {
                 return false;
             }
             let next = self.decide(new);
-            let elected = next.backend_addr_group_id == old.backend_addr_group_id
-                && next.backend_addr_epoch > old.backend_addr_epoch;
-            let moves = next.backend_addr != old.backend_addr && !elected;
+            let moves = master_of(&next).moves_by_plan(&master_of(old))
+                || source_of(&next).moves_by_plan(&source_of(old));
             moves || (new.locked && !old.locked)
         };
         slots.iter().filter(planned).map(|slot| slot.id).collect()
@@ -148,13 +138,14 @@ impl Book {
     pub fn fill(&mut self, slots: &[api::Slot]) {
         for slot in slots {
             let next = self.decide(slot);
-            let group = next.backend_addr_group_id;
-            if group != 0 && !next.backend_addr.is_empty() {
-                let pair = Pair {
-                    epoch: next.backend_addr_epoch,
-                    master: next.backend_addr.clone(),
-                };
-                self.enter(group, pair);
+            for named in [source_of(&next), master_of(&next)] {
+                if named.group != 0 && !named.address.is_empty() {
+                    let pair = Pair {
+                        epoch: named.epoch,
+                        master: named.address.to_owned(),
+                    };
+                    self.enter(named.group, pair);
+                }
             }
             self.holds.remove(&slot.id);
             self.switched.remove(&slot.id);
@@ -166,45 +157,55 @@ impl Book {
         }
     }
 
-    /// The slot as it is applied: the dashboard's, with the master that the epochs allow.
+    /// The slot as it is applied: the dashboard's, with the masters that the epochs allow.
     fn decide(&self, slot: &api::Slot) -> api::Slot {
         let mut next = slot.clone();
-        let group = slot.backend_addr_group_id;
-        let Some(held) = self.groups.get(&group).filter(|_| group != 0) else {
-            return next;
-        };
-        let told = slot.backend_addr_epoch;
-        let stands = if told == Epoch::ZERO {
-            self.monitored.contains(&group)
-        } else {
-            told <= held.epoch
-        };
-        if slot.backend_addr.is_empty() {
-            return next;
+        if let Some(pair) = self.decide_master(&master_of(slot)) {
+            (next.backend_addr_epoch, next.backend_addr) = (pair.epoch, pair.master);
         }
-        if stands {
-            next.backend_addr = held.master.clone();
+        if let Some(pair) = self.decide_master(&source_of(slot)) {
+            (next.migrate_from_epoch, next.migrate_from) = (pair.epoch, pair.master);
         }
-        next.backend_addr_epoch = held.epoch.max(told);
         next
     }
 
+    /// What becomes of a master that a dashboard names; `None` leaves it as it is.
+    fn decide_master(&self, told: &Named<'_>) -> Option<Pair> {
+        let held = self.groups.get(&told.group).filter(|_| told.group != 0)?;
+        if told.address.is_empty() {
+            return None;
+        }
+        let stands = if told.epoch == Epoch::ZERO {
+            self.monitored.contains(&told.group)
+        } else {
+            told.epoch <= held.epoch
+        };
+        let master = if stands { &held.master } else { told.address };
+        Some(Pair {
+            epoch: held.epoch.max(told.epoch),
+            master: master.to_owned(),
+        })
+    }
+
     /// Sets a group's pair and moves all slots of the group.
-    fn enter(&mut self, group: u32, pair: Pair) -> bool {
-        let mut moved = false;
+    fn enter(&mut self, group: u32, pair: Pair) {
         for slot in &mut self.slots {
-            if slot.backend_addr_group_id != group || slot.backend_addr.is_empty() {
-                continue;
+            let mut moved = false;
+            if slot.backend_addr_group_id == group && !slot.backend_addr.is_empty() {
+                slot.backend_addr_epoch = pair.epoch;
+                moved |= slot.backend_addr != pair.master;
+                slot.backend_addr.clone_from(&pair.master);
             }
-            slot.backend_addr_epoch = pair.epoch;
-            if slot.backend_addr != pair.master {
-                slot.backend_addr = pair.master.clone();
+            if slot.migrate_from_group_id == group && !slot.migrate_from.is_empty() {
+                slot.migrate_from_epoch = pair.epoch;
+                moved |= slot.migrate_from != pair.master;
+                slot.migrate_from.clone_from(&pair.master);
+            }
+            if moved {
                 self.switched.insert(slot.id);
-                moved = true;
             }
         }
         self.groups.insert(group, pair);
-        moved
     }
 
     /// Takes a pair that sentinels told of, when its epoch is higher than the one held. Gives
@@ -250,6 +251,15 @@ impl Book {
         let mut routes = Vec::with_capacity(SLOTS);
         for slot in &self.slots {
             let master = refer(&slot.backend_addr);
+            let source = refer(&slot.migrate_from).filter(|source| Some(*source) != master);
+            let migration = source.map(|source| Migration {
+                source,
+                method: if slot.forward_method == 0 {
+                    Method::Sync
+                } else {
+                    Method::SemiAsync
+                },
+            });
             let mut replicas: Vec<Vec<BackendId>> = Vec::new();
             if self.replicas && slot.migrate_from.is_empty() {
                 let groups = slot.replica_groups.iter();
@@ -257,10 +267,12 @@ impl Book {
                     .map(|group| group.iter().filter_map(|a| refer(a)).collect())
                     .collect();
             }
-            let hold = self.holds.get(&slot.id).copied().unwrap_or_default();
+            let open = migration.map_or(Hold::Open, |_| Hold::Moving);
+            let hold = self.holds.get(&slot.id).copied().unwrap_or(open);
             routes.push(Route {
                 wire: slot.clone(),
                 master,
+                migration,
                 replicas,
                 hold,
             });
@@ -276,8 +288,7 @@ impl Book {
     fn learn_addresses(&mut self) {
         let mut fresh: Vec<Arc<str>> = Vec::new();
         for slot in &self.slots {
-            let replicas = slot.replica_groups.iter().flatten();
-            for address in std::iter::once(&slot.backend_addr).chain(replicas) {
+            for address in addresses(slot) {
                 if !address.is_empty() && !self.ids.contains_key(address.as_str()) {
                     let id = BackendId((self.addresses.len() + fresh.len()) as u32);
                     let address: Arc<str> = Arc::from(address.as_str());
@@ -290,6 +301,46 @@ impl Book {
             self.addresses = self.addresses.iter().cloned().chain(fresh).collect();
         }
     }
+}
+
+/// A master as a slot names it.
+#[derive(Debug)]
+struct Named<'a> {
+    group: u32,
+    epoch: Epoch,
+    address: &'a str,
+}
+
+impl Named<'_> {
+    /// Whether this takes the place of `old` without an election having said so.
+    fn moves_by_plan(&self, old: &Named<'_>) -> bool {
+        let elected = self.group == old.group && self.epoch > old.epoch;
+        self.address != old.address && !elected
+    }
+}
+
+fn master_of(slot: &api::Slot) -> Named<'_> {
+    Named {
+        group: slot.backend_addr_group_id,
+        epoch: slot.backend_addr_epoch,
+        address: &slot.backend_addr,
+    }
+}
+
+fn source_of(slot: &api::Slot) -> Named<'_> {
+    Named {
+        group: slot.migrate_from_group_id,
+        epoch: slot.migrate_from_epoch,
+        address: &slot.migrate_from,
+    }
+}
+
+/// Every address that a slot names.
+fn addresses(slot: &api::Slot) -> impl Iterator<Item = &String> {
+    let replicas = slot.replica_groups.iter().flatten();
+    [&slot.backend_addr, &slot.migrate_from]
+        .into_iter()
+        .chain(replicas)
 }
 
 #[cfg(test)]

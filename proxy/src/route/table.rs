@@ -22,10 +22,37 @@ pub enum Hold {
     /// They do.
     #[default]
     Open,
+    /// They do, each after an exchange with the owner that the slot migrates from.
+    Moving,
     /// New ones wait; those in flight may end.
     Held,
     /// New ones wait; those in flight are given up by the rules of failover.
     Cut,
+}
+
+impl Hold {
+    /// Whether new requests wait.
+    pub const fn is_held(self) -> bool {
+        matches!(self, Hold::Held | Hold::Cut)
+    }
+}
+
+/// How a request of a migrating slot finds its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// The key is moved first, then the request goes to the new owner.
+    Sync,
+    /// The request runs at the old owner as long as the key is there.
+    SemiAsync,
+}
+
+/// Where a slot migrates from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    /// The owner so far.
+    pub source: BackendId,
+    /// How requests find their keys.
+    pub method: Method,
 }
 
 /// Where the requests of one slot go.
@@ -35,6 +62,8 @@ pub struct Route {
     pub wire: api::Slot,
     /// The owner; none means offline.
     pub master: Option<BackendId>,
+    /// The owner so far, while the slot migrates.
+    pub migration: Option<Migration>,
     /// Read candidates by priority.
     pub replicas: Vec<Vec<BackendId>>,
     /// Whether requests flow.
@@ -95,7 +124,7 @@ impl Table {
 
     /// Whether any slot is held.
     pub fn any_held(&self) -> bool {
-        self.routes.iter().any(|route| route.hold != Hold::Open)
+        self.routes.iter().any(|route| route.hold.is_held())
     }
 
     /// All slots in the form of the admin API.

@@ -4,11 +4,13 @@
 
 mod admin;
 mod dashboard;
+mod double;
 mod failover;
 mod harness;
 mod hostile;
 mod loads;
 mod model;
+mod migrating;
 mod process;
 mod protocol;
 mod routing;

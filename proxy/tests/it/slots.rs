@@ -105,10 +105,10 @@ fn a_locked_slot_holds_its_requests_and_no_others() {
 }
 
 #[test]
-fn a_lock_that_stays_fails_requests_after_the_hold() {
+fn a_lock_that_stays_fails_requests_after_the_wait() {
     let server = Server::start(&[]);
     let mut with = settings();
-    with.ha_hold = codis_core::units::TimeSpan::from_millis(300);
+    with.slot_wait_timeout = codis_core::units::TimeSpan::from_millis(300);
     let fixture = Fixture::online(with, &[&server]);
     let mut locked = spread(&[&server], 0);
     for slot in &mut locked {
@@ -125,10 +125,12 @@ fn what_cannot_be_routed_is_refused_and_nothing_is_applied() {
     let fixture = Fixture::online(settings(), &[&server]);
     let mut migrating = slot(3, 2, "127.0.0.1:1", 0);
     migrating.migrate_from = server.addr();
+    migrating.forward_method = 2;
     let refused = fixture
         .fill(&[slot(2, 2, "127.0.0.1:1", 0), migrating])
         .unwrap_err();
-    assert!(refused.contains("slot 3 is migrating"), "{refused}");
+    let text = "use of invalid forwarder method";
+    assert!(refused.contains(text), "{refused}");
     let refused = fixture.fill(&[slot(1024, 1, "a:1", 0)]).unwrap_err();
     assert!(refused.contains("use of invalid slot id"), "{refused}");
     let refused = fixture

@@ -106,9 +106,15 @@ fn a_planned_move_and_a_lock_need_a_barrier() {
 
 #[test]
 fn what_cannot_be_routed_is_refused_whole() {
-    let mut migrating = slot(1, 1, "a:1", 0);
+    let mut migrating = migrating(1, "a:1", "b");
+    let refused = Book::check(std::slice::from_ref(&migrating));
+    assert!(matches!(refused, Err(Problem::Address { slot: 1, .. })));
     migrating.migrate_from = "b:1".to_owned();
-    assert_eq!(Book::check(&[migrating]), Err(Problem::Migrating(1)));
+    migrating.forward_method = 2;
+    let refused = Book::check(std::slice::from_ref(&migrating));
+    assert_eq!(refused, Err(Problem::ForwardMethod));
+    migrating.forward_method = 1;
+    assert_eq!(Book::check(&[migrating]), Ok(()));
     assert_eq!(
         Book::check(&[slot(1024, 1, "a:1", 0)]),
         Err(Problem::SlotId)
@@ -158,4 +164,87 @@ fn a_barrier_that_fails_leaves_locks_in_place() {
     let table = book.table();
     assert_eq!(table.routes[1].hold, Hold::Held);
     assert_eq!(table.routes[2].hold, Hold::Open);
+}
+
+/// Slot `id` on its way from group 7 to group 8.
+fn migrating(id: u16, to: &str, from: &str) -> api::Slot {
+    api::Slot {
+        migrate_from: from.to_owned(),
+        migrate_from_group_id: 7,
+        forward_method: 1,
+        ..slot(id, 8, to, 0)
+    }
+}
+
+#[test]
+fn a_migrating_slot_knows_both_owners_and_no_replicas() {
+    let mut book = Book::new(true);
+    let mut moving = migrating(1, "b:1", "a:1");
+    moving.replica_groups = vec![vec!["c:1".to_owned()]];
+    book.fill(&[moving]);
+    let table = book.table();
+    let route = &table.routes[1];
+    let source = table.find("a:1").unwrap();
+    assert_eq!(route.master, table.find("b:1"));
+    assert_eq!(
+        route.migration,
+        Some(Migration {
+            source,
+            method: Method::SemiAsync
+        })
+    );
+    assert_eq!(route.hold, Hold::Moving);
+    assert!(route.replicas.is_empty());
+    assert!(!table.any_held());
+}
+
+#[test]
+fn every_step_of_a_migration_has_a_barrier_and_an_election_has_none() {
+    let mut book = Book::new(true);
+    book.fill(&[slot(1, 7, "a:1", 0)]);
+    let moving = migrating(1, "b:1", "a:1");
+    let mut locked = moving.clone();
+    locked.locked = true;
+    for (next, waits) in [
+        (locked.clone(), true),
+        (moving.clone(), false),
+        (moving.clone(), false),
+        (slot(1, 8, "b:1", 0), true),
+        (moving.clone(), true),
+        (slot(1, 7, "a:1", 0), true),
+    ] {
+        let next = [next];
+        assert_eq!(!book.barrier(&next).is_empty(), waits, "{next:?}");
+        book.fill(&next);
+    }
+    book.fill(std::slice::from_ref(&moving));
+    let mut elected = moving;
+    elected.migrate_from = "a2:1".to_owned();
+    elected.migrate_from_epoch = Epoch(3);
+    assert!(book.barrier(&[elected]).is_empty());
+}
+
+/// A failover of either side moves that side only, and an order with a lower epoch moves neither.
+#[test]
+fn a_failover_re_points_both_sides_of_a_migration() {
+    let mut book = Book::new(true);
+    book.fill(&[migrating(1, "b:1", "a:1"), slot(2, 7, "a:1", 0)]);
+    assert!(book.adopt(7, pair(4, "a2:1")));
+    assert!(book.adopt(8, pair(5, "b2:1")));
+    book.fill(&[api::Slot {
+        migrate_from_epoch: Epoch(3),
+        backend_addr_epoch: Epoch(4),
+        ..migrating(1, "b:1", "a:1")
+    }]);
+    let table = book.table();
+    let wire = &table.routes[1].wire;
+    assert_eq!(wire.backend_addr, "b2:1");
+    assert_eq!(wire.migrate_from, "a2:1");
+    assert_eq!(
+        (wire.backend_addr_epoch, wire.migrate_from_epoch),
+        (Epoch(5), Epoch(4))
+    );
+    assert_eq!(table.routes[2].wire.backend_addr, "a2:1");
+    let source = table.routes[1].migration.unwrap().source;
+    assert_eq!(&**table.address(source), "a2:1");
 }
