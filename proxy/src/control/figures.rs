@@ -3,6 +3,8 @@
 //! Workers never stop for a reader: this reads their counters as they are. What happens once a
 //! second (requests per second, CPU use) is sampled by [`Figures::sample`].
 
+mod slots;
+
 use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -191,7 +193,7 @@ pub struct Exposed(pub Arc<super::Control>);
 impl Collector for Exposed {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let figures = &self.0.figures;
-        let counters: [(&str, &str, u64); 10] = [
+        let counters: [(&str, &str, u64); 6] = [
             ("requests", "Requests decoded", figures.sum(|c| &c.total)),
             (
                 "fails",
@@ -218,26 +220,6 @@ impl Collector for Exposed {
                 "Writes whose outcome the client was told is unknown",
                 figures.sum(|c| &c.unknown),
             ),
-            (
-                "slot_wait_timeouts",
-                "Requests that waited for a locked or migrating slot for too long",
-                figures.sum(|c| &c.slot_timeouts),
-            ),
-            (
-                "slot_wait_refusals",
-                "Requests that found no memory to wait for a locked or migrating slot",
-                figures.sum(|c| &c.slot_refusals),
-            ),
-            (
-                "migrate_moves",
-                "Orders to move a key that a request of a migrating slot needs",
-                figures.sum(|c| &c.migrate_moves),
-            ),
-            (
-                "migrate_waits",
-                "Pauses of requests whose key was being moved",
-                figures.sum(|c| &c.migrate_waits),
-            ),
         ];
         for (name, help, value) in counters {
             put(&mut encoder, name, help, &ConstCounter::new(value))?;
@@ -248,7 +230,7 @@ impl Collector for Exposed {
             .iter()
             .filter(|route| route.master.is_none())
             .count();
-        let gauges: [(&str, &str, u64); 10] = [
+        let gauges: [(&str, &str, u64); 7] = [
             ("sessions_alive", "Sessions open", figures.alive()),
             (
                 "sessions_alive_max",
@@ -259,21 +241,6 @@ impl Collector for Exposed {
                 "requests_held",
                 "Requests that wait for a route",
                 figures.sum(|c| &c.waiting),
-            ),
-            (
-                "slot_waiting",
-                "Requests that wait for a locked or migrating slot",
-                figures.sum(|c| &c.slot_waiting),
-            ),
-            (
-                "slot_waiting_bytes",
-                "Memory of the requests that wait for a locked or migrating slot",
-                figures.sum(|c| &c.slot_waiting_bytes),
-            ),
-            (
-                "slot_waiting_bytes_max",
-                "Memory that they may take",
-                self.0.settings().slot_wait_max_bytes.as_usize() as u64,
             ),
             (
                 "backend_links",
@@ -292,6 +259,6 @@ impl Collector for Exposed {
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             put(&mut encoder, name, help, &ConstGauge::new(value))?;
         }
-        Ok(())
+        slots::encode(&self.0, &mut encoder)
     }
 }

@@ -130,8 +130,7 @@ impl Worker {
             return;
         };
         let table = self.table.borrow().clone();
-        let is_held =
-            |request: &Request| request.any_slot(|slot| table.route(slot).hold.is_held());
+        let is_held = |request: &Request| request.any_slot(|slot| table.route(slot).hold.is_held());
         let busy = table.any_held()
             && self.conns().iter().any(|conn| {
                 let state = conn.state.borrow();

@@ -86,7 +86,10 @@ impl Worker {
         if !self.parked.borrow().all.iter().any(is_late) {
             return;
         }
-        let (late, kept) = self.take_parked().into_iter().partition::<Vec<_>, _>(is_late);
+        let (late, kept) = self
+            .take_parked()
+            .into_iter()
+            .partition::<Vec<_>, _>(is_late);
         {
             let mut parked = self.parked.borrow_mut();
             parked.bytes = kept.iter().map(|request| weight(request.raw.len())).sum();

@@ -68,11 +68,11 @@ impl Migration {
         self.fixture.client()
     }
 
-    fn old(&self, args: &[&str]) -> String {
+    fn at_old(&self, args: &[&str]) -> String {
         self.old_data.run(args).text()
     }
 
-    fn new(&self, args: &[&str]) -> String {
+    fn at_new(&self, args: &[&str]) -> String {
         self.new_data.run(args).text()
     }
 }
@@ -81,15 +81,15 @@ impl Migration {
 #[test]
 fn sync_moves_the_key_and_its_mates_first() {
     let m = Migration::sync();
-    m.old(&["SET", "{t}a", "1"]);
-    m.old(&["SET", "{t}b", "2"]);
+    m.at_old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}b", "2"]);
     let mut client = m.client();
     assert_eq!(client.text(&["INCR", "{t}a"]), "2");
-    assert_eq!(m.old(&["EXISTS", "{t}a", "{t}b"]), "0");
-    assert_eq!(m.new(&["MGET", "{t}a", "{t}b"]), "2 2");
+    assert_eq!(m.at_old(&["EXISTS", "{t}a", "{t}b"]), "0");
+    assert_eq!(m.at_new(&["MGET", "{t}a", "{t}b"]), "2 2");
     assert_eq!(client.text(&["GET", "{t}new"]), "(nil)");
     assert_eq!(client.text(&["SET", "{t}new", "x"]), "OK");
-    assert_eq!(m.new(&["GET", "{t}new"]), "x");
+    assert_eq!(m.at_new(&["GET", "{t}new"]), "x");
     assert_eq!(client.text(&["SET", "elsewhere", "x"]), "OK");
     assert_eq!(m.old.knobs().seen("SLOTSMGRTTAGONE"), 3);
 }
@@ -130,13 +130,13 @@ fn sync_tells_what_the_old_owner_says() {
 #[test]
 fn semi_async_runs_where_the_key_is() {
     let m = Migration::semi_async();
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     let mut client = m.client();
     assert_eq!(client.text(&["INCR", "{t}a"]), "2");
-    assert_eq!(m.old(&["GET", "{t}a"]), "2");
+    assert_eq!(m.at_old(&["GET", "{t}a"]), "2");
     assert_eq!(client.text(&["SET", "{t}b", "x"]), "OK");
-    assert_eq!(m.old(&["EXISTS", "{t}b"]), "0");
-    assert_eq!(m.new(&["GET", "{t}b"]), "x");
+    assert_eq!(m.at_old(&["EXISTS", "{t}b"]), "0");
+    assert_eq!(m.at_new(&["GET", "{t}b"]), "x");
     assert_eq!(
         client.text(&["LPUSH", "{t}a", "x"]),
         "-WRONGTYPE Operation against a key holding the wrong kind of value"
@@ -178,7 +178,7 @@ fn semi_async_tells_what_the_old_owner_says() {
 #[test]
 fn a_write_of_a_key_that_is_being_moved_waits_and_a_read_does_not() {
     let m = Migration::semi_async();
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     m.old.knobs().batch_millis.store(700, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
@@ -195,7 +195,7 @@ fn a_write_of_a_key_that_is_being_moved_waits_and_a_read_does_not() {
         assert_eq!(writer.read().text(), "2");
         assert!(read < began.elapsed(), "the read came first");
     });
-    assert_eq!(m.new(&["GET", "{t}a"]), "2");
+    assert_eq!(m.at_new(&["GET", "{t}a"]), "2");
     assert!(
         m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER") < 100,
         "it is paced"
@@ -215,17 +215,17 @@ fn migrate_some(m: &Migration, db: u32, count: u32) -> String {
 #[test]
 fn keys_of_one_command_are_brought_together() {
     let m = Migration::semi_async();
-    m.old(&["SADD", "{t}a", "1"]);
-    m.old(&["SADD", "{t}b", "2"]);
+    m.at_old(&["SADD", "{t}a", "1"]);
+    m.at_old(&["SADD", "{t}b", "2"]);
     let mut client = m.client();
     assert_eq!(client.text(&["SUNIONSTORE", "{t}d", "{t}a", "{t}b"]), "2");
     assert_eq!(client.text(&["SCARD", "{t}d"]), "2");
-    m.old(&["SADD", "{t}c", "3"]);
+    m.at_old(&["SADD", "{t}c", "3"]);
     let script = "return redis.call('SCARD', KEYS[1]) + redis.call('SCARD', KEYS[2])";
     assert_eq!(client.text(&["EVAL", script, "2", "{t}none", "{t}c"]), "1");
     let sum = client.text(&["EVAL", script, "2", "{t}d", "{t}c"]);
     assert_eq!(sum, "3");
-    assert_eq!(m.old(&["DBSIZE"]), "0");
+    assert_eq!(m.at_old(&["DBSIZE"]), "0");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn an_empty_key_is_moved_like_any_other() {
             ..m.form(method)
         };
         m.fixture.fill(&[empty]).unwrap();
-        m.old(&["SET", "", "v"]);
+        m.at_old(&["SET", "", "v"]);
         assert_eq!(m.client().text(&["GET", ""]), "v");
         assert_eq!(m.client().text(&["APPEND", "", "w"]), "2");
     }
@@ -247,8 +247,8 @@ fn an_empty_key_is_moved_like_any_other() {
 fn a_split_command_gathers_from_both_sides() {
     for method in [0, 1] {
         let m = Migration::begin(method, settings());
-        m.old(&["MSET", "{t}a", "1", "plain", "2"]);
-        m.new(&["SET", "{t}b", "3"]);
+        m.at_old(&["MSET", "{t}a", "1", "plain", "2"]);
+        m.at_new(&["SET", "{t}b", "3"]);
         let mut client = m.client();
         let got = client.text(&["MGET", "{t}a", "plain", "{t}b", "{t}none"]);
         assert_eq!(got, "1 2 3 (nil)");
@@ -258,23 +258,23 @@ fn a_split_command_gathers_from_both_sides() {
         );
         assert_eq!(client.text(&["MGET", "{t}a", "plain"]), "6 5");
         assert_eq!(client.text(&["DEL", "{t}a", "{t}a", "plain", "{t}b"]), "3");
-        assert_eq!(m.old(&["DBSIZE"]), "0");
-        assert_eq!(m.new(&["DBSIZE"]), "0");
+        assert_eq!(m.at_old(&["DBSIZE"]), "0");
+        assert_eq!(m.at_new(&["DBSIZE"]), "0");
     }
 }
 
 #[test]
 fn a_full_old_owner_is_still_read() {
     let m = Migration::semi_async();
-    m.old(&["MSET", "{t}a", "1", "{t}b", "2"]);
-    m.new(&["SET", "{t}new", "3"]);
+    m.at_old(&["MSET", "{t}a", "1", "{t}b", "2"]);
+    m.at_new(&["SET", "{t}new", "3"]);
     m.old.knobs().full.store(true, Ordering::Relaxed);
     let mut client = m.client();
     assert_eq!(client.text(&["GET", "{t}a"]), "1");
     assert_eq!(client.text(&["MGET", "{t}a", "{t}b", "{t}new"]), "1 2 3");
     assert_eq!(client.text(&["GET", "{t}none"]), "(nil)");
     assert_eq!(client.text(&["SET", "{t}fresh", "x"]), "OK");
-    assert_eq!(m.new(&["GET", "{t}fresh"]), "x");
+    assert_eq!(m.at_new(&["GET", "{t}fresh"]), "x");
     let refused = client.text(&["SET", "{t}a", "x"]);
     let text = "-ERR handle request, bad slotsmgrt-exec-wrapper resp: OOM command not allowed";
     assert!(refused.starts_with(text), "{refused}");
@@ -284,7 +284,7 @@ fn a_full_old_owner_is_still_read() {
 #[test]
 fn a_key_that_is_being_moved_delays_its_slot_only() {
     let m = Migration::semi_async();
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     m.old.knobs().batch_millis.store(600, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
@@ -298,7 +298,7 @@ fn a_key_that_is_being_moved_delays_its_slot_only() {
         client.send(&["SET", "other", "x"]);
         client.send(&["GET", "{t}a"]);
         wait_for("the request behind has run", || {
-            m.old(&["GET", "other"]) == "x"
+            m.at_old(&["GET", "other"]) == "x"
         });
         assert!(client.is_silent_for(Duration::from_millis(50)));
         for reply in ["2", "3", "OK", "123"] {
@@ -312,7 +312,7 @@ fn the_wait_for_a_key_is_bounded_and_ends_with_its_client() {
     let mut with = settings();
     with.slot_wait_timeout = TimeSpan::from_millis(400);
     let m = Migration::begin(1, with);
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     m.old.knobs().batch_millis.store(3000, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
@@ -336,7 +336,7 @@ fn the_wait_for_a_key_is_bounded_and_ends_with_its_client() {
             wrapped() == before
         });
     });
-    assert_eq!(m.new(&["GET", "{t}a"]), "1");
+    assert_eq!(m.at_new(&["GET", "{t}a"]), "1");
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn what_waits_for_keys_is_bounded_in_memory() {
     with.slot_wait_max_bytes = ByteSize::from_kib(64);
     let m = Migration::begin(1, with);
     let large = "x".repeat(20_000);
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     m.old.knobs().batch_millis.store(800, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
@@ -370,7 +370,7 @@ fn what_waits_for_keys_is_bounded_in_memory() {
 fn a_failover_of_the_old_owner_re_points_what_waits() {
     for method in [0, 1] {
         let m = Migration::begin(method, settings());
-        m.old(&["SET", "{t}a", "1"]);
+        m.at_old(&["SET", "{t}a", "1"]);
         let mut client = m.client();
         m.old.die();
         client.send(&["INCR", "{t}a"]);
@@ -393,8 +393,8 @@ fn a_failover_of_the_old_owner_re_points_what_waits() {
 fn a_failover_of_the_new_owner_re_points_what_waits() {
     for method in [0, 1] {
         let m = Migration::begin(method, settings());
-        m.old(&["SET", "{t}a", "1"]);
-        m.new(&["SET", "{t}b", "1"]);
+        m.at_old(&["SET", "{t}a", "1"]);
+        m.at_new(&["SET", "{t}b", "1"]);
         m.new.die();
         let (mut one, mut other) = (m.client(), m.client());
         one.send(&["INCR", "{t}b"]);
@@ -415,7 +415,7 @@ fn a_failover_of_the_new_owner_re_points_what_waits() {
 #[test]
 fn a_wrapped_write_without_an_answer_is_never_sent_again() {
     let m = Migration::semi_async();
-    m.old(&["SET", "{t}a", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
     let mut client = m.client();
     assert_eq!(client.text(&["GET", "{t}a"]), "1");
     m.old.knobs().hang.store(true, Ordering::Relaxed);
@@ -440,7 +440,7 @@ fn a_wrapped_write_without_an_answer_is_never_sent_again() {
 fn a_move_that_is_rolled_back_sends_what_waits_to_the_old_owner() {
     for method in [0, 1] {
         let m = Migration::begin(method, settings());
-        m.old(&["SET", "{t}a", "1"]);
+        m.at_old(&["SET", "{t}a", "1"]);
         m.old.knobs().hang.store(true, Ordering::Relaxed);
         let mut client = m.client();
         client.send(&["GET", "{t}a"]);
@@ -456,7 +456,7 @@ fn a_move_that_is_rolled_back_sends_what_waits_to_the_old_owner() {
             .fill(&[slot(tagged(), 1, &m.old.addr, 0)])
             .unwrap();
         let got = client.read().text();
-        let expected = if m.new(&["EXISTS", "{t}a"]) == "1" {
+        let expected = if m.at_new(&["EXISTS", "{t}a"]) == "1" {
             "(nil)"
         } else {
             "1"
@@ -469,8 +469,8 @@ fn a_move_that_is_rolled_back_sends_what_waits_to_the_old_owner() {
 #[test]
 fn slots_commands_reach_the_servers_that_they_name() {
     let m = Migration::semi_async();
-    m.old(&["SET", "{t}a", "1"]);
-    m.new(&["SET", "{t}b", "1"]);
+    m.at_old(&["SET", "{t}a", "1"]);
+    m.at_new(&["SET", "{t}b", "1"]);
     let mut client = m.client();
     let id = tagged().to_string();
     let old = m.old.addr.clone();

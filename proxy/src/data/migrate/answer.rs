@@ -60,18 +60,26 @@ pub fn wrapped(reply: &[u8]) -> Told {
     let (what, value) = (kind(first), line(first));
     let [digit] = value.as_bytes() else {
         let (what, len) = (what.name(), value_len(first, &value));
-        return failed(&format!("type(array[0]) = {what}, len(array[0].value) = {len}"));
+        return failed(&format!(
+            "type(array[0]) = {what}, len(array[0].value) = {len}"
+        ));
     };
     if what != Kind::Integer {
         let (what, len) = (what.name(), value_len(first, &value));
-        return failed(&format!("type(array[0]) = {what}, len(array[0].value) = {len}"));
+        return failed(&format!(
+            "type(array[0]) = {what}, len(array[0].value) = {len}"
+        ));
     }
     let at = reply.len() - first.len() + header(first);
     match digit {
         b'0' => Told::Gone,
         b'1' => Told::Busy,
         b'2' => Told::Ran(at),
-        other => failed(&format!("[{}] {}", char::from(*other), text_of(&reply[at..]))),
+        other => failed(&format!(
+            "[{}] {}",
+            char::from(*other),
+            text_of(&reply[at..])
+        )),
     }
 }
 
@@ -163,9 +171,18 @@ mod tests {
         assert_eq!(moved(b":-1\r\n"), Told::Gone);
         let rows = [
             ("-ERR x y\r\n", "bad slotsmgrt resp: ERR x y"),
-            ("+OK\r\n", "bad slotsmgrt resp: should be integer, but got <string>"),
-            ("$1\r\na\r\n", "bad slotsmgrt resp: should be integer, but got <bulkbytes>"),
-            ("*0\r\n", "bad slotsmgrt resp: should be integer, but got <array>"),
+            (
+                "+OK\r\n",
+                "bad slotsmgrt resp: should be integer, but got <string>",
+            ),
+            (
+                "$1\r\na\r\n",
+                "bad slotsmgrt resp: should be integer, but got <bulkbytes>",
+            ),
+            (
+                "*0\r\n",
+                "bad slotsmgrt resp: should be integer, but got <array>",
+            ),
         ];
         for (reply, text) in rows {
             assert_eq!(moved(reply.as_bytes()), Told::Failed(text.to_owned()));

@@ -95,9 +95,7 @@ impl Job {
         let access = match step {
             Step::Wrap | Step::Run => request.access,
             // These may be sent again; and none may go to a replica.
-            Step::Move(_) | Step::MoveWrapped(_) | Step::Plain | Step::Exists => {
-                Access::ReadMaster
-            }
+            Step::Move(_) | Step::MoveWrapped(_) | Step::Plain | Step::Exists => Access::ReadMaster,
         };
         let access = if access == Access::Read {
             Access::ReadMaster

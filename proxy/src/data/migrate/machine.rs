@@ -129,9 +129,7 @@ impl Machine {
         let all = (0..self.keys).collect::<Vec<_>>();
         match (self.method, self.keys) {
             (Method::SemiAsync, 1) => self.send(vec![Step::Wrap]),
-            (Method::SemiAsync, _) => {
-                self.send(all.into_iter().map(Step::MoveWrapped).collect())
-            }
+            (Method::SemiAsync, _) => self.send(all.into_iter().map(Step::MoveWrapped).collect()),
             (Method::Sync, _) => self.send(all.into_iter().map(Step::Move).collect()),
         }
     }

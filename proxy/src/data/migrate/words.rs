@@ -114,8 +114,9 @@ fn key_places(command: &Command, args: &[Range<usize>], raw: &[u8]) -> Vec<Range
             }
             b"PFCOUNT" | b"PFMERGE" | b"SDIFF" | b"SINTER" | b"SUNION" | b"SDIFFSTORE"
             | b"SINTERSTORE" | b"SUNIONSTORE" => 1,
-            b"SMOVE" | b"RPOPLPUSH" | b"LMOVE" | b"COPY" | b"GEOSEARCHSTORE"
-            | b"ZRANGESTORE" => return args.iter().skip(1).take(2).cloned().collect(),
+            b"SMOVE" | b"RPOPLPUSH" | b"LMOVE" | b"COPY" | b"GEOSEARCHSTORE" | b"ZRANGESTORE" => {
+                return args.iter().skip(1).take(2).cloned().collect();
+            }
             _ => return args.get(command.key()).cloned().into_iter().collect(),
         },
     };
