@@ -8,25 +8,35 @@
 mod arena;
 mod contender;
 mod figure;
+mod idle;
 mod load;
 mod measure;
 mod report;
 mod shape;
+mod target;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
 
 use crate::preflight;
 use crate::scenario;
 use crate::talk::Talk;
 
 use arena::{Arena, Entrant};
+use idle::Idle;
 use measure::Sample;
+use shape::Pace;
 
 pub use contender::{Contender, Programs};
 pub use figure::Figure;
 pub use report::Results;
 pub use shape::{SHAPES, Shape};
+
+/// Requests of one measurement in the smallest form.
+const REQUESTS_SMALLEST: u64 = 300;
 
 /// What is measured.
 #[derive(Clone, Debug)]
@@ -48,6 +58,8 @@ pub struct Plan {
 pub enum Size {
     /// A third of the rounds and half of the requests that each shape needs.
     Quick,
+    /// Enough to see that everything works; the figures mean nothing.
+    Smallest,
     /// As each shape needs, or so many.
     Fixed {
         /// Measurements of each contender.
@@ -60,13 +72,18 @@ pub enum Size {
 impl Plan {
     fn contenders(&self, shape: &Shape) -> Vec<Contender> {
         let all = self.contenders.iter().copied();
-        all.filter(|one| shape.two_workers || !one.has_many_workers())
-            .collect()
+        all.filter(|one| match shape.pace {
+            Pace::Idle => idle::is_asked(*one),
+            _ => shape.two_workers || !one.has_many_workers(),
+        })
+        .collect()
     }
 
     fn rounds(&self, shape: &Shape) -> usize {
         match self.size {
+            _ if shape.pace == Pace::Idle => 1,
             Size::Quick => shape.rounds.div_ceil(3),
+            Size::Smallest => 1,
             Size::Fixed { rounds, .. } => rounds.unwrap_or(shape.rounds),
         }
     }
@@ -74,7 +91,17 @@ impl Plan {
     fn requests(&self, shape: &Shape) -> u64 {
         match self.size {
             Size::Quick => shape.requests / 2,
+            Size::Smallest => REQUESTS_SMALLEST.min(shape.requests),
             Size::Fixed { requests, .. } => requests.unwrap_or(shape.requests),
+        }
+    }
+
+    /// How long idle connections are watched, without and with them.
+    const fn idle_watch(&self) -> Duration {
+        match self.size {
+            Size::Quick => Duration::from_secs(3),
+            Size::Smallest => Duration::from_millis(300),
+            Size::Fixed { .. } => Duration::from_secs(10),
         }
     }
 
@@ -96,6 +123,7 @@ pub async fn run(plan: &Plan, talk: &Talk) -> anyhow::Result<Results> {
     raise_file_limit();
     talk.step("start the servers and load their keys");
     let mut works: Vec<_> = plan.shapes.iter().map(|shape| shape.work).collect();
+    works.sort_by_key(|work| work.value_bytes);
     works.dedup_by_key(|work| work.value_bytes);
     let arena = Arena::up(plan.programs.clone(), &state, &works).await?;
     talk.rest();
@@ -103,8 +131,12 @@ pub async fn run(plan: &Plan, talk: &Talk) -> anyhow::Result<Results> {
     let mut results = Results::new(&plan.programs)?;
     for shape in &plan.shapes {
         talk.note(&progress, shape.about);
-        let samples = measure_shape(&arena, plan, shape, &progress).await?;
-        results.add(shape, plan.requests(shape), &samples);
+        if shape.pace == Pace::Idle {
+            results.idle = measure_idle(&arena, plan, shape, &progress).await?;
+        } else {
+            let samples = measure_shape(&arena, plan, shape, &progress).await?;
+            results.add(shape, plan.requests(shape), &samples);
+        }
     }
     progress.finish_and_clear();
     drop(arena);
@@ -133,6 +165,25 @@ async fn measure_shape(
         }
     }
     Ok(samples)
+}
+
+/// Idle connections, one contender after the other.
+async fn measure_idle(
+    arena: &Arena,
+    plan: &Plan,
+    shape: &Shape,
+    progress: &indicatif::ProgressBar,
+) -> anyhow::Result<Vec<Idle>> {
+    let (wanted, watch) = (plan.requests(shape) as usize, plan.idle_watch());
+    let mut found = Vec::new();
+    for contender in plan.contenders(shape) {
+        let entrant = arena.enter(contender, &shape.work).await?;
+        let measured = idle::measure(arena, &entrant, shape.work, wanted, watch).await;
+        let named = || format!("{} of {}", shape.name, contender.name());
+        found.push(measured.with_context(named)?);
+        progress.inc(1);
+    }
+    Ok(found)
 }
 
 /// Another order in each round, so that nobody always follows the same one.

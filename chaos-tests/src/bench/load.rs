@@ -5,6 +5,7 @@
 //! counts from the time at which a request was due, so that a stall is seen by all the requests
 //! that it kept waiting.
 
+mod churn;
 mod connection;
 mod poll;
 mod work;
@@ -19,10 +20,13 @@ use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+pub use churn::source;
 pub use connection::{Connection, Failure};
 use poll::Poll;
-pub use work::{Command, Script, Work};
+pub use work::{Command, Reply, Script, Work};
 
+/// Bytes that one read may bring; no reply is longer.
+const READ_BYTES: usize = 64 * 1024;
 /// How long a load waits for any reply.
 const STALL_MAX: Duration = Duration::from_secs(20);
 /// How often a waiting load looks whether it should stop.
@@ -63,6 +67,7 @@ pub struct Seen {
 
 /// Connections to one server, and what is asked over them.
 pub struct Load {
+    server: SocketAddr,
     connections: Vec<Connection>,
     poll: Poll,
     script: Script,
@@ -105,37 +110,41 @@ pub fn connect(server: SocketAddr, from: Ipv4Addr) -> io::Result<std::net::TcpSt
     if !from.is_unspecified() {
         socket.bind(&SockAddr::from(SocketAddr::new(IpAddr::V4(from), 0)))?;
     }
-    socket.connect_timeout(&SockAddr::from(server), CONNECT_MAX)?;
+    // The system applies the limit of writes to the connection that is being made as well.
+    socket.set_write_timeout(Some(CONNECT_MAX))?;
+    socket.connect(&SockAddr::from(server))?;
     Ok(socket.into())
 }
 
 impl Load {
-    /// Opens `connections` connections.
+    /// A load on `server` that has no connections yet.
     ///
     /// # Errors
-    /// One cannot be opened.
-    pub fn connect(
-        server: SocketAddr,
-        connections: usize,
-        work: Work,
-        stop: &Stop,
-    ) -> Result<Self, Failure> {
-        let poll = Poll::new()?;
-        let mut open = Vec::with_capacity(connections);
-        for index in 0..connections {
-            let stream = connect(server, Ipv4Addr::UNSPECIFIED)?;
-            let connection = Connection::new(stream)?;
-            poll.add(&connection, index)?;
-            open.push(connection);
-        }
+    /// The operating system refuses.
+    pub fn new(server: SocketAddr, work: Work, stop: &Stop) -> io::Result<Self> {
         Ok(Self {
-            connections: open,
-            poll,
+            server,
+            connections: Vec::new(),
+            poll: Poll::new()?,
             script: Script::new(work),
             numbers: Numbers::new(work.keyspace),
             stop: stop.clone(),
             start: Instant::now(),
         })
+    }
+
+    /// Opens `connections` more connections.
+    ///
+    /// # Errors
+    /// One cannot be opened.
+    pub fn connect(&mut self, connections: usize) -> io::Result<()> {
+        for _ in 0..connections {
+            let stream = connect(self.server, Ipv4Addr::UNSPECIFIED)?;
+            let connection = Connection::new(stream, READ_BYTES)?;
+            self.poll.add(&connection, self.connections.len())?;
+            self.connections.push(connection);
+        }
+        Ok(())
     }
 
     /// Sends `requests`, at most `pipeline` at a time on each connection.
@@ -298,3 +307,6 @@ fn thread_cpu() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,7 +77,12 @@ pub async fn measure(
 impl Task {
     fn run(&self) -> anyhow::Result<Sample> {
         let shape = &self.shape;
-        let mut load = Load::connect(self.addr, shape.connections, shape.work, &self.stop)?;
+        let mut load = Load::new(self.addr, shape.work, &self.stop)?;
+        match shape.pace {
+            Pace::Closed { .. } | Pace::Open { .. } => load.connect(shape.connections)?,
+            Pace::Churn => {}
+            Pace::Idle => anyhow::bail!("no requests are sent over idle connections"),
+        }
         self.send(&mut load, (self.requests / WARM_UP_PART).max(1))?;
         let before = self.cpu()?;
         let seen = self.send(&mut load, self.requests)?;
@@ -105,6 +110,7 @@ impl Task {
         match self.shape.pace {
             Pace::Closed { pipeline } => load.closed(requests, pipeline),
             Pace::Open { rate } => load.open(requests, rate),
+            Pace::Churn | Pace::Idle => load.churn(requests, self.shape.connections),
         }
     }
 

@@ -1,19 +1,19 @@
 //! Results, and how they are shown.
 
 mod machine;
+mod markdown;
+mod tables;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use comfy_table::{CellAlignment, Table};
 use serde::Serialize;
-
-use crate::scenario::table;
 
 use super::contender::{Contender, Programs};
 use super::figure::Figure;
+use super::idle::Idle;
 use super::measure::Sample;
 use super::shape::{Pace, Shape};
+use super::target::{Metric, Target};
 use machine::Machine;
 
 /// Everything that was measured.
@@ -23,6 +23,21 @@ pub struct Results {
     pub machine: Machine,
     /// One for each shape.
     pub shapes: Vec<ShapeResults>,
+    /// What idle connections cost, one for each contender that was asked.
+    pub idle: Vec<Idle>,
+}
+
+/// A target and what was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The target in words.
+    pub target: String,
+    /// The limit of the ratio.
+    pub limit: f64,
+    /// The ratio.
+    pub found: Figure,
+    /// Whether the median keeps to the limit.
+    pub is_met: bool,
 }
 
 /// All contenders in one shape.
@@ -34,14 +49,14 @@ pub struct ShapeResults {
     pub about: &'static str,
     /// Connections.
     pub connections: usize,
-    /// Requests in flight on each connection; none at a fixed rate.
+    /// Requests in flight on each connection, where that is fixed.
     pub pipeline: Option<usize>,
     /// Requests of each measurement.
     pub requests: u64,
     /// Measurements of each contender.
     pub rounds: usize,
-    /// The processor time of a request, at most, as a part of twemproxy's.
-    pub cpu_target: Option<f64>,
+    /// What it is held to.
+    pub verdicts: Vec<Verdict>,
     /// One for each contender.
     pub lines: Vec<Line>,
 }
@@ -97,6 +112,7 @@ impl Results {
         Ok(Self {
             machine: Machine::here(programs)?,
             shapes: Vec::new(),
+            idle: Vec::new(),
         })
     }
 
@@ -109,13 +125,14 @@ impl Results {
     ) {
         let pipeline = match shape.pace {
             Pace::Closed { pipeline } => Some(pipeline),
-            Pace::Open { .. } => None,
+            Pace::Open { .. } | Pace::Churn | Pace::Idle => None,
         };
         let lines = samples.iter().map(|(contender, own)| {
             let others = samples.iter().filter(|(other, _)| *other != contender);
             let ratios = others.map(|(other, theirs)| (other.name(), Ratios::of(own, theirs)));
             Line::of(*contender, own, ratios.collect())
         });
+        let lines: Vec<_> = lines.collect();
         self.shapes.push(ShapeResults {
             name: shape.name,
             about: shape.about,
@@ -123,10 +140,39 @@ impl Results {
             pipeline,
             requests,
             rounds: samples.values().map(Vec::len).max().unwrap_or(0),
-            cpu_target: shape.cpu_target,
-            lines: lines.collect(),
+            verdicts: verdicts(shape.targets, &lines),
+            lines,
         });
     }
+}
+
+impl ShapeResults {
+    /// The line of a contender that took part.
+    fn line(&self, contender: Contender) -> Option<&Line> {
+        let name = contender.name();
+        self.lines.iter().find(|line| line.contender == name)
+    }
+}
+
+/// What can be said of each target; one whose contenders did not take part is left out.
+fn verdicts(targets: &[Target], lines: &[Line]) -> Vec<Verdict> {
+    let verdict = |target: &Target| {
+        let name = target.contender.name();
+        let line = lines.iter().find(|line| line.contender == name)?;
+        let ratios = line.ratio(target.beside)?;
+        let found = match target.metric {
+            Metric::Cpu => ratios.cpu,
+            Metric::Rate => ratios.rate,
+            Metric::P99 => ratios.p99,
+        }?;
+        Some(Verdict {
+            target: target.to_string(),
+            limit: target.limit,
+            found,
+            is_met: target.is_met(found.median),
+        })
+    };
+    targets.iter().filter_map(verdict).collect()
 }
 
 fn some(samples: &[Sample], of: impl Fn(&Sample) -> Option<f64>) -> Vec<f64> {
@@ -167,92 +213,5 @@ impl Ratios {
             p999: figure(|sample| Some(sample.p999)),
             memory: figure(|sample| sample.memory),
         }
-    }
-}
-
-const HEADER: [&str; 13] = [
-    "shape",
-    "contender",
-    "CPU s per million",
-    "/ twemproxy (95 %)",
-    "/ haproxy",
-    "/ baseline (95 %)",
-    "requests/s",
-    "/ twemproxy",
-    "/ direct",
-    "p50 us",
-    "p99 us",
-    "p99.9 us",
-    "MiB",
-];
-
-impl fmt::Display for Results {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.machine)?;
-        let mut table = table(&HEADER);
-        for shape in &self.shapes {
-            for (index, line) in shape.lines.iter().enumerate() {
-                let name = if index == 0 { shape.name } else { "" };
-                table.add_row(row(name, line));
-            }
-        }
-        numbers_right(&mut table);
-        writeln!(f, "{table}")?;
-        for shape in &self.shapes {
-            writeln!(f, "{}: {}", shape.name, verdict(shape))?;
-        }
-        Ok(())
-    }
-}
-
-fn row(name: &str, line: &Line) -> Vec<String> {
-    let ratios = |other| line.ratio(other);
-    let twemproxy = ratios(Contender::Twemproxy);
-    let median = |figure: Option<Figure>, digits: usize| {
-        figure.map_or_else(String::new, |figure| format!("{:.digits$}", figure.median))
-    };
-    let whole = |figure: Option<Figure>| figure.map_or_else(String::new, |f| f.to_string());
-    vec![
-        name.to_owned(),
-        line.contender.clone(),
-        median(line.cpu, 2),
-        whole(twemproxy.and_then(|ratios| ratios.cpu)),
-        median(ratios(Contender::Haproxy).and_then(|r| r.cpu), 2),
-        whole(ratios(Contender::Baseline(1)).and_then(|r| r.cpu)),
-        median(line.rate, 0),
-        median(twemproxy.and_then(|ratios| ratios.rate), 2),
-        median(ratios(Contender::Direct).and_then(|r| r.rate), 2),
-        median(line.p50, 0),
-        median(line.p99, 0),
-        median(line.p999, 0),
-        median(line.memory, 1),
-    ]
-}
-
-/// Whether ours is where it should be.
-fn verdict(shape: &ShapeResults) -> String {
-    let ours = shape
-        .lines
-        .iter()
-        .find(|line| line.contender == Contender::Ours(1).name());
-    let ratio = ours
-        .and_then(|line| line.ratio(Contender::Twemproxy))
-        .and_then(|ratios| ratios.cpu);
-    let rounds = format!("{}, {} rounds", shape.about, shape.rounds);
-    match (shape.cpu_target, ratio) {
-        (Some(target), Some(ratio)) if ratio.median <= target => {
-            format!("{rounds}, CPU {ratio} of twemproxy's: target {target:.2} met")
-        }
-        (Some(target), Some(ratio)) => {
-            let over = ratio.median / target;
-            format!("{rounds}, CPU {ratio} of twemproxy's: {over:.2} times the target {target:.2}")
-        }
-        _ => rounds,
-    }
-}
-
-fn numbers_right(table: &mut Table) {
-    for column in table.column_iter_mut().skip(2) {
-        column.set_cell_alignment(CellAlignment::Right);
     }
 }

@@ -2,7 +2,11 @@
 
 use anyhow::Context as _;
 
+use super::contender::Contender;
 use super::load::{Command, Work};
+use super::target::{Metric, Target};
+
+const TWEMPROXY: Contender = Contender::Twemproxy;
 
 /// Keys of 64 byte values.
 const KEYS: u32 = 100_000;
@@ -24,6 +28,10 @@ pub enum Pace {
         /// Requests a second, over all connections.
         rate: u32,
     },
+    /// Each request on a connection of its own, so many at a time.
+    Churn,
+    /// None: connections are used once and then idle, as many as there are requests.
+    Idle,
 }
 
 /// One shape.
@@ -35,7 +43,7 @@ pub struct Shape {
     pub about: &'static str,
     /// What is asked.
     pub work: Work,
-    /// Open connections.
+    /// Open connections at a time.
     pub connections: usize,
     /// How requests follow each other.
     pub pace: Pace,
@@ -45,9 +53,26 @@ pub struct Shape {
     pub rounds: usize,
     /// Whether ours with two worker threads takes part.
     pub two_workers: bool,
-    /// The processor time of a request, at most, as a part of twemproxy's.
-    pub cpu_target: Option<f64>,
+    /// What it is held to.
+    pub targets: &'static [Target],
 }
+
+const SINGLE: &[Target] = &[Target::cpu(TWEMPROXY, 0.80), Target::TWO_WORKERS];
+const MANY_OR_LARGE: &[Target] = &[Target::cpu(TWEMPROXY, 0.85)];
+const DEEP: &[Target] = &[
+    Target::cpu(TWEMPROXY, 0.40),
+    Target::cpu(Contender::Haproxy, 1.05),
+    Target::TWO_WORKERS,
+];
+const DEEPEST: &[Target] = &[Target::cpu(TWEMPROXY, 0.22), Target::TWO_WORKERS];
+const FIXED_RATE: &[Target] = &[Target {
+    metric: Metric::P99,
+    ..Target::cpu(TWEMPROXY, 1.05)
+}];
+const NO_SLOWER: &[Target] = &[Target {
+    metric: Metric::Rate,
+    ..Target::cpu(TWEMPROXY, 1.00)
+}];
 
 const fn one_key(command: Command) -> Work {
     Work {
@@ -74,17 +99,12 @@ const fn large(command: Command) -> Work {
     }
 }
 
-const fn closed(
-    name: &'static str,
-    about: &'static str,
-    work: Work,
-    pipeline: usize,
-    target: f64,
-) -> Shape {
-    let (requests, rounds) = match pipeline {
-        1 => (60_000, 15),
-        16 => (400_000, 7),
-        _ => (600_000, 7),
+const fn closed(name: &'static str, about: &'static str, work: Work, pipeline: usize) -> Shape {
+    let (requests, rounds) = match (pipeline, work.keys, work.value_bytes) {
+        (1, 1, 64) => (60_000, 15),
+        (1, ..) => (40_000, 9),
+        (16, ..) => (200_000, 7),
+        _ => (300_000, 7),
     };
     Shape {
         name,
@@ -94,84 +114,81 @@ const fn closed(
         pace: Pace::Closed { pipeline },
         requests,
         rounds,
-        two_workers: matches!(work.value_bytes, 64) && work.keys == 1,
-        cpu_target: Some(target),
+        two_workers: work.value_bytes == 64 && work.keys == 1,
+        targets: match (pipeline, work.keys, work.value_bytes) {
+            (1, 1, 64) => SINGLE,
+            (1, ..) => MANY_OR_LARGE,
+            (16, ..) => DEEP,
+            _ => DEEPEST,
+        },
     }
 }
 
 /// All shapes, in the order in which they are measured and shown.
-pub const SHAPES: [Shape; 12] = [
-    closed("get-1", "GET, 64 B, -P 1", one_key(Command::Get), 1, 0.80),
-    closed("set-1", "SET, 64 B, -P 1", one_key(Command::Set), 1, 0.80),
-    closed(
-        "get-16",
-        "GET, 64 B, -P 16",
-        one_key(Command::Get),
-        16,
-        0.40,
-    ),
-    closed(
-        "set-16",
-        "SET, 64 B, -P 16",
-        one_key(Command::Set),
-        16,
-        0.40,
-    ),
-    closed(
-        "get-64",
-        "GET, 64 B, -P 64",
-        one_key(Command::Get),
-        64,
-        0.22,
-    ),
-    closed(
-        "set-64",
-        "SET, 64 B, -P 64",
-        one_key(Command::Set),
-        64,
-        0.22,
-    ),
+pub const SHAPES: [Shape; 14] = [
+    closed("get-1", "GET, 64 B, -P 1", one_key(Command::Get), 1),
+    closed("set-1", "SET, 64 B, -P 1", one_key(Command::Set), 1),
+    closed("get-16", "GET, 64 B, -P 16", one_key(Command::Get), 16),
+    closed("set-16", "SET, 64 B, -P 16", one_key(Command::Set), 16),
+    closed("get-64", "GET, 64 B, -P 64", one_key(Command::Get), 64),
+    closed("set-64", "SET, 64 B, -P 64", one_key(Command::Set), 64),
     closed(
         "mget-10",
-        "MGET, 10 keys, -P 1",
+        "MGET, 10 keys of 64 B",
         ten_keys(Command::Mget),
         1,
-        0.85,
     ),
     closed(
         "mset-10",
-        "MSET, 10 keys, -P 1",
+        "MSET, 10 keys of 64 B",
         ten_keys(Command::Mset),
         1,
-        0.85,
     ),
-    closed("get-4k", "GET, 4 KiB, -P 1", large(Command::Get), 1, 0.85),
-    closed("set-4k", "SET, 4 KiB, -P 1", large(Command::Set), 1, 0.85),
+    closed("get-4k", "GET, 4 KiB", large(Command::Get), 1),
+    closed("set-4k", "SET, 4 KiB", large(Command::Set), 1),
     Shape {
         connections: 1,
-        requests: 15_000,
-        rounds: 9,
+        requests: 10_000,
+        rounds: 7,
         two_workers: false,
-        cpu_target: None,
+        targets: &[],
         ..closed(
             "one-client",
             "GET, 64 B, one client",
             one_key(Command::Get),
             1,
-            0.0,
         )
     },
     Shape {
         pace: Pace::Open { rate: 20_000 },
+        requests: 40_000,
         rounds: 9,
         two_workers: false,
-        cpu_target: None,
+        targets: FIXED_RATE,
         ..closed(
             "rate-20k",
             "GET, 64 B, 20,000 a second",
             one_key(Command::Get),
             1,
-            0.0,
+        )
+    },
+    Shape {
+        pace: Pace::Churn,
+        requests: 15_000,
+        rounds: 9,
+        two_workers: false,
+        targets: NO_SLOWER,
+        ..closed("churn", "connect, GET, close", one_key(Command::Get), 1)
+    },
+    Shape {
+        pace: Pace::Idle,
+        requests: 10_000,
+        targets: &[],
+        ..closed(
+            "idle",
+            "connections that are idle",
+            one_key(Command::Get),
+            1,
         )
     },
 ];

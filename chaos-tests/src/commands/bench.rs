@@ -3,13 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use codis_chaos::bench::{self, Contender, Plan, Programs, SHAPES, Shape, Size};
 use codis_chaos::preflight;
 use codis_chaos::talk::Talk;
-
-use super::{Output, show};
 
 /// What to measure.
 #[derive(Args)]
@@ -39,7 +37,19 @@ pub struct Bench {
     #[arg(long, default_value = "run/bench")]
     state: PathBuf,
     #[arg(long, value_enum, default_value_t)]
-    output: Output,
+    output: Form,
+}
+
+/// The form of results.
+#[derive(Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Form {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+    /// For a README.
+    Markdown,
 }
 
 impl Bench {
@@ -82,6 +92,10 @@ impl Bench {
 pub async fn run(command: Bench, talk: &Talk) -> anyhow::Result<ExitCode> {
     let output = command.output;
     let results = bench::run(&command.plan()?, talk).await?;
-    show(&results, output)?;
+    match output {
+        Form::Table => println!("{results}"),
+        Form::Json => println!("{}", serde_json::to_string_pretty(&results)?),
+        Form::Markdown => print!("{}", results.markdown()),
+    }
     Ok(ExitCode::SUCCESS)
 }

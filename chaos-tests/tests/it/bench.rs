@@ -12,10 +12,7 @@ fn plan(state: &std::path::Path) -> Plan {
         state: state.join("bench"),
         shapes: SHAPES.to_vec(),
         contenders: Contender::ALL.to_vec(),
-        size: Size::Fixed {
-            rounds: Some(1),
-            requests: Some(300),
-        },
+        size: Size::Smallest,
     }
 }
 
@@ -25,7 +22,11 @@ async fn every_shape_gives_its_figures() {
     let state = tempfile::tempdir().unwrap();
     let plan = plan(state.path());
     let results = bench::run(&plan, &Talk::silent()).await.unwrap();
-    assert_eq!(results.shapes.len(), SHAPES.len());
+    assert_eq!(
+        results.shapes.len() + 1,
+        SHAPES.len(),
+        "and idle connections"
+    );
     for shape in &results.shapes {
         let two_workers = shape.lines.iter().any(|line| line.contender == "ours-2");
         let lines = if two_workers { 7 } else { 5 };
@@ -37,6 +38,13 @@ async fn every_shape_gives_its_figures() {
             assert!(line.p50.unwrap().median <= line.p999.unwrap().median);
             assert_eq!(line.ratios.len(), lines - 1);
         }
+    }
+    let names = results.idle.iter().map(|idle| idle.contender.as_str());
+    assert_eq!(names.collect::<Vec<_>>(), ["ours", "baseline", "twemproxy"]);
+    assert!(results.idle.iter().all(|idle| idle.connections == 300));
+    for text in [results.markdown(), results.to_string()] {
+        assert!(text.contains("twemproxy"), "{text}");
+        assert!(!text.contains("NaN"), "{text}");
     }
     assert!(!state.path().join("bench").exists(), "the files are gone");
 }

@@ -7,8 +7,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::work::{Reply, Script};
 
-/// Bytes that one read may bring.
-const READ_BYTES: usize = 64 * 1024;
 /// Bytes of a wrong reply that are shown.
 const SHOWN_BYTES: usize = 80;
 
@@ -64,18 +62,18 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection on an open stream.
+    /// A connection on an open stream, with a buffer that holds any reply.
     ///
     /// # Errors
     /// The stream cannot be set up.
-    pub fn new(stream: TcpStream) -> io::Result<Self> {
+    pub fn new(stream: TcpStream, read_bytes: usize) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
             out: Vec::new(),
             out_sent: 0,
-            input: vec![0; READ_BYTES],
+            input: vec![0; read_bytes],
             filled: 0,
             in_flight: VecDeque::new(),
         })

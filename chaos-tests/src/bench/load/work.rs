@@ -151,6 +151,11 @@ impl Script {
         &self.work
     }
 
+    /// Bytes of a reply.
+    pub const fn reply_len(&self) -> usize {
+        self.reply.bytes.len()
+    }
+
     /// Appends request `number` to `out`.
     pub fn write(&self, number: u32, out: &mut Vec<u8>) {
         let start = out.len();
