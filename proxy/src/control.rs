@@ -6,9 +6,11 @@
 //! waits for a backend while it holds the book.
 
 pub mod admin;
+pub mod exposed;
 pub mod figures;
 pub mod online;
 pub mod sentinels;
+pub mod slowlog;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,7 +27,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::data::worker::{Port, Shared};
 use crate::route::{Book, Hold, Pair, Problem};
 use crate::settings::Settings;
-use figures::Figures;
+use figures::{FLAG_ALL, Figures};
 
 /// How long workers may take to change over to a table. They never wait for anything, so this
 /// passes only when the machine stands still.
@@ -322,14 +324,14 @@ impl Control {
             compile: build::compile(),
             config: serde_json::to_value(self.settings()).unwrap_or_default(),
             model: self.model.clone(),
-            stats: self.stats(true),
+            stats: self.stats(FLAG_ALL),
             slots: self.shared.table.load().wire(),
         }
     }
 
-    /// The statistics, with the list of commands if wanted.
-    pub fn stats(&self, commands: bool) -> codis_core::api::ProxyStats {
-        let mut stats = self.figures.stats(commands);
+    /// The statistics, with the parts that `flags` names.
+    pub fn stats(&self, flags: i64) -> codis_core::api::ProxyStats {
+        let mut stats = self.figures.stats(flags);
         stats.online = self.is_online();
         stats.closed = self.closed.load(Ordering::Relaxed);
         stats.sentinels = self.sentinels();

@@ -92,10 +92,12 @@ pub struct Settings {
     /// What the requests that wait for locked and migrating slots may take in memory, all together.
     pub slot_wait_max_bytes: ByteSize,
     /// Reports: where the overview is posted to.
+    #[serde(serialize_with = "without_login")]
     pub metrics_report_server: String,
     /// Reports: how often.
     pub metrics_report_period: TimeSpan,
     /// Reports to InfluxDB: its address.
+    #[serde(serialize_with = "without_login")]
     pub metrics_report_influxdb_server: String,
     /// Reports to InfluxDB: how often.
     pub metrics_report_influxdb_period: TimeSpan,
@@ -370,6 +372,11 @@ impl Settings {
         }
         out
     }
+}
+
+/// A URL without the user and password that it may hold.
+fn without_login<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&codis_runtime::http::without_login(url))
 }
 
 fn not_empty(text: &str) -> Result<(), String> {

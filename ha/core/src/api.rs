@@ -8,8 +8,8 @@ pub use dashboard::{
     SentinelSection, SentinelStats, ServerStats, SlotActionSection, Stats,
 };
 pub use proxy::{
-    Backend, CommandStats, Ops, OpsRedis, ProxyOverview, ProxySentinels, ProxyStats, Rusage,
-    RusageRaw, Sessions, Slot,
+    Backend, CommandStats, Ops, OpsRedis, ProxyOverview, ProxySentinels, ProxyStats, Runtime,
+    RuntimeGc, RuntimeGeneral, RuntimeHeap, Rusage, RusageRaw, Sessions, Slot,
 };
 
 use serde::{Deserialize, Serialize};

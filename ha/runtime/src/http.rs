@@ -2,8 +2,9 @@
 //!
 //! Server: a daemon builds an [`axum::Router`] and hands it to [`serve`], which adds what is the
 //! same everywhere: a slash at the end of a path is optional, an unknown route and a wrong method
-//! are both `404 page not found`, bodies are limited, changes are logged, a panicking handler
-//! costs its own request and nothing else. Replies are made by [`json`], [`ok`] and [`ApiError`].
+//! are both `404 page not found`, bodies are limited, answers are compressed for clients that
+//! take gzip, changes are logged, a panicking handler costs its own request and nothing else.
+//! Replies are made by [`json`], [`ok`] and [`ApiError`].
 //!
 //! Client: [`Client`] keeps connections alive, limits every call in time, and understands the
 //! application errors that come as status 800.
@@ -14,7 +15,7 @@ mod serve;
 mod standard;
 mod wrap;
 
-pub use client::{Client, ClientError, RESPONSE_BYTES_MAX};
+pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, check_url, without_login};
 pub use reply::{ApiError, JsonBody, json, not_found, ok};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, bind, serve};
 pub use standard::Standard;

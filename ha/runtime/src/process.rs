@@ -41,6 +41,33 @@ impl Sample {
     }
 }
 
+/// What the process has of memory that no file stands behind, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// In RAM.
+    pub resident: u64,
+    /// Reserved: heap, stacks and the like.
+    pub reserved: u64,
+}
+
+impl Memory {
+    /// Reads the figures now; nothing when `/proc` is not mounted.
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        Self::parse(&text).unwrap_or_default()
+    }
+
+    fn parse(statm: &str) -> Option<Self> {
+        let fields: Vec<&str> = statm.split_ascii_whitespace().collect();
+        let pages = |index: usize| fields.get(index)?.parse::<u64>().ok();
+        let page = rustix::param::page_size() as u64;
+        Some(Self {
+            resident: pages(1)?.saturating_sub(pages(2)?) * page,
+            reserved: pages(5)? * page,
+        })
+    }
+}
+
 /// The number of open file descriptors, or `None` when it cannot be read.
 pub fn open_files() -> Option<u64> {
     Some(fs::read_dir("/proc/self/fd").ok()?.count() as u64)
@@ -67,6 +94,14 @@ fn parse(stat: &str) -> Option<RusageRaw> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_files_is_not_counted() {
+        let page = rustix::param::page_size() as u64;
+        let memory = Memory::parse("900 100 30 5 0 400 0").unwrap();
+        assert_eq!((memory.resident, memory.reserved), (70 * page, 400 * page));
+        assert!(Memory::now().resident > 0);
+    }
 
     #[test]
     fn a_command_name_cannot_shift_the_fields() {

@@ -4,25 +4,27 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, put};
-use codis_core::api::{ProxyStats, Slot};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get, put};
+use codis_core::api::Slot;
 use codis_core::model;
 use codis_runtime::http::{ApiError, JsonBody, Standard, json, ok};
 use codis_runtime::metrics::Metrics;
 use codis_runtime::telemetry::{InvalidLevel, Level};
-use serde::Serialize;
 
 use super::Control;
-use super::figures::Exposed;
+use super::exposed::Exposed;
+use super::figures::FLAG_ALL;
 
 type Api = State<Arc<Control>>;
 type Answer = Result<Response, ApiError>;
 
-/// Bit of the statistics' flags that asks for the list of commands.
-const FLAG_COMMANDS: u32 = 1;
-/// Bit of the statistics' flags that asks for figures of the runtime.
-const FLAG_RUNTIME: u32 = 4;
+/// The answer below `/debug`, where the original has the profiler of its language.
+const NO_PROFILER: &str = "no profiler here: run `perf record -g -p PID` on the host, \
+                           see /metrics for figures\n";
+/// Entries of the slow log that are shown without a number.
+const SLOW_SHOWN: usize = 128;
 
 /// All routes.
 pub fn router(control: Arc<Control>) -> Router {
@@ -35,7 +37,7 @@ pub fn router(control: Arc<Control>) -> Router {
         standard = standard.log(log.clone());
     }
     Router::new()
-        .route("/", get(|| async { Redirect::to("/proxy") }))
+        .route("/", get(to_overview))
         .route("/proxy", get(overview))
         .route("/proxy/model", get(model))
         .route("/proxy/stats", get(stats))
@@ -53,22 +55,22 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/proxy/fillslots/{xauth}", put(fill_slots))
         .route("/api/proxy/sentinels/{xauth}", put(sentinels))
         .route("/api/proxy/sentinels/{xauth}/rewatch", put(rewatch))
+        .route("/api/proxy/slowlog/{xauth}", get(slow_log))
+        .route("/api/proxy/slowlog/{xauth}/{max}", get(short_slow_log))
+        .route("/api/proxy/slowlog/reset/{xauth}", put(reset_slow_log))
+        .route("/debug", any(no_profiler))
+        .route("/debug/{*page}", any(no_profiler))
         .with_state(control)
         .merge(standard.routes())
 }
 
-/// Statistics with figures of the runtime that the original has too.
-#[derive(Serialize)]
-struct WithRuntime {
-    #[serde(flatten)]
-    stats: ProxyStats,
-    runtime: RuntimeFigures,
+/// A redirect with the status of the original.
+async fn to_overview() -> Response {
+    (StatusCode::FOUND, [(header::LOCATION, "/proxy")]).into_response()
 }
 
-#[derive(Serialize)]
-struct RuntimeFigures {
-    num_procs: usize,
-    mem_offheap: u64,
+async fn no_profiler() -> Response {
+    (StatusCode::NOT_IMPLEMENTED, NO_PROFILER).into_response()
 }
 
 async fn overview(State(control): Api) -> Response {
@@ -80,7 +82,7 @@ async fn model(State(control): Api) -> Response {
 }
 
 async fn stats(State(control): Api) -> Response {
-    flagged(&control, FLAG_COMMANDS | FLAG_RUNTIME)
+    json(&control.stats(FLAG_ALL))
 }
 
 async fn slots(State(control): Api) -> Response {
@@ -95,7 +97,7 @@ async fn xping(State(control): Api, Path(xauth): Path<String>) -> Answer {
 
 async fn basic_stats(State(control): Api, Path(xauth): Path<String>) -> Answer {
     control.check_xauth(&xauth)?;
-    Ok(json(&control.stats(false)))
+    Ok(json(&control.stats(0)))
 }
 
 async fn flagged_stats(
@@ -103,20 +105,8 @@ async fn flagged_stats(
     Path((xauth, flags)): Path<(String, String)>,
 ) -> Answer {
     control.check_xauth(&xauth)?;
-    let flags: u32 = flags.parse()?;
-    Ok(flagged(&control, flags))
-}
-
-fn flagged(control: &Control, flags: u32) -> Response {
-    let stats = control.stats(flags & FLAG_COMMANDS != 0);
-    if flags & FLAG_RUNTIME == 0 {
-        return json(&stats);
-    }
-    let runtime = RuntimeFigures {
-        num_procs: control.shared.ports.len(),
-        mem_offheap: 0,
-    };
-    json(&WithRuntime { stats, runtime })
+    let flags: i64 = flags.parse()?;
+    Ok(json(&control.stats(flags)))
 }
 
 async fn checked_slots(State(control): Api, Path(xauth): Path<String>) -> Answer {
@@ -202,5 +192,21 @@ async fn rewatch(State(control): Api, Path(xauth): Path<String>) -> Result<Respo
     control.check_xauth(&xauth)?;
     control.check_open()?;
     control.rewatch();
+    Ok(ok())
+}
+
+async fn slow_log(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    Ok(json(&control.slow_log(SLOW_SHOWN)))
+}
+
+async fn short_slow_log(State(control): Api, Path((xauth, max)): Path<(String, String)>) -> Answer {
+    control.check_xauth(&xauth)?;
+    Ok(json(&control.slow_log(max.parse()?)))
+}
+
+async fn reset_slow_log(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.reset_slow_log();
     Ok(ok())
 }

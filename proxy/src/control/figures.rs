@@ -3,26 +3,33 @@
 //! Workers never stop for a reader: this reads their counters as they are. What happens once a
 //! second (requests per second, CPU use) is sampled by [`Figures::sample`].
 
-mod slots;
-
-use std::fmt;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use codis_core::api::{CommandStats, Ops, OpsRedis, ProxyStats, Rusage, Sessions};
-use codis_runtime::metrics::put;
+use codis_core::api::{
+    CommandStats, Ops, OpsRedis, ProxyStats, Runtime, RuntimeGeneral, RuntimeHeap, Rusage, Sessions,
+};
 use codis_runtime::{host, process};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::data::counters::{Counter, Counters, command_name};
+use crate::data::latency::{self, CLASSES, Class, Sums};
 use crate::data::worker::Shared;
 
 /// How often [`Figures::sample`] is to be called.
 pub const SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Bit of the statistics' flags that asks for the list of commands. Bit 2 would ask for slots,
+/// which only the overview has.
+pub const FLAG_COMMANDS: i64 = 1;
+/// Bit of the statistics' flags that asks for figures of the runtime.
+pub const FLAG_RUNTIME: i64 = 4;
+/// All parts of the statistics.
+pub const FLAG_ALL: i64 = FLAG_COMMANDS | FLAG_RUNTIME;
+
+/// By address: connections, those that are up, queued and in-flight requests, replies, losses.
+pub type Backends = BTreeMap<Arc<str>, [u64; 6]>;
 
 /// Sums since start or reset.
 #[derive(Debug)]
@@ -63,15 +70,76 @@ impl Figures {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn sum(&self, of: impl Fn(&Counters) -> &Counter) -> u64 {
-        self.shared
-            .ports
-            .iter()
-            .map(|port| of(&port.counters).get())
-            .sum()
+    /// A counter, summed over the workers since the start.
+    pub fn sum(&self, of: impl Fn(&Counters) -> &Counter) -> u64 {
+        let ports = self.shared.ports.iter();
+        ports.map(|port| of(&port.counters).get()).sum()
     }
 
-    fn alive(&self) -> u64 {
+    /// Requests decoded in the last second.
+    pub fn qps(&self) -> u64 {
+        self.state().qps
+    }
+
+    /// Cores in use in the last second.
+    pub fn cores(&self) -> f64 {
+        self.state().cpu
+    }
+
+    /// Tasks of all workers.
+    pub fn tasks(&self) -> u64 {
+        let ports = self.shared.ports.iter();
+        let metrics = ports.filter_map(|port| port.runtime.get());
+        metrics.map(|m| m.num_alive_tasks() as u64).sum()
+    }
+
+    /// Requests that the slow log has taken.
+    pub fn slow_total(&self) -> u64 {
+        self.shared.slow().next().map_or(0, |ring| ring.taken())
+    }
+
+    /// The times of a class of commands since the start.
+    pub fn latency(&self, class: Class) -> Sums {
+        let mut sums = latency::EMPTY;
+        for port in &self.shared.ports {
+            port.counters.latency.add_to(class, &mut sums);
+        }
+        sums
+    }
+
+    /// Seconds that requests of each class took, summed.
+    pub fn seconds_by_class(&self) -> [f64; CLASSES.len()] {
+        let mut out = [0.0; CLASSES.len()];
+        let counters = &self.shared.ports[0].counters;
+        for (index, [_, micros, ..]) in self.commands().into_iter().enumerate() {
+            out[counters.class(index)] += micros as f64 / 1e6;
+        }
+        out
+    }
+
+    /// What the connections of all workers show, by backend.
+    pub fn backends(&self) -> Backends {
+        let mut out = Backends::new();
+        let links = self.shared.ports.iter().flat_map(|port| port.links());
+        for link in links {
+            let sums = out.entry(link.address.clone()).or_default();
+            let shown = [
+                1,
+                link.up.get(),
+                link.queued.get(),
+                link.in_flight.get(),
+                link.replies.get(),
+                link.losses.get(),
+            ];
+            for (sum, value) in sums.iter_mut().zip(shown) {
+                *sum += value;
+            }
+        }
+        out
+    }
+
+    /// The number of open sessions.
+    pub fn alive(&self) -> u64 {
         self.shared.alive.load(Ordering::Relaxed) as u64
     }
 
@@ -100,8 +168,8 @@ impl Figures {
         self.state().base = base;
     }
 
-    /// Calls, microseconds, fails and errors by command.
-    fn commands(&self) -> Vec<[u64; 4]> {
+    /// Calls, microseconds, fails and errors by command, since the start.
+    pub fn commands(&self) -> Vec<[u64; 4]> {
         let mut out = vec![[0; 4]; self.shared.ports[0].counters.commands.len()];
         for port in &self.shared.ports {
             for (sums, command) in out.iter_mut().zip(&port.counters.commands) {
@@ -145,8 +213,29 @@ impl Figures {
         out
     }
 
-    /// The figures of the API.
-    pub fn stats(&self, commands: bool) -> ProxyStats {
+    fn runtime(&self) -> Runtime {
+        let memory = process::Memory::now();
+        Runtime {
+            general: RuntimeGeneral {
+                alloc: memory.resident,
+                sys: memory.reserved,
+                ..RuntimeGeneral::default()
+            },
+            heap: RuntimeHeap {
+                alloc: memory.resident,
+                sys: memory.reserved,
+                idle: memory.reserved.saturating_sub(memory.resident),
+                inuse: memory.resident,
+                objects: 0,
+            },
+            num_procs: self.shared.ports.len() as u64,
+            num_goroutines: self.tasks(),
+            ..Runtime::default()
+        }
+    }
+
+    /// The figures of the API, with the parts that `flags` names.
+    pub fn stats(&self, flags: i64) -> ProxyStats {
         let state = self.state();
         let base = &state.base;
         let mut raw = state
@@ -165,7 +254,7 @@ impl Figures {
                     errors: self.sum(|c| &c.errors).saturating_sub(base.errors),
                 },
                 qps: state.qps,
-                cmd: if commands {
+                cmd: if flags & FLAG_COMMANDS != 0 {
                     self.command_stats(base)
                 } else {
                     Vec::new()
@@ -181,84 +270,8 @@ impl Figures {
                 mem: raw.vm_rss,
                 raw,
             },
+            runtime: (flags & FLAG_RUNTIME != 0).then(|| self.runtime()),
             ..ProxyStats::default()
         }
-    }
-}
-
-/// The same counters for `/metrics`, never reset.
-#[derive(Debug)]
-pub struct Exposed(pub Arc<super::Control>);
-
-impl Collector for Exposed {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let figures = &self.0.figures;
-        let counters: [(&str, &str, u64); 6] = [
-            ("requests", "Requests decoded", figures.sum(|c| &c.total)),
-            (
-                "fails",
-                "Requests and sessions that the proxy failed",
-                figures.sum(|c| &c.fails),
-            ),
-            (
-                "error_replies",
-                "Error replies delivered",
-                figures.sum(|c| &c.errors),
-            ),
-            (
-                "sessions",
-                "Sessions accepted",
-                figures.sum(|c| &c.sessions),
-            ),
-            (
-                "retries",
-                "Requests sent again",
-                figures.sum(|c| &c.retries),
-            ),
-            (
-                "writes_unknown",
-                "Writes whose outcome the client was told is unknown",
-                figures.sum(|c| &c.unknown),
-            ),
-        ];
-        for (name, help, value) in counters {
-            put(&mut encoder, name, help, &ConstCounter::new(value))?;
-        }
-        let table = self.0.shared.table.load();
-        let offline = table
-            .routes
-            .iter()
-            .filter(|route| route.master.is_none())
-            .count();
-        let gauges: [(&str, &str, u64); 7] = [
-            ("sessions_alive", "Sessions open", figures.alive()),
-            (
-                "sessions_alive_max",
-                "Sessions allowed",
-                self.0.settings().proxy_max_clients as u64,
-            ),
-            (
-                "requests_held",
-                "Requests that wait for a route",
-                figures.sum(|c| &c.waiting),
-            ),
-            (
-                "backend_links",
-                "Links to backends that are up",
-                figures.sum(|c| &c.links),
-            ),
-            (
-                "online",
-                "Whether clients are served",
-                u64::from(self.0.is_online()),
-            ),
-            ("slots_offline", "Slots without a backend", offline as u64),
-            ("route_version", "Version of the route table", table.version),
-        ];
-        for (name, help, value) in gauges {
-            let value = i64::try_from(value).unwrap_or(i64::MAX);
-            put(&mut encoder, name, help, &ConstGauge::new(value))?;
-        }
-        slots::encode(&self.0, &mut encoder)
     }
 }

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use codis_core::backoff::Backoff;
 use codis_core::command::Access;
 
+use super::figures::LinkFigures;
 use super::link;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request};
@@ -97,6 +98,8 @@ pub struct Conn {
     pub db: u16,
     /// Which of several parallel ones.
     pub lane: u16,
+    /// What it shows of itself.
+    pub figures: Arc<LinkFigures>,
     pub(super) state: RefCell<State>,
 }
 
@@ -121,6 +124,7 @@ impl Conn {
         };
         Self {
             backend,
+            figures: Arc::new(LinkFigures::new(address.clone())),
             address,
             db,
             lane,
@@ -205,11 +209,20 @@ impl Conn {
 
     /// Looks at the deadlines of this connection.
     pub fn sweep(&self, worker: &Rc<Worker>) {
+        self.show();
         if self.is_up() {
             self.sweep_link(worker);
         } else {
             self.sweep_queue(worker);
         }
+    }
+
+    fn show(&self) {
+        let state = self.state.borrow();
+        let figures = &self.figures;
+        figures.up.set(u64::from(state.link == LinkState::Up));
+        figures.queued.set(state.queue.len() as u64);
+        figures.in_flight.set(state.flight.len() as u64);
     }
 
     fn sweep_link(&self, worker: &Rc<Worker>) {

@@ -275,12 +275,14 @@ impl Link<'_> {
     /// Hands out every complete reply in the buffer.
     fn replies(&mut self) -> io::Result<()> {
         let mut at = 0;
+        let mut replies = 0;
         loop {
             let scanned = self.scanner.scan(&self.buf[at..]);
             let Some(len) = scanned.map_err(io::Error::other)? else {
                 break;
             };
             self.scanner.reset();
+            replies += 1;
             let flight = self.conn.state.borrow_mut().flight.pop_front();
             let Some(flight) = flight else {
                 return Err(io::Error::other("a reply without a request"));
@@ -299,6 +301,7 @@ impl Link<'_> {
             }
             at += len;
         }
+        self.conn.figures.replies.add(replies);
         self.buf.advance(at);
         buffer::release(&mut self.buf, at);
         Ok(())

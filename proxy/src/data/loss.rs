@@ -38,6 +38,7 @@ impl Conn {
                 LinkState::Fresh | LinkState::Up => now,
             };
             if state.link == LinkState::Up {
+                self.figures.losses.add(1);
                 // Their hold starts now: until now they waited for a server that was there.
                 for request in &mut state.queue {
                     request.since = now;

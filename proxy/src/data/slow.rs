@@ -68,6 +68,11 @@ impl SlowLog {
         }
     }
 
+    /// How many entries all rings that share the ids have taken.
+    pub fn taken(&self) -> u64 {
+        self.ids.load(Ordering::Relaxed)
+    }
+
     fn entries(&self) -> MutexGuard<'_, VecDeque<Arc<Entry>>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }

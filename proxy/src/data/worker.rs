@@ -8,17 +8,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use codis_core::command::Access;
 use codis_core::slot::{SLOTS, SlotId};
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::Notify;
 
 use super::conn::{self, Conn};
 use super::counters::Counters;
+use super::figures::LinkFigures;
 use super::migrate::lines::{Event, Lines};
 use super::parking::Parking;
 use super::refused::Waiting;
@@ -61,6 +63,9 @@ pub struct Port {
     pub counters: Counters,
     /// Its slow requests.
     pub slow: SlowLog,
+    /// Figures of its runtime, once it runs.
+    pub runtime: OnceLock<RuntimeMetrics>,
+    links: Mutex<Vec<Weak<LinkFigures>>>,
 }
 
 impl Port {
@@ -71,7 +76,21 @@ impl Port {
             drained: AtomicU64::default(),
             counters: Counters::default(),
             slow,
+            runtime: OnceLock::new(),
+            links: Mutex::default(),
         }
+    }
+
+    /// What its connections show of themselves.
+    pub fn links(&self) -> Vec<Arc<LinkFigures>> {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn add_link(&self, figures: &Arc<LinkFigures>) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.strong_count() > 0);
+        links.push(Arc::downgrade(figures));
     }
 }
 
@@ -303,6 +322,7 @@ impl Worker {
         }
         let address = self.table.borrow().address(backend).clone();
         let conn = Rc::new(Conn::new(backend, address, db, lane));
+        self.port().add_link(&conn.figures);
         let place = self.place(db, lane);
         let mut backends = self.backends.borrow_mut();
         if backends.len() <= backend.index() {
@@ -386,6 +406,8 @@ impl Worker {
 impl Worker {
     /// Serves clients of `listener` until the process stops.
     pub async fn run(self: Rc<Self>, listener: tokio::net::TcpListener) {
+        let runtime = tokio::runtime::Handle::current();
+        let _ = self.port().runtime.set(runtime.metrics());
         tokio::task::spawn_local(self.clone().sweep());
         let accepting = tokio::task::spawn_local(super::listen::accept(self.clone(), listener));
         self.follow(accepting).await;

@@ -64,7 +64,7 @@ fn metrics_and_health_are_served() {
     let mut client = fixture.client();
     client.run(&["SET", "k", "v"]);
     wait_for("counted", || {
-        let scraped = fixture.proxy().control.stats(false);
+        let scraped = fixture.proxy().control.stats(0);
         scraped.ops.total == 1
     });
     let mut raw = super::harness::Client::connect(&fixture.admin());

@@ -3,14 +3,17 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod admin;
+mod api;
 mod dashboard;
 mod double;
 mod failover;
 mod harness;
 mod hostile;
+mod http;
 mod loads;
-mod model;
+mod metrics;
 mod migrating;
+mod model;
 mod process;
 mod protocol;
 mod routing;

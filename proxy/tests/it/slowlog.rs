@@ -143,3 +143,29 @@ fn slowlog_answers_what_redis_answers_to_bad_calls() {
     }
     assert!(ours.text(&["SLOWLOG", "HELP"]).contains("RESET"));
 }
+
+/// Over HTTP an entry also names the server that answered.
+#[test]
+fn the_slow_log_is_served_over_http() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(keeping_from(TimeSpan::from_secs(0)), &[&server]);
+    let mut client = fixture.client();
+    client.run(&["SET", "k", "v"]);
+    client.run(&["GET", "k"]);
+    let xauth = fixture.xauth();
+    let all = super::http::get(&fixture, &format!("/api/proxy/slowlog/{xauth}")).json();
+    assert_eq!(all.as_array().unwrap().len(), 2);
+    let newest = super::http::get(&fixture, &format!("/api/proxy/slowlog/{xauth}/1")).json();
+    let members: Vec<&String> = newest[0].as_object().unwrap().keys().collect();
+    assert_eq!(
+        members,
+        ["id", "time", "usecs", "args", "client", "name", "backend"]
+    );
+    assert_eq!(newest[0]["args"], serde_json::json!(["GET", "k"]));
+    assert_eq!(newest[0]["backend"], server.addr());
+    let wrong = super::http::get(&fixture, &format!("/api/proxy/slowlog/{xauth}/x"));
+    assert_eq!(wrong.status, 800);
+    fixture.put("slowlog/reset").unwrap();
+    let none = super::http::get(&fixture, &format!("/api/proxy/slowlog/{xauth}")).json();
+    assert_eq!(none, serde_json::json!([]));
+}

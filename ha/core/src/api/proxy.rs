@@ -67,6 +67,74 @@ pub struct ProxyStats {
     pub rusage: Rusage,
     /// Backend settings.
     pub backend: Backend,
+    /// The language's runtime; only with flag 4.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+}
+
+/// The runtime in the shape of the original's. There is no garbage collector and there are no
+/// counts of allocations here: those members are always 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Runtime {
+    /// Memory as a whole.
+    pub general: RuntimeGeneral,
+    /// Memory of the heap.
+    pub heap: RuntimeHeap,
+    /// Garbage collection.
+    pub gc: RuntimeGc,
+    /// Worker threads.
+    pub num_procs: u64,
+    /// Tasks of all workers.
+    pub num_goroutines: u64,
+    /// Always 0.
+    pub num_cgo_call: u64,
+    /// Always 0: no buffer is hidden from a collector.
+    pub mem_offheap: u64,
+}
+
+/// Memory as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuntimeGeneral {
+    /// Bytes in RAM that no file stands behind.
+    pub alloc: u64,
+    /// Bytes reserved for it.
+    pub sys: u64,
+    /// Always 0.
+    pub lookups: u64,
+    /// Always 0: not counted.
+    pub mallocs: u64,
+    /// Always 0: not counted.
+    pub frees: u64,
+}
+
+/// Memory of the heap.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuntimeHeap {
+    /// As [`RuntimeGeneral::alloc`].
+    pub alloc: u64,
+    /// As [`RuntimeGeneral::sys`].
+    pub sys: u64,
+    /// Reserved and not in RAM.
+    pub idle: u64,
+    /// In RAM.
+    pub inuse: u64,
+    /// Always 0: not counted.
+    pub objects: u64,
+}
+
+/// Garbage collection, which there is none of.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RuntimeGc {
+    /// Always 0.
+    pub num: u64,
+    /// Always 0.
+    pub cpu_fraction: f64,
+    /// Always 0.
+    pub total_pausems: u64,
 }
 
 /// The sentinel part of a proxy's stats.
@@ -190,6 +258,7 @@ pub struct ProxyOverview {
     pub model: model::Proxy,
     /// All figures.
     pub stats: ProxyStats,
-    /// All slots.
+    /// All slots; left out of reports.
+    #[serde(skip_serializing_if = "is_zero")]
     pub slots: Vec<Slot>,
 }

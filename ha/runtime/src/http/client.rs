@@ -24,6 +24,8 @@ pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long an unused connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 const IDLE_PER_HOST_MAX: usize = 8;
+/// Bytes of an answer to a report that are given back.
+const ANSWER_SHOWN_MAX: usize = 256;
 
 /// Why a call gave no answer, and whether the other side may have acted on it.
 #[derive(Debug, thiserror::Error)]
@@ -155,6 +157,36 @@ impl Client {
         self.call(Method::PUT, addr, path, body.into()).await
     }
 
+    /// `POST` to a whole URL, as other systems want their reports. Gives the status and the start
+    /// of the answer; any status is an answer. A user in the URL becomes basic authentication.
+    ///
+    /// # Errors
+    /// No answer came: see [`ClientError`].
+    pub async fn post(
+        &self,
+        url: &str,
+        content_type: &str,
+        login: Option<(&str, &str)>,
+        body: Bytes,
+    ) -> Result<(u16, String), ClientError> {
+        let target = Target::of(url).ok_or_else(|| ClientError::Url(without_login(url)))?;
+        let shown = target.url.clone();
+        let login = login.map(|(user, password)| format!("{user}:{password}"));
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(&target.url)
+            .header(header::CONTENT_TYPE, content_type);
+        if let Some(login) = login.or(target.login) {
+            request = request.header(header::AUTHORIZATION, basic(&login));
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|_| ClientError::Url(shown.clone()))?;
+        let (status, _, body) = self.exchange(request, &target.addr, &shown).await?;
+        let start = &body[..body.len().min(ANSWER_SHOWN_MAX)];
+        Ok((status.as_u16(), String::from_utf8_lossy(start).into_owned()))
+    }
+
     async fn call<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -170,21 +202,30 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|_| ClientError::Url(shown.clone()))?;
+        let (status, reason, body) = self.exchange(request, addr, &shown).await?;
+        decode(status, reason, &body, shown)
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        addr: &str,
+        shown: &str,
+    ) -> Result<(StatusCode, String, Bytes), ClientError> {
         let exchange = async {
             let response = self
                 .inner
                 .request(request)
                 .await
-                .map_err(|error| failed(&error, addr, &shown))?;
-            read(response, &shown).await
+                .map_err(|error| failed(&error, addr, shown))?;
+            read(response, shown).await
         };
         let after = self.total_timeout;
         let answer = tokio::time::timeout(after, exchange).await;
-        let (status, reason, body) = answer.map_err(|_| ClientError::Timeout {
+        answer.map_err(|_| ClientError::Timeout {
             after,
-            url: shown.clone(),
-        })??;
-        decode(status, reason, &body, shown)
+            url: shown.to_owned(),
+        })?
     }
 }
 
@@ -194,6 +235,62 @@ impl fmt::Debug for Client {
             .field("total_timeout", &self.total_timeout)
             .finish_non_exhaustive()
     }
+}
+
+/// A URL taken apart: what is dialled, and what is shown in errors without the login.
+struct Target {
+    url: String,
+    addr: String,
+    login: Option<String>,
+}
+
+impl Target {
+    /// Only plain HTTP is spoken.
+    fn of(url: &str) -> Option<Self> {
+        let rest = url.strip_prefix("http://")?;
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        let (login, addr) = match authority.rsplit_once('@') {
+            Some((login, addr)) => (Some(login.to_owned()), addr),
+            None => (None, authority),
+        };
+        let target = Self {
+            url: format!("http://{addr}{path}"),
+            addr: addr.to_owned(),
+            login,
+        };
+        (!addr.is_empty()).then_some(target)
+    }
+}
+
+/// A URL without the user and password that it may hold.
+pub fn without_login(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        (None, Some((_, rest))) => rest.to_owned(),
+        (_, None) => url.to_owned(),
+    }
+}
+
+fn basic(login: &str) -> String {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(login);
+    format!("Basic {encoded}")
+}
+
+/// Whether [`Client::post`] could dial this URL.
+///
+/// # Errors
+/// What is wrong with it, without its login.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let parses = |target: &Target| target.url.parse::<hyper::Uri>().is_ok();
+    if Target::of(url).as_ref().is_some_and(parses) {
+        return Ok(());
+    }
+    let shown = without_login(url);
+    Err(format!(
+        "`{shown}` is no URL of plain HTTP: expected http://host:port/path"
+    ))
 }
 
 async fn read(
@@ -263,4 +360,25 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         innermost = source;
     }
     innermost.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_in_a_url_is_used_and_never_shown() {
+        let target = Target::of("http://u:p@h:1/x?y").unwrap();
+        assert_eq!(target.url, "http://h:1/x?y");
+        assert_eq!(
+            (&*target.addr, target.login.as_deref()),
+            ("h:1", Some("u:p"))
+        );
+        assert_eq!(basic("u:p"), "Basic dTpw");
+        assert!(check_url("http://h:1").is_ok());
+        for bad in ["https://u:secret@h", "h:1", "http://", "http://h :1/"] {
+            let told = check_url(bad).unwrap_err();
+            assert!(!told.contains("secret"), "{told}");
+        }
+    }
 }

@@ -13,6 +13,7 @@ use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use tower_http::compression::CompressionLayer;
 
 use super::masked;
 use super::reply::not_found;
@@ -25,6 +26,7 @@ pub fn app(router: Router) -> Router {
     router
         .layer(middleware::from_fn(guard))
         .layer(DefaultBodyLimit::max(REQUEST_BYTES_MAX))
+        .layer(CompressionLayer::new().gzip(true))
 }
 
 /// Drops a slash at the end of the path, so that each route is written once.

@@ -273,3 +273,21 @@ async fn an_address_in_use_is_named() {
     );
     assert!(http::bind("nonsense").await.is_err());
 }
+
+/// A large answer is compressed for a client that takes gzip, and for no other.
+#[tokio::test]
+async fn answers_are_compressed_on_request() {
+    let large = || async { http::json(&"x".repeat(10_000)) };
+    let server = Server::start(Router::new().route("/large", get(large))).await;
+    let plain = server.ask("GET", "/large").await;
+    assert!(body(&plain).len() > 10_000 && !plain.contains("content-encoding"));
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let request = "GET /large HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\n\
+                   Connection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    assert!(text.contains("content-encoding: gzip"), "{text}");
+    assert!(answer.len() < 1_000);
+}
