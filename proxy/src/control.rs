@@ -3,7 +3,8 @@
 //! A fill changes slots by plan: new requests of the slots that move are parked, those in flight
 //! end or are cut off after a bound, and only then the new table is published. An adoption changes
 //! masters because an election did: it is published at once and waits for nobody. Neither ever
-//! waits for a backend while it holds the book.
+//! waits for a backend while it holds the book, and a fill waits for another one only if they have
+//! a slot in common ([`turns`]).
 
 pub mod admin;
 pub mod exposed;
@@ -11,6 +12,7 @@ pub mod figures;
 pub mod online;
 pub mod sentinels;
 pub mod slowlog;
+pub mod turns;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +50,9 @@ pub enum Error {
     /// The workers did not change over.
     #[error("workers did not take the route table within {0:?}")]
     Workers(Duration),
+    /// More fills wait than are allowed.
+    #[error("too many fills wait for one another")]
+    Crowded,
     /// The request was not carried out to its end.
     #[error("interrupted: {0}")]
     Interrupted(String),
@@ -69,7 +74,7 @@ pub struct Control {
     xauth: String,
     closed: AtomicBool,
     book: Mutex<Book>,
-    filling: tokio::sync::Mutex<()>,
+    turns: turns::Turns,
     watching: Mutex<sentinels::Watching>,
 }
 
@@ -93,7 +98,7 @@ impl Control {
             xauth,
             closed: AtomicBool::new(false),
             book: Mutex::new(book),
-            filling: tokio::sync::Mutex::new(()),
+            turns: turns::Turns::default(),
             watching: Mutex::default(),
         })
     }
@@ -178,7 +183,8 @@ impl Control {
     }
 
     async fn fill_to_the_end(&self, slots: &[Slot]) -> Result<(), Error> {
-        let _turn = self.filling.lock().await;
+        let all = slots.iter().map(|slot| slot.id).collect();
+        let _turn = self.turns.take(all).await.ok_or(Error::Crowded)?;
         let (moving, version) = {
             let mut book = self.book();
             let moving = book.barrier(slots);
@@ -227,7 +233,8 @@ impl Control {
     /// of the hold, so that parked requests still have the other half, the rest is cut off.
     async fn drain(&self, slots: &[u16], version: u64) -> Result<(), Error> {
         let limit = self.settings().ha_hold.duration() / 2;
-        let is_drained = |port: &Port| port.drained.load(Ordering::Acquire) >= version;
+        let set = slots.iter().copied().collect();
+        let is_drained = |port: &Port| port.drained.is_drained(version, &set);
         if self.wait(is_drained, limit).await {
             return Ok(());
         }
@@ -241,7 +248,7 @@ impl Control {
             book.hold(slots, Hold::Cut);
             self.publish(&mut book)
         };
-        let is_cut = |port: &Port| port.drained.load(Ordering::Acquire) >= version;
+        let is_cut = |port: &Port| port.drained.is_drained(version, &set);
         if self.wait(is_cut, APPLY_MAX).await {
             Ok(())
         } else {
@@ -253,13 +260,12 @@ impl Control {
     async fn wait(&self, done: impl Fn(&Port) -> bool, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         loop {
+            let mut acknowledged = std::pin::pin!(self.shared.acknowledged.notified());
+            acknowledged.as_mut().enable();
             if self.shared.ports.iter().all(|port| done(port)) {
                 return true;
             }
-            if timeout_at(deadline, self.shared.acknowledged.notified())
-                .await
-                .is_err()
-            {
+            if timeout_at(deadline, acknowledged).await.is_err() {
                 return self.shared.ports.iter().all(|port| done(port));
             }
         }

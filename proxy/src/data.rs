@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod commands;
 pub mod conn;
 pub mod counters;
+pub mod drained;
 pub mod figures;
 pub mod latency;
 pub mod link;

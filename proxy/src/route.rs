@@ -5,7 +5,9 @@
 //! workers route by.
 
 mod book;
+mod set;
 mod table;
 
 pub use book::{Book, Pair, Problem};
+pub use set::{SlotSet, WORDS as SLOT_WORDS};
 pub use table::{BackendId, Hold, Method, Migration, Route, Table};

@@ -18,7 +18,7 @@ use super::migrate::machine::Step;
 use super::request::{Origin, Request};
 use super::rule::Sent;
 use super::worker::Worker;
-use crate::route::{BackendId, Hold, Route, Table};
+use crate::route::{BackendId, Hold, Route, SlotSet, Table};
 
 /// What clients read when a change of route cut their write off.
 const REASON: &str = "the slot has a new master";
@@ -41,7 +41,7 @@ impl Worker {
         }
         self.draining.set(Some(version));
         self.port().applied.store(version, Ordering::Release);
-        self.shared.acknowledged.notify_one();
+        self.shared.acknowledged.notify_waiters();
         self.check_drained();
     }
 
@@ -124,25 +124,32 @@ impl Worker {
         is_master(&self.table.borrow(), backend)
     }
 
-    /// Acknowledges the table once the slots that it holds have nothing in flight here.
+    /// Tells which of the slots that the table holds have something in flight here, until none.
     pub(super) fn check_drained(&self) {
         let Some(version) = self.draining.get() else {
             return;
         };
         let table = self.table.borrow().clone();
-        let is_held = |request: &Request| request.any_slot(|slot| table.route(slot).hold.is_held());
-        let busy = table.any_held()
-            && self.conns().iter().any(|conn| {
+        let mut busy = SlotSet::default();
+        if table.any_held() {
+            for conn in self.conns() {
                 let state = conn.state.borrow();
-                state
-                    .flight
-                    .iter()
-                    .any(|flight| flight.request.as_ref().is_some_and(is_held))
-            });
-        if !busy {
+                let requests = state.flight.iter().filter_map(|f| f.request.as_ref());
+                for request in requests {
+                    request.any_slot(|slot| {
+                        if table.route(slot).hold.is_held() {
+                            busy.insert(slot.get());
+                        }
+                        false
+                    });
+                }
+            }
+        }
+        if busy.is_empty() {
             self.draining.set(None);
-            self.port().drained.store(version, Ordering::Release);
-            self.shared.acknowledged.notify_one();
+        }
+        if self.port().drained.tell(version, &busy) {
+            self.shared.acknowledged.notify_waiters();
         }
     }
 

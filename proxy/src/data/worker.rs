@@ -1,9 +1,8 @@
 //! One thread of the data path: what its sessions and connections share.
 //!
 //! Nothing in here is locked, because nothing leaves the thread. From the rest of the process come
-//! the route table and the wish to stop, over [`Shared`]; to it go counters and two numbers: the
-//! version of the table that this worker routes by, and the version whose held slots have nothing
-//! in flight here any more.
+//! the route table and the wish to stop, over [`Shared`]; to it go counters, the version of the
+//! table that this worker routes by, and the held slots that still have something in flight here.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,6 +19,7 @@ use tokio::sync::Notify;
 
 use super::conn::{self, Conn};
 use super::counters::Counters;
+use super::drained::Drained;
 use super::figures::LinkFigures;
 use super::migrate::lines::{Event, Lines};
 use super::parking::Parking;
@@ -57,8 +57,8 @@ pub struct Port {
     pub wake: Notify,
     /// The version of the table that it routes by.
     pub applied: AtomicU64,
-    /// The version whose held slots have nothing in flight any more.
-    pub drained: AtomicU64,
+    /// Which slots that are held have something in flight.
+    pub drained: Drained,
     /// What it counts.
     pub counters: Counters,
     /// Its slow requests.
@@ -73,7 +73,7 @@ impl Port {
         Self {
             wake: Notify::default(),
             applied: AtomicU64::default(),
-            drained: AtomicU64::default(),
+            drained: Drained::default(),
             counters: Counters::default(),
             slow,
             runtime: OnceLock::new(),

@@ -11,6 +11,7 @@ mod harness;
 mod hostile;
 mod http;
 mod loads;
+mod locks;
 mod metrics;
 mod migrating;
 mod model;
