@@ -103,8 +103,8 @@ const fn closed(name: &'static str, about: &'static str, work: Work, pipeline: u
     let (requests, rounds) = match (pipeline, work.keys, work.value_bytes) {
         (1, 1, 64) => (60_000, 15),
         (1, ..) => (40_000, 9),
-        (16, ..) => (200_000, 7),
-        _ => (300_000, 7),
+        (16, ..) => (300_000, 9),
+        _ => (400_000, 9),
     };
     Shape {
         name,

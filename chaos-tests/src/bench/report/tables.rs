@@ -11,7 +11,7 @@ use crate::scenario::table;
 
 use super::{Line, Ratios, Results};
 
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "shape",
     "contender",
     "CPU s per million",
@@ -25,6 +25,7 @@ const HEADER: [&str; 13] = [
     "p99 us",
     "p99.9 us",
     "MiB",
+    "load busy",
 ];
 
 impl fmt::Display for Results {
@@ -90,13 +91,13 @@ impl Results {
                 ]);
             }
         }
-        for (idle, is_met) in self.idle.iter().filter_map(|i| Some((i, i.is_met()?))) {
+        for verdict in self.idle.iter().flat_map(Idle::verdicts) {
             table.add_row([
                 "idle".to_owned(),
                 "1".to_owned(),
-                Idle::target(),
-                format!("{:.2}", idle.memory_each),
-                word(is_met).to_owned(),
+                verdict.target,
+                format!("{:.2}", verdict.found),
+                word(verdict.is_met).to_owned(),
             ]);
         }
         table
@@ -122,6 +123,7 @@ fn row(name: &str, line: &Line) -> Vec<String> {
         median(line.p99, 0),
         median(line.p999, 0),
         median(line.memory, 1),
+        median(line.load_busy, 2),
     ]
 }
 
