@@ -7,13 +7,16 @@
 //! a slot in common ([`turns`]).
 
 pub mod admin;
+pub mod cache;
 pub mod exposed;
 pub mod figures;
 pub mod online;
 pub mod sentinels;
 pub mod slowlog;
+pub mod snapshot;
 pub mod turns;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +27,7 @@ use codis_core::xauth;
 use codis_runtime::build;
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::telemetry;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use crate::data::worker::{Port, Shared};
@@ -73,8 +77,12 @@ pub struct Control {
     pub figures: Figures,
     xauth: String,
     closed: AtomicBool,
+    /// Wakes whoever keeps the routes in a file.
+    pub(crate) changed: Notify,
+    /// The groups whose master a majority of the watched sentinels has named.
+    pub(crate) confirmed: watch::Sender<BTreeSet<u32>>,
     book: Mutex<Book>,
-    turns: turns::Turns,
+    pub(crate) turns: turns::Turns,
     watching: Mutex<sentinels::Watching>,
 }
 
@@ -97,6 +105,8 @@ impl Control {
             log,
             xauth,
             closed: AtomicBool::new(false),
+            changed: Notify::new(),
+            confirmed: watch::Sender::default(),
             book: Mutex::new(book),
             turns: turns::Turns::default(),
             watching: Mutex::default(),
@@ -145,7 +155,14 @@ impl Control {
     pub fn start(&self) {
         if !self.shared.online.swap(true, Ordering::Relaxed) {
             tracing::info!("online");
+            self.changed.notify_one();
         }
+    }
+
+    /// Whether any slot has an owner.
+    pub fn is_filled(&self) -> bool {
+        let table = self.shared.table.load();
+        table.routes.iter().any(|route| route.master.is_some())
     }
 
     /// Whether clients are served.
@@ -165,6 +182,7 @@ impl Control {
         let version = table.version;
         self.shared.table.store(Arc::new(table));
         self.shared.wake_workers();
+        self.changed.notify_one();
         version
     }
 
@@ -262,11 +280,11 @@ impl Control {
         loop {
             let mut acknowledged = std::pin::pin!(self.shared.acknowledged.notified());
             acknowledged.as_mut().enable();
-            if self.shared.ports.iter().all(|port| done(port)) {
+            if self.shared.started().all(&done) {
                 return true;
             }
             if timeout_at(deadline, acknowledged).await.is_err() {
-                return self.shared.ports.iter().all(|port| done(port));
+                return self.shared.started().all(&done);
             }
         }
     }

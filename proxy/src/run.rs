@@ -1,40 +1,51 @@
 //! Starting and stopping a proxy: listeners, worker threads, control side.
 
-use std::net::SocketAddr;
-use std::panic;
+pub mod handover;
+pub mod inherit;
+mod workers;
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use codis_core::{model, xauth};
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::{host, http, telemetry};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::oneshot;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::control::figures::SAMPLE_PERIOD;
 use crate::control::{Control, admin};
-use crate::data::listen;
-use crate::data::worker::{Shared, Worker};
+use crate::data::socket::{self, Bound, Wanted};
+use crate::data::worker::Shared;
 use crate::settings::Settings;
+pub use inherit::Inherited;
+use workers::Crew;
+pub use workers::abort_when_a_worker_panics;
 
-/// How long sessions may take to get their last replies when the process stops.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How often a stop looks whether the workers have ended.
+const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// What the command line adds to the settings.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
-    /// Worker threads.
+    /// Worker threads at the start.
     pub workers: usize,
+    /// Worker threads that there may be later; never fewer than `workers`.
+    pub workers_max: usize,
     /// The admin address to advertise.
     pub host_admin: Option<String>,
     /// The client address to advertise.
     pub host_proxy: Option<String>,
     /// Changes the log level.
     pub log: Option<telemetry::Handle>,
+    /// Listening sockets that somebody else opened.
+    pub inherited: Option<Inherited>,
 }
 
 /// A running proxy.
@@ -43,11 +54,26 @@ pub struct Proxy {
     /// Its control side.
     pub control: Arc<Control>,
     /// Where clients connect.
-    pub addr: SocketAddr,
+    pub addr: Bound,
     /// Where the admin API listens.
-    pub admin_addr: SocketAddr,
-    workers: Vec<JoinHandle<()>>,
-    serving: tokio::task::JoinHandle<()>,
+    pub admin_addr: std::net::SocketAddr,
+    crew: Arc<Mutex<Crew>>,
+    growing: JoinHandle<()>,
+    admin: Admin,
+    /// The file of a Unix socket, to be removed at the end.
+    file: Option<SocketFile>,
+}
+
+/// The admin API, before and while it is served.
+#[derive(Debug)]
+struct Admin {
+    /// Taken when serving begins.
+    listener: Option<tokio::net::TcpListener>,
+    /// The same socket, for a successor.
+    copy: OwnedFd,
+    serving: Option<JoinHandle<()>>,
+    /// Ends it, later than the process is told to stop: `/ready` says so meanwhile.
+    end: Shutdown,
 }
 
 impl Proxy {
@@ -61,6 +87,20 @@ impl Proxy {
         options: Options,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
+        let mut proxy = Self::prepare(settings, options, shutdown).await?;
+        proxy.serve_admin();
+        Ok(proxy)
+    }
+
+    /// As [`Proxy::start`], but admin calls wait in the queue until [`Proxy::serve_admin`].
+    ///
+    /// # Errors
+    /// Those of [`Proxy::start`].
+    pub async fn prepare(
+        settings: Settings,
+        mut options: Options,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<Self> {
         for key in settings.idle() {
             tracing::warn!(
                 key,
@@ -68,31 +108,64 @@ impl Proxy {
             );
         }
         let workers = options.workers.max(1);
-        let listeners = listen::bind(&settings.proto_type, &settings.proxy_addr, workers)?;
+        let workers_max = options.workers_max.max(workers);
+        let inherited = options.inherited.take().unwrap_or_default();
+        let listeners = match inherited.clients {
+            held if !held.is_empty() => held,
+            _ => socket::bind(Wanted {
+                proto: &settings.proto_type,
+                address: &settings.proxy_addr,
+                mode: settings.unix_mode(),
+                count: workers,
+                may_grow: workers_max > workers,
+            })?,
+        };
         let addr = listeners[0]
-            .local_addr()
+            .bound()
             .context("address of the client listener")?;
-        let admin = http::bind(&settings.admin_addr).await?;
-        let admin_addr = admin
+        let listener = match inherited.admin {
+            Some(held) => tokio::net::TcpListener::from_std(held)?,
+            None => http::bind(&inherit::any_host(&settings.admin_addr)).await?,
+        };
+        let admin_addr = listener
             .local_addr()
             .context("address of the admin listener")?;
-        let model = identity(&settings, &options, addr, admin_addr)?;
+        let model = identity(&settings, &options, &addr, admin_addr)?;
         tracing::info!(
             proxy = model.proxy_addr,
             admin = model.admin_addr,
             workers,
             "proxy starts"
         );
+        let shared = Arc::new(Shared::new(Arc::new(settings), workers_max));
+        let control = Control::new(shared.clone(), model, shutdown, options.log);
+        let crew = Crew::start(shared, listeners, workers).await?;
+        let crew = Arc::new(Mutex::new(crew));
+        Ok(Self {
+            control,
+            file: SocketFile::of(&addr),
+            addr,
+            admin_addr,
+            growing: tokio::spawn(workers::grow(crew.clone())),
+            crew,
+            admin: Admin {
+                copy: listener.as_fd().try_clone_to_owned()?,
+                listener: Some(listener),
+                serving: None,
+                end: Shutdown::new(),
+            },
+        })
+    }
 
-        let shared = Arc::new(Shared::new(Arc::new(settings), listeners.len()));
-        let control = Control::new(shared.clone(), model, shutdown.clone(), options.log);
-        let mut threads = Vec::new();
-        for (index, listener) in listeners.into_iter().enumerate() {
-            threads.push(spawn_worker(shared.clone(), index, listener).await?);
-        }
-        let router = admin::router(control.clone());
-        let figures = control.clone();
-        let serving = tokio::spawn(async move {
+    /// Answers admin calls from now on.
+    pub fn serve_admin(&mut self) {
+        let Some(listener) = self.admin.listener.take() else {
+            return;
+        };
+        let router = admin::router(self.control.clone());
+        let figures = self.control.clone();
+        let end = self.admin.end.clone();
+        self.admin.serving = Some(tokio::spawn(async move {
             let mut ticks = tokio::time::interval(SAMPLE_PERIOD);
             let sampling = async {
                 loop {
@@ -101,122 +174,99 @@ impl Proxy {
                 }
             };
             tokio::select! {
-                served = http::serve(admin, router, shutdown) => {
+                served = http::serve(listener, router, end) => {
                     if let Err(error) = served {
                         tracing::error!(%error, "admin API ended");
                     }
                 }
                 () = sampling => {}
             }
-        });
-        Ok(Self {
-            control,
-            addr,
-            admin_addr,
-            workers: threads,
-            serving,
-        })
+        }));
     }
 
-    /// Stops in stages: no new clients, replies of what is in flight, the end.
-    pub async fn stop(self) {
+    /// Stops in stages: `/ready` has said so since the order came, after a delay no new clients,
+    /// then the replies of what is in flight, the end.
+    pub async fn stop(mut self) {
         let shared = self.control.shared.clone();
+        let settings = shared.settings.clone();
+        let handed_over = shared.handed_over.load(Ordering::Relaxed);
+        if handed_over {
+            // The successor answers admin calls.
+            self.admin.end.request("handed over");
+        } else {
+            tokio::time::sleep(settings.drain_delay.duration()).await;
+        }
+        self.growing.abort();
+        let mut crew = self.crew.lock().await;
+        // The workers close the last copies once the queues are empty.
+        crew.listeners.clear();
         shared.stopping.store(true, Ordering::Relaxed);
         shared.wake_workers();
-        let deadline = Instant::now() + DRAIN_MAX;
-        let is_done = |workers: &[JoinHandle<()>]| workers.iter().all(JoinHandle::is_finished);
-        while !is_done(&self.workers) && Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        let deadline = Instant::now() + settings.drain_timeout.duration();
+        while !crew.is_done() && Instant::now() < deadline {
+            tokio::time::sleep(STOP_POLL).await;
         }
-        if !is_done(&self.workers) {
+        if !crew.is_done() {
             let cut = shared.alive.load(Ordering::Relaxed);
             tracing::warn!(sessions = cut, "sessions cut at the end of the drain");
         }
-        let _ = self.serving.await;
+        if let Some(file) = self.file.take().filter(|_| !handed_over) {
+            file.remove();
+        }
+        self.admin.end.request("drained");
+        if let Some(serving) = self.admin.serving.take() {
+            let _ = serving.await;
+        }
     }
 }
 
-/// The names of worker threads start with this.
-const WORKER: &str = "worker-";
-
-/// Ends the process when a worker panics. The runtime would catch the panic and go on with a
-/// connection that nobody serves; a process that is gone is started again.
-pub fn abort_when_a_worker_panics(log: Option<telemetry::Handle>) {
-    let told = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        told(info);
-        let thread = thread::current();
-        if thread.name().is_some_and(|name| name.starts_with(WORKER)) {
-            tracing::error!(
-                thread = thread.name(),
-                "a worker panicked: the process ends"
-            );
-            if let Some(log) = &log {
-                log.flush();
-            }
-            std::process::abort();
-        }
-    }));
+/// A socket file, known again by its inode.
+#[derive(Debug)]
+struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
 }
 
-/// Starts a worker and waits until it accepts clients.
-async fn spawn_worker(
-    shared: Arc<Shared>,
-    index: usize,
-    listener: std::net::TcpListener,
-) -> anyhow::Result<JoinHandle<()>> {
-    let (ready, started) = oneshot::channel();
-    let thread = thread::Builder::new()
-        .name(format!("{WORKER}{index}"))
-        .spawn(move || work(shared, index, listener, ready))
-        .context("start a worker thread")?;
-    started.await.context("worker ended before it began")??;
-    Ok(thread)
+impl SocketFile {
+    fn of(bound: &Bound) -> Option<Self> {
+        let Bound::Unix(path) = bound else {
+            return None;
+        };
+        let inode = inode(path)?;
+        let path = path.clone();
+        Some(Self { path, inode })
+    }
+
+    /// Removes it, unless another process has put its own there.
+    fn remove(self) {
+        if inode(&self.path) == Some(self.inode) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
-fn work(
-    shared: Arc<Shared>,
-    index: usize,
-    listener: std::net::TcpListener,
-    ready: oneshot::Sender<std::io::Result<()>>,
-) {
-    let runtime = match Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            let _ = ready.send(Err(error));
-            return;
-        }
-    };
-    runtime.block_on(async move {
-        match TcpListener::from_std(listener) {
-            Ok(listener) => {
-                let worker = Worker::new(shared, index);
-                let _ = ready.send(Ok(()));
-                worker.run(listener).await;
-            }
-            Err(error) => {
-                let _ = ready.send(Err(error));
-            }
-        }
-    });
+fn inode(path: &Path) -> Option<(u64, u64)> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 fn identity(
     settings: &Settings,
     options: &Options,
-    addr: SocketAddr,
-    admin_addr: SocketAddr,
+    addr: &Bound,
+    admin_addr: std::net::SocketAddr,
 ) -> anyhow::Result<model::Proxy> {
     let (listen, admin) = (addr.to_string(), admin_addr.to_string());
+    let proxy_addr = match addr {
+        Bound::Tcp(addr) => host::advertise(*addr, options.host_proxy.as_deref())?,
+        Bound::Unix(_) => options.host_proxy.clone().unwrap_or_else(|| listen.clone()),
+    };
     Ok(model::Proxy {
         token: xauth::proxy_token(&host::macs(), &settings.product_name, &listen, &admin),
         start_time: host::start_time_text().to_owned(),
         admin_addr: host::advertise(admin_addr, options.host_admin.as_deref())?,
         proto_type: settings.proto_type.clone(),
-        proxy_addr: host::advertise(addr, options.host_proxy.as_deref())?,
+        proxy_addr,
         product_name: settings.product_name.clone(),
         pid: std::process::id(),
         pwd: host::working_dir(),
@@ -225,50 +275,4 @@ fn identity(
         datacenter: settings.proxy_datacenter.clone(),
         ..model::Proxy::default()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, Stdio};
-
-    use super::*;
-
-    const CHILD: &str = "CODIS_PROXY_TEST_PANICS";
-
-    /// Runs itself in another process, which must not survive.
-    #[test]
-    fn a_panic_in_a_task_of_a_worker_ends_the_process() {
-        if std::env::var_os(CHILD).is_some() {
-            return panic_in_a_task();
-        }
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "run::tests::a_panic_in_a_task_of_a_worker_ends_the_process",
-            ])
-            .env(CHILD, "1")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .unwrap();
-        const SIGABRT: i32 = 6;
-        assert_eq!(child.signal(), Some(SIGABRT), "{child}");
-    }
-
-    fn panic_in_a_task() {
-        abort_when_a_worker_panics(None);
-        let worker = || {
-            let runtime = Builder::new_current_thread()
-                .build_local(LocalOptions::default())
-                .unwrap();
-            runtime.block_on(async {
-                let _ = tokio::task::spawn_local(async { panic!("on purpose") }).await;
-            });
-        };
-        let thread = thread::Builder::new()
-            .name(format!("{WORKER}0"))
-            .spawn(worker);
-        let _ = thread.unwrap().join();
-    }
 }

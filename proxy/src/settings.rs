@@ -3,9 +3,9 @@
 //! Keys that tune what this proxy does not have (garbage collection, off-heap buffers) are read
 //! and have no effect. Keys of functions that this build lacks are told with [`Settings::idle`].
 
-use codis_core::paths::check_product_name;
+mod read;
+
 use codis_core::units::{ByteSize, TimeSpan};
-use codis_runtime::config::{Document, Problems};
 use serde::Serialize;
 
 /// All settings, valid once loaded.
@@ -21,10 +21,19 @@ pub struct Settings {
     pub session_auth: String,
     /// Where the admin API listens.
     pub admin_addr: String,
-    /// `tcp`, `tcp4` or `tcp6`.
+    /// `tcp`, `tcp4`, `tcp6`, `unix` or `unixpacket`.
     pub proto_type: String,
-    /// Where clients connect.
+    /// Where clients connect: `host:port`, or a path with `unix` and `unixpacket`.
     pub proxy_addr: String,
+    /// The permissions of that path, in octal; empty leaves them to the umask of the process.
+    pub proxy_unix_mode: String,
+    /// The path over which a successor, started with `--takeover`, takes the listening sockets;
+    /// empty is off.
+    pub proxy_handover: String,
+    /// Between the order to stop, which turns `/ready` off, and the end of accepting clients.
+    pub drain_delay: TimeSpan,
+    /// How long clients in the middle of something are served after that.
+    pub drain_timeout: TimeSpan,
     /// Registration for clients: the kind of coordinator.
     pub jodis_name: String,
     /// Registration for clients: its address.
@@ -50,17 +59,17 @@ pub struct Settings {
     pub backend_recv_bufsize: ByteSize,
     /// How long a reply may take, 0 is for ever.
     pub backend_recv_timeout: TimeSpan,
-    /// No effect: what is gathered for one write is limited by a constant.
+    /// How much is gathered for one write to a link; at least 4 kb.
     pub backend_send_bufsize: ByteSize,
-    /// Covered by `backend_recv_timeout`, which starts when a request leaves.
+    /// How long a server may take nothing of what is to be sent; 0 is for ever.
     pub backend_send_timeout: TimeSpan,
     /// Requests in flight on one link.
     pub backend_max_pipeline: usize,
     /// Never read from replicas.
     pub backend_primary_only: bool,
-    /// Links for each worker, backend and database.
+    /// Links for each worker, master and database; opened when they are used. 0 is 1.
     pub backend_primary_parallel: u16,
-    /// As `backend_primary_parallel`; the larger of the two counts for both.
+    /// As `backend_primary_parallel`, for servers that are master of no slot.
     pub backend_replica_parallel: u16,
     /// TCP keepalive of links; 0 is off.
     pub backend_keepalive_period: TimeSpan,
@@ -76,6 +85,10 @@ pub struct Settings {
     pub session_send_timeout: TimeSpan,
     /// Requests of one session without a reply before it reads no further.
     pub session_max_pipeline: usize,
+    /// Bytes of unfinished requests and unread replies of all sessions together, not counting
+    /// sessions with less than 64 kb; 0 is without limit. At the limit a session with a large
+    /// unfinished request is refused, and one with many requests under way waits.
+    pub session_max_buffered: ByteSize,
     /// TCP keepalive of sessions; 0 is off.
     pub session_keepalive_period: TimeSpan,
     /// Close a session after an error that the proxy made.
@@ -91,6 +104,11 @@ pub struct Settings {
     pub slot_wait_timeout: TimeSpan,
     /// What the requests that wait for locked and migrating slots may take in memory, all together.
     pub slot_wait_max_bytes: ByteSize,
+    /// The file that keeps the routes and their epochs, so that the proxy can start while no
+    /// dashboard can be asked; empty is none.
+    pub ha_cache: String,
+    /// Serve by that file although no sentinels confirm its masters.
+    pub ha_cache_alone: bool,
     /// Reports: where the overview is posted to.
     #[serde(serialize_with = "without_login")]
     pub metrics_report_server: String,
@@ -126,6 +144,10 @@ impl Default for Settings {
             admin_addr: "0.0.0.0:11080".to_owned(),
             proto_type: "tcp4".to_owned(),
             proxy_addr: "0.0.0.0:19000".to_owned(),
+            proxy_unix_mode: String::new(),
+            proxy_handover: String::new(),
+            drain_delay: seconds(0),
+            drain_timeout: seconds(5),
             jodis_name: String::new(),
             jodis_addr: String::new(),
             jodis_auth: String::new(),
@@ -151,6 +173,7 @@ impl Default for Settings {
             session_send_bufsize: kib(64),
             session_send_timeout: seconds(30),
             session_max_pipeline: 10000,
+            session_max_buffered: ByteSize::from_mib(1024),
             session_keepalive_period: seconds(75),
             session_break_on_failure: false,
             ha_hold: seconds(3),
@@ -158,6 +181,8 @@ impl Default for Settings {
             slowlog_max_len: 128,
             slot_wait_timeout: seconds(10),
             slot_wait_max_bytes: ByteSize::from_mib(64),
+            ha_cache: String::new(),
+            ha_cache_alone: false,
             metrics_report_server: String::new(),
             metrics_report_period: seconds(1),
             metrics_report_influxdb_server: String::new(),
@@ -172,165 +197,13 @@ impl Default for Settings {
     }
 }
 
-/// A span that is not below zero.
-const ZERO: TimeSpan = TimeSpan::from_nanos(0);
-/// A size that is not below zero.
-const NOTHING: ByteSize = ByteSize::from_bytes(0);
-/// The longest hold: beyond it clients have given up.
-const HOLD_MAX: TimeSpan = TimeSpan::from_secs(60);
-/// The longest wait for a slot.
-const SLOT_WAIT_MAX: TimeSpan = TimeSpan::from_secs(600);
-
 impl Settings {
-    /// Reads all keys of a document.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn read(mut doc: Document) -> Result<Self, Problems> {
-        let mut s = Self::default();
-        let d = &mut doc;
-        d.text("product_name", &mut s.product_name, |name| {
-            check_product_name(name).map_err(|error| error.to_string())
-        });
-        d.text("admin_addr", &mut s.admin_addr, not_empty);
-        d.text("proto_type", &mut s.proto_type, transport);
-        d.text("proxy_addr", &mut s.proxy_addr, not_empty);
-        s.read_texts(d);
-        s.read_sizes(d);
-        s.read_spans(d);
-        s.read_numbers(d);
-        if !s.jodis_name.is_empty() && s.jodis_addr.is_empty() {
-            d.problem("jodis_addr", "it must be set when jodis_name is");
-        }
-        doc.finish()?;
-        Ok(s)
+    /// The permissions of the path that clients connect to, if they are set.
+    pub fn unix_mode(&self) -> Option<u32> {
+        u32::from_str_radix(&self.proxy_unix_mode, 8).ok()
     }
 
-    fn read_texts(&mut self, d: &mut Document) {
-        let texts = [
-            ("product_auth", &mut self.product_auth),
-            ("session_auth", &mut self.session_auth),
-            ("jodis_name", &mut self.jodis_name),
-            ("jodis_addr", &mut self.jodis_addr),
-            ("jodis_auth", &mut self.jodis_auth),
-            ("proxy_datacenter", &mut self.proxy_datacenter),
-            ("metrics_report_server", &mut self.metrics_report_server),
-            (
-                "metrics_report_influxdb_server",
-                &mut self.metrics_report_influxdb_server,
-            ),
-            (
-                "metrics_report_influxdb_username",
-                &mut self.metrics_report_influxdb_username,
-            ),
-            (
-                "metrics_report_influxdb_password",
-                &mut self.metrics_report_influxdb_password,
-            ),
-            (
-                "metrics_report_influxdb_database",
-                &mut self.metrics_report_influxdb_database,
-            ),
-            (
-                "metrics_report_statsd_server",
-                &mut self.metrics_report_statsd_server,
-            ),
-            (
-                "metrics_report_statsd_prefix",
-                &mut self.metrics_report_statsd_prefix,
-            ),
-        ];
-        for (key, into) in texts {
-            d.text(key, into, |_| Ok(()));
-        }
-    }
-
-    fn read_sizes(&mut self, d: &mut Document) {
-        let sizes = [
-            ("proxy_max_offheap_size", &mut self.proxy_max_offheap_size),
-            ("proxy_heap_placeholder", &mut self.proxy_heap_placeholder),
-            ("backend_recv_bufsize", &mut self.backend_recv_bufsize),
-            ("backend_send_bufsize", &mut self.backend_send_bufsize),
-            ("session_recv_bufsize", &mut self.session_recv_bufsize),
-            ("session_send_bufsize", &mut self.session_send_bufsize),
-            ("slot_wait_max_bytes", &mut self.slot_wait_max_bytes),
-        ];
-        for (key, into) in sizes {
-            d.bytes(key, into, NOTHING..);
-        }
-    }
-
-    fn read_spans(&mut self, d: &mut Document) {
-        let spans = [
-            ("jodis_timeout", &mut self.jodis_timeout),
-            ("backend_ping_period", &mut self.backend_ping_period),
-            ("backend_recv_timeout", &mut self.backend_recv_timeout),
-            ("backend_send_timeout", &mut self.backend_send_timeout),
-            (
-                "backend_keepalive_period",
-                &mut self.backend_keepalive_period,
-            ),
-            ("session_recv_timeout", &mut self.session_recv_timeout),
-            ("session_send_timeout", &mut self.session_send_timeout),
-            (
-                "session_keepalive_period",
-                &mut self.session_keepalive_period,
-            ),
-            ("metrics_report_period", &mut self.metrics_report_period),
-            (
-                "metrics_report_influxdb_period",
-                &mut self.metrics_report_influxdb_period,
-            ),
-            (
-                "metrics_report_statsd_period",
-                &mut self.metrics_report_statsd_period,
-            ),
-        ];
-        for (key, into) in spans {
-            d.span(key, into, ZERO..);
-        }
-        d.span("ha_hold", &mut self.ha_hold, ZERO..=HOLD_MAX);
-        d.span(
-            "slowlog_log_slower_than",
-            &mut self.slowlog_log_slower_than,
-            ..,
-        );
-        d.span(
-            "slot_wait_timeout",
-            &mut self.slot_wait_timeout,
-            ZERO..=SLOT_WAIT_MAX,
-        );
-    }
-
-    fn read_numbers(&mut self, d: &mut Document) {
-        d.integer("proxy_max_clients", &mut self.proxy_max_clients, 0..);
-        d.integer("backend_max_pipeline", &mut self.backend_max_pipeline, 0..);
-        d.integer(
-            "backend_primary_parallel",
-            &mut self.backend_primary_parallel,
-            0..=256,
-        );
-        d.integer(
-            "backend_replica_parallel",
-            &mut self.backend_replica_parallel,
-            0..=256,
-        );
-        d.integer(
-            "backend_number_databases",
-            &mut self.backend_number_databases,
-            1..,
-        );
-        d.integer("session_max_pipeline", &mut self.session_max_pipeline, 0..);
-        d.integer("slowlog_max_len", &mut self.slowlog_max_len, 0..=65_536);
-        d.boolean("jodis_compatible", &mut self.jodis_compatible);
-        d.boolean("backend_primary_only", &mut self.backend_primary_only);
-        d.boolean(
-            "session_break_on_failure",
-            &mut self.session_break_on_failure,
-        );
-    }
-
-    /// Links for each worker, backend and database.
+    /// Links for each worker, backend and database at most.
     pub fn lanes(&self) -> u16 {
         self.backend_primary_parallel
             .max(self.backend_replica_parallel)
@@ -379,26 +252,10 @@ fn without_login<S: serde::Serializer>(url: &str, serializer: S) -> Result<S::Ok
     serializer.serialize_str(&codis_runtime::http::without_login(url))
 }
 
-fn not_empty(text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        Err("expected host:port".to_owned())
-    } else {
-        Ok(())
-    }
-}
-
-fn transport(text: &str) -> Result<(), String> {
-    match text {
-        "tcp" | "tcp4" | "tcp6" => Ok(()),
-        "unix" | "unixpacket" => {
-            Err("this build listens on TCP only: expected tcp, tcp4 or tcp6".to_owned())
-        }
-        _ => Err("expected tcp, tcp4 or tcp6".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use codis_runtime::config::Document;
+
     use super::*;
 
     #[test]
@@ -417,12 +274,18 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let text =
-            "product_name = \"-x\"\nha_hold = \"2h\"\nproto_type = \"unix\"\nproxy_adr = \"\"";
+        let text = "product_name = \"-x\"\nha_hold = \"2h\"\nproto_type = \"udp\"\n\
+                    proxy_unix_mode = \"9\"\nproxy_adr = \"\"";
         let told = Settings::read(Document::parse("p", text).unwrap())
             .unwrap_err()
             .to_string();
-        for part in ["bad product name", "ha_hold", "TCP only", "proxy_addr"] {
+        for part in [
+            "bad product name",
+            "ha_hold",
+            "no transport",
+            "octal",
+            "proxy_addr",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
     }

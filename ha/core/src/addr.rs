@@ -16,6 +16,12 @@ pub struct Addr {
     port: u16,
 }
 
+/// The path in an address of a Unix socket: `unix:/path`, or an absolute path alone.
+pub fn unix_path(text: &str) -> Option<&str> {
+    let path = text.strip_prefix("unix:").unwrap_or(text);
+    path.starts_with('/').then_some(path)
+}
+
 /// Text that is not `host:port`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -98,6 +104,15 @@ mod tests {
     fn text_forms_round_trip() {
         for text in ["127.0.0.1:6379", "codis01:19000", "[::1]:6379", "h:0"] {
             assert_eq!(text.parse::<Addr>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn paths_are_told_from_hosts() {
+        assert_eq!(unix_path("unix:/run/r.sock"), Some("/run/r.sock"));
+        assert_eq!(unix_path("/run/r.sock"), Some("/run/r.sock"));
+        for text in ["unix:6379", "127.0.0.1:6379", "run/r.sock", ""] {
+            assert_eq!(unix_path(text), None, "{text}");
         }
     }
 

@@ -117,7 +117,7 @@ fn gauges(out: &mut DescriptorEncoder<'_>, control: &Control) -> Encoded {
         (
             "workers",
             "Worker threads",
-            control.shared.ports.len() as u64,
+            control.shared.started().count() as u64,
         ),
         ("tasks", "Tasks of all workers", figures.tasks()),
     ];

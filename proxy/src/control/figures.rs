@@ -228,7 +228,7 @@ impl Figures {
                 inuse: memory.resident,
                 objects: 0,
             },
-            num_procs: self.shared.ports.len() as u64,
+            num_procs: self.shared.started().count() as u64,
             num_goroutines: self.tasks(),
             ..Runtime::default()
         }

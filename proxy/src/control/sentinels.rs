@@ -49,6 +49,8 @@ impl Control {
         }
         tracing::info!(servers = watching.servers.join(","), "sentinels to watch");
         self.set_monitored(Default::default());
+        self.confirmed.send_replace(Default::default());
+        self.changed.notify_one();
         if !watching.servers.is_empty() {
             let task = follow(self.clone(), watching.servers.clone());
             watching.task = Some(tokio::spawn(task));
@@ -82,8 +84,11 @@ async fn follow(control: Arc<Control>, servers: Vec<String>) {
             Said::Lost { sentinel } => answers.remove(&sentinel),
         }
         control.set_monitored(answers.monitored());
-        for word in answers.by_majority(servers.len()).into_values() {
+        let words = answers.by_majority(servers.len());
+        let named = words.keys().copied().collect();
+        for word in words.into_values() {
             control.take(word, "majority");
         }
+        control.confirmed.send_replace(named);
     }
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 
 use codis_core::command::Access;
 use codis_core::slot::SlotId;
+use tokio::task::JoinHandle;
 
 use super::conn::{Conn, LinkState};
 use super::loss::give_up;
@@ -46,7 +47,7 @@ impl Worker {
     }
 
     fn change_over(&self, conn: &Conn, next: &Table, again: &mut Vec<Request>) {
-        let retired = !is_master(next, conn.backend);
+        let retired = !next.is_master(conn.backend);
         let mut given_up = Vec::new();
         {
             let mut state = conn.state.borrow_mut();
@@ -121,7 +122,7 @@ impl Worker {
 
     /// Whether any slot's requests go to this backend as its master, or as the one so far.
     pub(super) fn is_master(&self, backend: BackendId) -> bool {
-        is_master(&self.table.borrow(), backend)
+        self.table.borrow().is_master(backend)
     }
 
     /// Tells which of the slots that the table holds have something in flight here, until none.
@@ -155,12 +156,14 @@ impl Worker {
 
     /// Follows the route table and the wish to stop. Ends when the process stops and the sessions
     /// of this worker have ended; until then a failover still reaches the requests that wait.
-    pub(super) async fn follow(self: Rc<Self>, accepting: tokio::task::JoinHandle<()>) {
+    pub(super) async fn follow(self: Rc<Self>, accepting: Vec<JoinHandle<()>>) {
         let mut leaving = false;
-        while !(leaving && self.sessions.borrow().is_empty()) {
+        let is_open = || accepting.iter().any(|task| !task.is_finished());
+        while !leaving || is_open() || !self.sessions.borrow().is_empty() {
             let woken = self.port().wake.notified();
             if leaving {
                 let _ = tokio::time::timeout(DRAIN_POLL, woken).await;
+                self.let_quiet_sessions_leave();
             } else {
                 woken.await;
             }
@@ -171,25 +174,27 @@ impl Worker {
             }
             if self.is_stopping() && !leaving {
                 leaving = true;
-                accepting.abort();
-                for session in self.sessions.borrow().values() {
-                    session.wake();
-                }
+                self.closing_door.send_replace(true);
+            }
+        }
+    }
+
+    /// Clients that are in the middle of something, or have just come, are served on; the others
+    /// lose nothing.
+    fn let_quiet_sessions_leave(&self) {
+        for session in self.sessions.borrow().values() {
+            let (read, _) = session.idle();
+            if read >= QUIET_MIN.as_micros() as u64 {
+                session.leave();
             }
         }
     }
 }
 
+/// A session that has read nothing for so long is not in the middle of anything.
+const QUIET_MIN: std::time::Duration = std::time::Duration::from_millis(500);
 /// How often a stopping worker looks whether its sessions have ended.
-const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(5);
-
-/// Whether a backend owns slots, or did until they migrated.
-fn is_master(table: &Table, backend: BackendId) -> bool {
-    table.routes.iter().any(|route| {
-        let source = route.migration.map(|migration| migration.source);
-        route.master == Some(backend) || source == Some(backend)
-    })
-}
+const DRAIN_POLL: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// Whether a request that only a master answers belongs to this backend. A step of a migration
 /// does only as long as both sides are what they were when it was made.

@@ -24,10 +24,12 @@ use super::session::Session;
 use super::worker::Worker;
 use crate::route::BackendId;
 
-/// Bytes in the queue of one connection before sessions that feed it stop reading.
+/// Bytes in the queue of one connection before sessions that fill it stop reading.
 const QUEUE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Requests in the queue of one connection before sessions that feed it stop reading.
+/// Requests in the queue of one connection before sessions that fill it stop reading.
 const QUEUE_LEN_MAX: usize = 64 * 1024;
+/// At so many times these limits every session that would add to the queue stops reading.
+const QUEUE_FACTOR_MAX: usize = 4;
 /// The first pause between two dials, and the longest one.
 const DIAL_PAUSE_MIN: Duration = Duration::from_millis(5);
 const DIAL_PAUSE_MAX: Duration = Duration::from_millis(250);
@@ -148,19 +150,18 @@ impl Conn {
         self.state.borrow().queue.len()
     }
 
-    /// Whether the queue is full; `session` is woken when that has changed.
+    /// Whether a session may not add to the queue; it is woken when that has changed. A full queue
+    /// stops those that have much under way already; the others go on, so that a backend that
+    /// hangs does not keep them from the rest.
     pub fn is_full(&self, session: &Rc<Session>) -> bool {
         let mut state = self.state.borrow_mut();
-        let full = state.queue_bytes >= QUEUE_BYTES_MAX || state.queue.len() >= QUEUE_LEN_MAX;
-        if full
-            && !state
-                .waiters
-                .iter()
-                .any(|waiter| Rc::ptr_eq(waiter, session))
-        {
+        if !state.is_filled(1) || !(session.waits_for_much() || state.is_filled(QUEUE_FACTOR_MAX)) {
+            return false;
+        }
+        if !state.waiters.iter().any(|one| Rc::ptr_eq(one, session)) {
             state.waiters.push(session.clone());
         }
-        full
+        true
     }
 
     /// Queues a request.
@@ -229,6 +230,7 @@ impl Conn {
         let micros = |span: Duration| span.as_micros() as u64;
         let settings = worker.settings();
         let receive = micros(settings.backend_recv_timeout.duration());
+        let send = micros(settings.backend_send_timeout.duration());
         let ping = micros(settings.backend_ping_period.duration());
         let now = worker.local.now();
         let mut state = self.state.borrow_mut();
@@ -241,7 +243,9 @@ impl Conn {
             return;
         }
         state.stalled = quiet > micros(STALL_MIN);
-        let is_late = receive > 0 && quiet > receive;
+        let unsent = state.sent < state.taken;
+        let is_stuck = send > 0 && unsent && quiet > send;
+        let is_late = is_stuck || (receive > 0 && quiet > receive);
         let is_mute = quiet > micros(REPLICA_QUIET_MAX) && !worker.is_master(self.backend);
         if is_late || is_mute {
             state.kill = Some(Rc::from("i/o timeout"));
@@ -283,6 +287,11 @@ fn probe(worker: &Worker) -> Request {
 }
 
 impl State {
+    /// Whether the queue has reached `factor` times its limits.
+    fn is_filled(&self, factor: usize) -> bool {
+        self.queue_bytes >= QUEUE_BYTES_MAX * factor || self.queue.len() >= QUEUE_LEN_MAX * factor
+    }
+
     pub(super) fn wake(&mut self) {
         if !self.woken {
             self.woken = true;

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use codis_core::addr::unix_path;
 use codis_core::resp::{Limits, ReplyScanner, encode_command};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,12 +20,14 @@ use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
 use super::reply::Reply;
 use super::request::Outcome;
 use super::rule;
+use super::socket;
 use super::worker::Worker;
+use crate::settings::Settings;
 
 /// How long a dial and its handshake may take.
 const DIAL_MAX: Duration = Duration::from_secs(5);
-/// Bytes that are gathered for one write before the socket is tried.
-const GATHER_BYTES_MAX: usize = 128 * 1024;
+/// Bytes that are always gathered for one write before the socket is tried.
+const GATHER_BYTES_MIN: usize = 4 * 1024;
 /// Reads in one wake-up.
 const READS_PER_WAKE: usize = 4;
 /// What a reply may be: more than a request, since an answer may be larger than any question, and
@@ -50,9 +53,7 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
     let settings = worker.settings();
     let address: &str = &conn.address;
     let say = |error: io::Error| format!("dial {address}: {error}");
-    let mut stream = TcpStream::connect(address).await.map_err(say)?;
-    stream.set_nodelay(true).map_err(say)?;
-    keepalive(&stream, settings.backend_keepalive_period.duration()).map_err(say)?;
+    let mut stream = connect(address, settings).await.map_err(say)?;
     let mut hello = Vec::new();
     // A frozen server accepts connections: only an answer shows that somebody is there.
     let mut expected = 1;
@@ -91,6 +92,16 @@ async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
             }
         }
     }
+    Ok(stream)
+}
+
+async fn connect(address: &str, settings: &Settings) -> io::Result<TcpStream> {
+    if let Some(path) = unix_path(address) {
+        return socket::dial_path(path).await;
+    }
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    keepalive(&stream, settings.backend_keepalive_period.duration())?;
     Ok(stream)
 }
 
@@ -190,10 +201,13 @@ impl Link<'_> {
 
     /// Takes requests from the queue into the buffer.
     fn gather(&mut self) {
-        let max = self.worker.settings().backend_max_pipeline.max(1);
+        let settings = self.worker.settings();
+        let max = settings.backend_max_pipeline.max(1);
+        let gathered = settings.backend_send_bufsize.as_usize();
+        let gathered_max = gathered.max(GATHER_BYTES_MIN);
         let mut state = self.conn.state.borrow_mut();
         let state = &mut *state;
-        while !state.stalled && self.out.len() < GATHER_BYTES_MAX && state.flight.len() < max {
+        while !state.stalled && self.out.len() < gathered_max && state.flight.len() < max {
             let Some(request) = state.dequeue() else {
                 break;
             };

@@ -1,78 +1,26 @@
-//! Listening for clients: one socket for each worker on the same address.
+//! Taking clients in: each worker accepts from a listening socket of its own.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
+use super::packets;
 use super::reply;
 use super::session;
+use super::socket::{self, Bound, Listener};
 use super::worker::{Shared, Worker};
 
-/// Connections that wait in the kernel for one worker.
-const BACKLOG: i32 = 1024;
 /// Refused clients of one worker that are given the time to read why.
 const LEAVING_MAX: usize = 1024;
 /// The pause after a failed accept: out of file descriptors, most often.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// One listening socket for each of `workers`, all on one address.
-///
-/// # Errors
-/// The address does not resolve, is in use, or is not of this host.
-pub fn bind(proto: &str, address: &str, workers: usize) -> io::Result<Vec<StdListener>> {
-    let named = |error: io::Error| {
-        io::Error::new(
-            error.kind(),
-            format!("listen on {proto} {address}: {error}"),
-        )
-    };
-    let target = resolve(proto, address).map_err(named)?;
-    // With SO_REUSEPORT alone a second proxy would silently share the port.
-    let first = socket(target, false).map_err(named)?;
-    let bound = first.local_addr().map_err(named)?;
-    if workers <= 1 {
-        return Ok(vec![first]);
-    }
-    drop(first);
-    (0..workers)
-        .map(|_| socket(bound, true).map_err(named))
-        .collect()
-}
-
-fn resolve(proto: &str, address: &str) -> io::Result<SocketAddr> {
-    let fits = |found: &SocketAddr| match proto {
-        "tcp4" => found.is_ipv4(),
-        "tcp6" => found.is_ipv6(),
-        _ => true,
-    };
-    let mut found = address.to_socket_addrs()?;
-    found
-        .find(fits)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "no address of that kind"))
-}
-
-fn socket(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// Turns TCP keepalive on, unless the period is zero.
 pub(super) fn keepalive(stream: &TcpStream, period: Duration) -> io::Result<()> {
@@ -92,30 +40,103 @@ impl Drop for Alive {
     }
 }
 
-/// Accepts clients until it is aborted.
-pub(super) async fn accept(worker: Rc<Worker>, listener: TcpListener) {
+/// Accepts clients until the worker stops accepting. Those that wait in the kernel's queue then
+/// are still taken, unless a successor listens on the same socket.
+pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
+    let door = match Door::new(listener) {
+        Ok(door) => door,
+        Err(error) => return tracing::error!(%error, "cannot accept clients"),
+    };
+    let mut closing = worker.closing_door.subscribe();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => greet(&worker, stream),
+        let accepted = tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => break,
+            accepted = door.accept() => accepted,
+        };
+        match accepted {
+            Ok(stream) => greet(&worker, stream, door.is_tcp()),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+    if !worker.shared.handed_over.load(Ordering::Relaxed) {
+        while let Ok(stream) = door.accept_now() {
+            greet(&worker, stream, door.is_tcp());
+        }
+    }
 }
 
-fn greet(worker: &Rc<Worker>, stream: TcpStream) {
+/// A listening socket that is watched.
+enum Door {
+    Tcp(TcpListener),
+    Unix {
+        listener: UnixListener,
+        has_packets: bool,
+    },
+}
+
+impl Door {
+    fn new(listener: Listener) -> io::Result<Self> {
+        let has_packets = listener.has_packets()?;
+        match listener.bound()? {
+            Bound::Tcp(_) => TcpListener::from_std(listener.into()).map(Self::Tcp),
+            Bound::Unix(_) => {
+                let listener = UnixListener::from_std(OwnedFd::from(listener).into())?;
+                Ok(Self::Unix {
+                    listener,
+                    has_packets,
+                })
+            }
+        }
+    }
+
+    fn is_tcp(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    async fn accept(&self) -> io::Result<TcpStream> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| stream),
+            Self::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                self.stream(stream.into_std()?.into())
+            }
+        }
+    }
+
+    /// A client that is in the queue now.
+    fn accept_now(&self) -> io::Result<TcpStream> {
+        match self {
+            Self::Tcp(listener) => self.stream(socket::accept(listener)?),
+            Self::Unix { listener, .. } => self.stream(socket::accept(listener)?),
+        }
+    }
+
+    fn stream(&self, fd: OwnedFd) -> io::Result<TcpStream> {
+        match self {
+            Self::Unix {
+                has_packets: true, ..
+            } => packets::as_stream(fd),
+            Self::Unix { .. } | Self::Tcp(_) => socket::stream(fd),
+        }
+    }
+}
+
+fn greet(worker: &Rc<Worker>, stream: TcpStream, is_tcp: bool) {
     worker.local.tick();
     let settings = worker.settings();
     let counters = worker.local.counters();
     let alive = worker.shared.alive.fetch_add(1, Ordering::Relaxed) + 1;
     let alive_guard = Alive(worker.shared.clone());
     counters.sessions.add(1);
-    let prepared = stream
-        .set_nodelay(true)
-        .and_then(|()| keepalive(&stream, settings.session_keepalive_period.duration()));
-    if let Err(error) = prepared {
+    let prepare = || {
+        stream.set_nodelay(true)?;
+        keepalive(&stream, settings.session_keepalive_period.duration())
+    };
+    if is_tcp && let Err(error) = prepare() {
         tracing::debug!(%error, "session ended before it began");
         return;
     }

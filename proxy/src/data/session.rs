@@ -6,6 +6,8 @@
 //! room while the pipeline, the bytes of waiting requests and the bytes of unread replies are
 //! below their limits; beyond them the session is not closed, it just reads no further.
 
+mod limits;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -21,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::buffer;
+use super::memory::Share;
 use super::outgoing::Outgoing;
 use super::reply::{self, Reply};
 use super::request::Outcome;
@@ -62,6 +65,7 @@ pub struct Session {
     state: RefCell<State>,
     closed: Cell<bool>,
     killed: Cell<bool>,
+    leaving: Cell<bool>,
     read_at: Cell<u64>,
     write_at: Cell<u64>,
 }
@@ -99,6 +103,7 @@ impl Session {
             }),
             closed: Cell::new(false),
             killed: Cell::new(false),
+            leaving: Cell::new(false),
             read_at: Cell::new(now),
             write_at: Cell::new(now),
         }
@@ -279,6 +284,7 @@ pub(super) struct Io {
     /// A complete request waits in the buffer for room elsewhere.
     pub blocked: bool,
     pub read_bytes: usize,
+    pub share: Share,
     pub db: u16,
     pub authenticated: bool,
 }
@@ -305,10 +311,17 @@ pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
         input: Input::Open,
         blocked: false,
         read_bytes: READ_BYTES_MIN,
+        share: Share::new(worker.shared.clone()),
         db: 0,
     };
-    let ended = poll_fn(|cx| io.poll(cx)).await;
+    let ended = poll_fn(|cx| {
+        let polled = io.poll(cx);
+        io.share.set(io.buf.len() + session.buffered());
+        polled
+    })
+    .await;
     session.close();
+    drop(io.share);
     if ended.is_ok() {
         linger(io.stream).await;
     }
@@ -342,7 +355,7 @@ impl Io {
             if self.is_finished() {
                 return Poll::Ready(Ok(()));
             }
-            let has_room = self.session.has_room();
+            let has_room = self.has_room();
             if cut && has_room {
                 continue;
             }
@@ -355,7 +368,12 @@ impl Io {
             }
             reads -= 1;
             if self.poll_read(cx)?.is_pending() {
-                return Poll::Pending;
+                if !self.session.leaving.get() {
+                    return Poll::Pending;
+                }
+                // Nothing is on its way, or half a request that does not go on.
+                self.input = Input::Ended;
+                self.buf.clear();
             }
         }
     }
@@ -371,15 +389,10 @@ impl Io {
 
     /// Handles the requests in the buffer. Gives whether it stopped for want of room.
     fn take_up(&mut self) -> bool {
-        let stopping = self.worker.is_stopping();
-        if stopping && self.input == Input::Open {
-            self.input = Input::Ended;
-            self.buf.clear();
-        }
         let mut taken = 0;
         let mut cut = false;
         while self.input != Input::Refused && !self.buf.is_empty() {
-            if !self.session.has_room() {
+            if !self.has_room() {
                 cut = true;
                 break;
             }
@@ -396,6 +409,9 @@ impl Io {
                 Ok(None) if self.buf.len() > self.request_bytes_max() => {
                     self.refuse("too big request");
                 }
+                Ok(None) if self.share.is_over(self.buf.len()) => {
+                    self.refuse("too many bytes of unfinished requests, see session_max_buffered");
+                }
                 Ok(None) => break,
                 Err(error) => self.refuse(&error.to_string()),
             }
@@ -404,6 +420,11 @@ impl Io {
             self.worker.local.counters().total.add(taken);
         }
         cut
+    }
+
+    fn has_room(&self) -> bool {
+        let must_wait = || self.session.waits_for_much() && self.worker.shared.is_memory_full();
+        self.session.has_room() && !must_wait()
     }
 
     fn request_bytes_max(&self) -> usize {

@@ -12,6 +12,9 @@ use super::worker::Worker;
 /// How often deadlines are looked at.
 const SWEEP_PERIOD: Duration = Duration::from_millis(50);
 
+/// At the limit of memory, how long a client may leave a lot of replies unread.
+const UNREAD_MAX: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// Looks at every deadline, again and again.
     pub async fn sweep(self: Rc<Self>) {
@@ -49,9 +52,12 @@ impl Worker {
         let settings = self.settings();
         let recv = settings.session_recv_timeout.duration().as_micros() as u64;
         let send = settings.session_send_timeout.duration().as_micros() as u64;
+        let full = self.shared.is_memory_full();
         let is_late = |session: &Rc<Session>| {
             let (read, unread) = session.idle();
-            (recv > 0 && read > recv) || (send > 0 && unread.is_some_and(|unread| unread > send))
+            let unread = unread.unwrap_or(0);
+            let hogs = || full && unread > UNREAD_MAX.as_micros() as u64 && session.is_unread();
+            (recv > 0 && read > recv) || (send > 0 && unread > send) || hogs()
         };
         let late: Vec<_> = self
             .sessions

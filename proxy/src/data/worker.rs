@@ -15,12 +15,13 @@ use arc_swap::ArcSwap;
 use codis_core::command::Access;
 use codis_core::slot::{SLOTS, SlotId};
 use tokio::runtime::RuntimeMetrics;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::conn::{self, Conn};
 use super::counters::Counters;
 use super::drained::Drained;
 use super::figures::LinkFigures;
+use super::listen;
 use super::migrate::lines::{Event, Lines};
 use super::parking::Parking;
 use super::refused::Waiting;
@@ -28,7 +29,8 @@ use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
 use super::slow::SlowLog;
-use crate::route::{BackendId, Hold, Method, Route, Table};
+use super::socket::Listener;
+use crate::route::{BackendId, Hold, Method, Route, SlotSet, Table};
 use crate::settings::Settings;
 
 /// What the control side and the workers share.
@@ -42,8 +44,12 @@ pub struct Shared {
     pub online: AtomicBool,
     /// Whether the process ends.
     pub stopping: AtomicBool,
+    /// Whether another process listens on the same sockets.
+    pub handed_over: AtomicBool,
     /// Open sessions.
     pub alive: AtomicUsize,
+    /// Bytes that sessions keep, in steps of 64 KiB.
+    pub buffered: AtomicUsize,
     /// Wakes the control side when a worker has applied or drained a table, or closed a session.
     pub acknowledged: Notify,
     /// One for each worker.
@@ -53,6 +59,8 @@ pub struct Shared {
 /// Where the control side meets one worker.
 #[derive(Debug)]
 pub struct Port {
+    /// Whether there is such a worker; more may be started later.
+    pub started: AtomicBool,
     /// The worker looks at [`Shared`] again.
     pub wake: Notify,
     /// The version of the table that it routes by.
@@ -71,6 +79,7 @@ pub struct Port {
 impl Port {
     fn new(slow: SlowLog) -> Self {
         Self {
+            started: AtomicBool::new(false),
             wake: Notify::default(),
             applied: AtomicU64::default(),
             drained: Drained::default(),
@@ -95,7 +104,7 @@ impl Port {
 }
 
 impl Shared {
-    /// State for `workers` threads, offline.
+    /// State for up to `workers` threads, offline.
     pub fn new(settings: Arc<Settings>, workers: usize) -> Self {
         let ids = Arc::new(AtomicU64::new(0));
         let slow = || SlowLog::new(ids.clone(), settings.slowlog_max_len);
@@ -106,7 +115,9 @@ impl Shared {
             table: ArcSwap::from_pointee(Table::offline()),
             online: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            handed_over: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
+            buffered: AtomicUsize::new(0),
             acknowledged: Notify::new(),
             ports,
         }
@@ -115,6 +126,12 @@ impl Shared {
     /// The slow requests of every worker.
     pub fn slow(&self) -> impl Iterator<Item = &SlowLog> {
         self.ports.iter().map(|port| &port.slow)
+    }
+
+    /// The workers that there are.
+    pub fn started(&self) -> impl Iterator<Item = &Port> {
+        let is_started = |port: &&Port| port.started.load(Ordering::Acquire);
+        self.ports.iter().map(|port| &**port).filter(is_started)
     }
 
     /// Makes every worker look.
@@ -194,6 +211,8 @@ pub struct Worker {
     pub(super) lines: RefCell<Lines>,
     pub(super) refused: RefCell<Waiting>,
     pub(super) draining: Cell<Option<u64>>,
+    /// No more clients are taken in.
+    pub(super) closing_door: watch::Sender<bool>,
     /// Refused clients that are about to be closed.
     pub(super) leaving: Cell<usize>,
     tickets: Cell<u64>,
@@ -210,9 +229,15 @@ impl Worker {
             now: Cell::new(0),
             slow_after: shared.settings.slow_after(),
         };
+        let table = shared.table.load_full();
+        // It has nothing in flight for whatever that table holds.
+        let nothing = SlotSet::default();
+        local.port.drained.tell(table.version, &nothing);
+        local.port.applied.store(table.version, Ordering::Release);
+        shared.acknowledged.notify_waiters();
         Rc::new(Self {
             local: Rc::new(local),
-            table: RefCell::new(shared.table.load_full()),
+            table: RefCell::new(table),
             shared,
             sessions: RefCell::default(),
             backends: RefCell::default(),
@@ -220,6 +245,7 @@ impl Worker {
             lines: RefCell::default(),
             refused: RefCell::default(),
             draining: Cell::new(None),
+            closing_door: watch::Sender::new(false),
             leaving: Cell::new(0),
             tickets: Cell::new(0),
             sessions_next: Cell::new((index as u64) << 48),
@@ -305,6 +331,20 @@ impl Worker {
         readable
     }
 
+    /// Which of the parallel connections of a backend stands for `lane`.
+    fn lane(&self, backend: BackendId, lane: u16) -> u16 {
+        let settings = self.settings();
+        if lane == 0 || settings.backend_primary_parallel == settings.backend_replica_parallel {
+            return lane;
+        }
+        let is_master = self.table.borrow().is_master(backend);
+        lane % if is_master {
+            settings.backend_primary_parallel.max(1)
+        } else {
+            settings.backend_replica_parallel.max(1)
+        }
+    }
+
     fn place(&self, db: u16, lane: u16) -> usize {
         usize::from(db) * usize::from(self.settings().lanes()) + usize::from(lane)
     }
@@ -317,6 +357,7 @@ impl Worker {
 
     /// The connection to a backend, made when it is used first.
     pub fn conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: u16) -> Rc<Conn> {
+        let lane = self.lane(backend, lane);
         if let Some(conn) = self.existing(backend, db, lane) {
             return conn;
         }
@@ -404,12 +445,16 @@ impl Worker {
 }
 
 impl Worker {
-    /// Serves clients of `listener` until the process stops.
-    pub async fn run(self: Rc<Self>, listener: tokio::net::TcpListener) {
+    /// Serves clients of `listeners` until the process stops.
+    pub async fn run(self: Rc<Self>, listeners: Vec<Listener>) {
         let runtime = tokio::runtime::Handle::current();
         let _ = self.port().runtime.set(runtime.metrics());
         tokio::task::spawn_local(self.clone().sweep());
-        let accepting = tokio::task::spawn_local(super::listen::accept(self.clone(), listener));
+        let accept = |listener| listen::accept(self.clone(), listener);
+        let accepting: Vec<_> = listeners
+            .into_iter()
+            .map(|listener| tokio::task::spawn_local(accept(listener)))
+            .collect();
         self.follow(accepting).await;
     }
 }

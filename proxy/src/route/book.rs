@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use codis_core::addr::unix_path;
 use codis_core::api;
 use codis_core::epoch::Epoch;
 use codis_core::slot::{SLOTS, SlotId};
@@ -87,7 +88,7 @@ impl Book {
                 return Err(Problem::ForwardMethod);
             }
             for address in addresses(slot) {
-                if !address.is_empty() {
+                if !address.is_empty() && unix_path(address).is_none() {
                     address.parse::<codis_core::addr::Addr>().map_err(|error| {
                         Problem::Address {
                             slot: slot.id,
@@ -248,6 +249,7 @@ impl Book {
             }
             id
         };
+        let mut masters = vec![false; self.addresses.len()].into_boxed_slice();
         let mut routes = Vec::with_capacity(SLOTS);
         for slot in &self.slots {
             let master = refer(&slot.backend_addr);
@@ -260,6 +262,9 @@ impl Book {
                     Method::SemiAsync
                 },
             });
+            for owner in [master, source].into_iter().flatten() {
+                masters[owner.index()] = true;
+            }
             let mut replicas: Vec<Vec<BackendId>> = Vec::new();
             if self.replicas && slot.migrate_from.is_empty() {
                 let groups = slot.replica_groups.iter();
@@ -282,6 +287,7 @@ impl Book {
             routes: routes.into_boxed_slice(),
             addresses: self.addresses.clone(),
             referenced,
+            masters,
         }
     }
 

@@ -81,6 +81,8 @@ pub struct Table {
     pub addresses: Arc<[Arc<str>]>,
     /// By [`BackendId`]: whether any slot refers to it.
     pub referenced: Box<[bool]>,
+    /// By [`BackendId`]: whether it owns slots, or did until they migrated.
+    pub masters: Box<[bool]>,
 }
 
 impl Table {
@@ -100,6 +102,7 @@ impl Table {
             routes,
             addresses: Arc::from([]),
             referenced: Box::from([]),
+            masters: Box::from([]),
         }
     }
 
@@ -120,6 +123,11 @@ impl Table {
             .iter()
             .position(|known| &**known == address)?;
         self.referenced[index].then_some(BackendId(index as u32))
+    }
+
+    /// Whether a backend owns slots, or did until they migrated.
+    pub fn is_master(&self, backend: BackendId) -> bool {
+        self.masters.get(backend.index()).copied().unwrap_or(false)
     }
 
     /// Whether any slot is held.

@@ -149,7 +149,6 @@ fn a_coordinator_that_is_not_supported_ends_the_start() {
     let output = binary()
         .current_dir(dir.path())
         .args(["--config=proxy.toml", "--etcd=127.0.0.1:2379", "--ncpu=1"])
-        .args(["--max-ncpu=2"])
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -159,5 +158,4 @@ fn a_coordinator_that_is_not_supported_ends_the_start() {
         told.contains("etcd") && told.contains("not supported"),
         "{told}"
     );
-    assert!(told.contains("--max-ncpu has no effect"), "{told}");
 }
