@@ -207,6 +207,9 @@ impl Talk {
             return Bytes::from(raw);
         }
         let turn = shared.turn.lock().unwrap();
+        if shared.dead.load(Ordering::Relaxed) {
+            return Bytes::new();
+        }
         if name == "SLOTSMGRTTAGSLOT-ASYNC" {
             return self.migrate_batch(words, turn).to_bytes();
         }
@@ -390,6 +393,9 @@ impl Talk {
         std::thread::sleep(Duration::from_millis(millis));
         let _turn = shared.turn.lock().unwrap();
         shared.batch.lock().unwrap().remove(&self.db);
+        if shared.dead.load(Ordering::Relaxed) {
+            return error("ERR interrupted: canceled");
+        }
         if let Err(failed) = copied {
             return failed;
         }

@@ -15,6 +15,7 @@ mod locks;
 mod metrics;
 mod migrating;
 mod model;
+mod moving;
 mod process;
 mod protocol;
 mod routing;
