@@ -18,6 +18,7 @@ mod model;
 mod moving;
 mod process;
 mod protocol;
+mod replicas;
 mod routing;
 mod sentinels;
 mod session;
