@@ -8,11 +8,13 @@
 
 pub mod apply;
 pub mod buffer;
+pub mod client;
 pub mod commands;
 pub mod conn;
 pub mod counters;
 pub mod drained;
 pub mod figures;
+pub mod handshake;
 pub mod latency;
 pub mod link;
 pub mod listen;

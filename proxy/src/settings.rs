@@ -93,6 +93,8 @@ pub struct Settings {
     pub session_keepalive_period: TimeSpan,
     /// Close a session after an error that the proxy made.
     pub session_break_on_failure: bool,
+    /// What happens to a request whose keys are in several slots, and that is not split.
+    pub proxy_cross_slot: CrossSlots,
     /// How long requests wait for a new master.
     pub ha_hold: TimeSpan,
     /// Requests that take as long or longer are kept in the slow log; 0 keeps all, less than 0
@@ -132,6 +134,16 @@ pub struct Settings {
     pub metrics_report_statsd_period: TimeSpan,
     /// Reports to statsd: the prefix of names.
     pub metrics_report_statsd_prefix: String,
+}
+
+/// What happens to a request whose keys are in several slots, and that is not split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CrossSlots {
+    /// It gets an error, since any one server would give a wrong answer.
+    Refuse,
+    /// It goes to the server of its first key, as with the original proxy.
+    First,
 }
 
 impl Default for Settings {
@@ -176,6 +188,7 @@ impl Default for Settings {
             session_max_buffered: ByteSize::from_mib(1024),
             session_keepalive_period: seconds(75),
             session_break_on_failure: false,
+            proxy_cross_slot: CrossSlots::Refuse,
             ha_hold: seconds(3),
             slowlog_log_slower_than: TimeSpan::from_millis(10),
             slowlog_max_len: 128,

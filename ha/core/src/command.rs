@@ -1,23 +1,32 @@
-//! The command table: what a proxy does with each command, and which argument is the key.
+//! The command table: what a proxy does with each command, and which arguments are keys.
 //!
 //! A name is looked up without regard to case. One that is not in the table is no error: it is
 //! taken for a write to the key in argument 1 and forwarded, and the server judges it. Refused is
 //! what would break a connection that many sessions share (commands that block, subscribe, or
 //! change the state of a connection), what concerns a whole server, and what belongs to the
 //! migration of slots.
+//!
+//! A request costs one lookup and, for most commands, nothing else: only a command that may have
+//! several keys, or that its sub-command or options decide, is looked at further.
 
+mod about;
 mod index;
+mod keys;
+mod name;
+mod row;
 mod table;
 
-use std::fmt;
+use crate::slot::SlotId;
 
+pub use about::describe;
+pub use keys::{Args, Keys, Positions};
+pub use name::{BadName, NAME_LEN_MAX, Name};
+pub use row::Parts;
+use row::Row;
 use table::TABLE;
 
-/// Bytes of the longest name that is looked up.
-pub const NAME_LEN_MAX: usize = 64;
-
 /// How many names the table has. [`Command::index`] is below this.
-pub const COUNT: usize = TABLE.len();
+pub const COUNT: usize = table::LEN;
 
 /// Which server of a group may run a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +48,12 @@ pub enum Handling {
     Local(Local),
     /// Sends it to a server that is not chosen by a key.
     Special(Special),
-    /// Sends one part for each key and joins the replies.
+    /// Sends one part for each server and joins the replies.
     Split(Split),
+    /// What its sub-command says: see [`Command::resolve`].
+    Parts(Parts),
+    /// Sends it unless it waits for data: see [`Command::resolve`].
+    Unblocked,
     /// Refuses it, before authentication.
     Refuse,
 }
@@ -48,14 +61,55 @@ pub enum Handling {
 /// Commands that a proxy answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Local {
-    /// `AUTH password`.
+    /// `AUTH [user] password`.
     Auth,
+    /// `CLIENT` with a sub-command.
+    Client(Client),
+    /// `COMMAND [sub-command ...]`.
+    Command,
+    /// `ECHO message`.
+    Echo,
+    /// `HELLO [version [AUTH user password] [SETNAME name]]`.
+    Hello,
+    /// `LOLWUT [...]`.
+    Lolwut,
     /// `QUIT`.
     Quit,
+    /// `RESET`.
+    Reset,
     /// `SELECT database`.
     Select,
     /// `SLOTSMAPPING [slot]`.
     SlotsMapping,
+    /// `SLOWLOG` with a sub-command, about the proxy itself.
+    SlowLog,
+    /// `TIME`.
+    Time,
+}
+
+/// Sub-commands of `CLIENT` that a proxy answers; the others are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// `CAPA capability ...`: what the client could do if it were told to.
+    Capa,
+    /// `GETNAME`.
+    GetName,
+    /// `ID`.
+    Id,
+    /// `INFO`: the line of this connection.
+    Info,
+    /// `LIST`: the line of this connection, since others are none of its business.
+    List,
+    /// `NO-EVICT ON|OFF`.
+    NoEvict,
+    /// `NO-TOUCH ON|OFF`.
+    NoTouch,
+    /// `REPLY ON|OFF|SKIP`.
+    Reply,
+    /// `SETINFO LIB-NAME|LIB-VER value`.
+    SetInfo,
+    /// `SETNAME name`.
+    SetName,
 }
 
 /// Commands with a route of their own.
@@ -88,117 +142,139 @@ pub enum Split {
     Touch,
 }
 
-/// A name without a length that the table could hold. The text goes to the client behind a `-`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("ERR handle request, bad command length, too short or too long")]
-pub struct BadName;
-
 /// A command that no client may run. The text goes to the client behind a `-`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("ERR handle request, command '{0}' is not allowed")]
 pub struct NotAllowed(pub String);
 
-/// What the table says of a name, with the name in upper case.
+/// Keys of one request are in several slots, which may be on several servers. The text is that of
+/// Redis Cluster and goes to the client behind a `-`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("CROSSSLOT Keys in request don't hash to the same slot")]
+pub struct CrossSlot;
+
+/// What the table says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Command {
-    access: Access,
-    handling: Handling,
-    key: u8,
-    index: Option<u16>,
-    name: Name,
+    row: &'static Row,
+    index: u16,
 }
 
-/// An upper-case name of 1..=64 bytes, without an allocation.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Name {
-    bytes: [u8; NAME_LEN_MAX],
-    len: u8,
-}
-
-/// One row of the table.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    name: &'static str,
-    access: Access,
-    handling: Handling,
-    key: u8,
-}
+/// The index of a command that the table does not have.
+const UNLISTED: u16 = u16::MAX;
 
 impl Command {
     /// Which servers may run it.
     pub const fn access(&self) -> Access {
-        self.access
+        self.row.access
     }
 
     /// What to do with it.
     pub const fn handling(&self) -> Handling {
-        self.handling
+        self.row.handling
     }
 
-    /// Which argument is the key that routes it; the name is argument 0. A request that is shorter
-    /// routes as if the key were empty.
-    pub const fn key(&self) -> usize {
-        self.key as usize
+    /// Where its keys are.
+    pub const fn keys(&self) -> Keys {
+        self.row.keys
     }
 
     /// Its place in the table, for counters; `None` when the table does not have it.
     pub fn index(&self) -> Option<usize> {
-        self.index.map(usize::from)
+        (self.index != UNLISTED).then_some(usize::from(self.index))
     }
 
-    /// The name, ASCII letters in upper case.
-    pub const fn name(&self) -> &Name {
-        &self.name
+    /// Whether so many arguments, the name included, are what the command takes.
+    pub fn takes(&self, args: usize) -> bool {
+        let arity = usize::from(self.row.arity.unsigned_abs());
+        if self.row.arity < 0 {
+            args >= arity
+        } else {
+            args == arity
+        }
     }
 
-    /// Tells what a client is told who may not run it.
+    /// The sub-commands that clients may send, for a command that has any.
+    pub fn parts(&self) -> impl Iterator<Item = Self> {
+        let parts: &[Row] = match self.row.handling {
+            Handling::Parts(Parts(parts)) => parts,
+            Handling::Forward
+            | Handling::Local(_)
+            | Handling::Special(_)
+            | Handling::Split(_)
+            | Handling::Unblocked
+            | Handling::Refuse => &[],
+        };
+        let index = self.index;
+        parts.iter().map(move |row| Self { row, index })
+    }
+
+    /// What this very request is, if clients may send it. Looks at the arguments only where the
+    /// name alone does not tell.
     ///
     /// # Errors
-    /// The command is refused.
-    pub fn check_allowed(&self) -> Result<(), NotAllowed> {
-        match self.handling {
-            Handling::Refuse => Err(NotAllowed(self.name.to_string())),
+    /// The command, its sub-command or its blocking form is refused.
+    #[inline]
+    pub fn resolve<A: Args + ?Sized>(self, args: &A) -> Result<Self, NotAllowed> {
+        match self.row.handling {
             Handling::Forward | Handling::Local(_) | Handling::Special(_) | Handling::Split(_) => {
-                Ok(())
+                Ok(self)
             }
+            Handling::Parts(_) | Handling::Unblocked | Handling::Refuse => self.decide(args),
         }
     }
-}
 
-impl Name {
-    fn new(name: &[u8]) -> Result<Self, BadName> {
-        if name.is_empty() || name.len() > NAME_LEN_MAX {
-            return Err(BadName);
-        }
-        let mut bytes = [0; NAME_LEN_MAX];
-        bytes[..name.len()].copy_from_slice(name);
-        bytes.make_ascii_uppercase();
-        let len = name.len() as u8;
-        Ok(Self { bytes, len })
-    }
-
-    /// The bytes of the name.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-}
-
-impl fmt::Display for Name {
-    /// Shows bytes that are not printable ASCII as escapes, so that the text fits into one line.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for byte in self.as_bytes() {
-            match byte {
-                b' '..=b'~' => write!(f, "{}", char::from(*byte))?,
-                other => write!(f, "{}", other.escape_ascii())?,
+    #[cold]
+    fn decide<A: Args + ?Sized>(self, args: &A) -> Result<Self, NotAllowed> {
+        let name = Name::shown(args.get(0));
+        match self.row.handling {
+            Handling::Parts(Parts(parts)) => {
+                let part = |row: &&Row| args.get(1).eq_ignore_ascii_case(row.name.as_bytes());
+                let row = parts.iter().find(part).ok_or(NotAllowed(name))?;
+                Ok(Self { row, ..self })
             }
+            Handling::Unblocked if !keys::scan_streams(args).blocks => Ok(self),
+            Handling::Unblocked => Err(NotAllowed(format!("{name} BLOCK"))),
+            Handling::Forward
+            | Handling::Local(_)
+            | Handling::Special(_)
+            | Handling::Split(_)
+            | Handling::Refuse => Err(NotAllowed(name)),
         }
-        Ok(())
     }
-}
 
-impl fmt::Debug for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
+    /// The slot that a request is routed by: that of its first key, or of argument 1 for a command
+    /// without keys. A request that is too short is routed as if that argument were empty.
+    #[inline]
+    pub fn slot<A: Args + ?Sized>(&self, args: &A) -> SlotId {
+        let index = match self.row.route {
+            0 => self.row.keys.route_of(args),
+            route => usize::from(route),
+        };
+        SlotId::of_key(args.get(index))
+    }
+
+    /// As [`Self::slot`], when all keys of the request are in one slot.
+    ///
+    /// # Errors
+    /// They are not.
+    #[inline]
+    pub fn only_slot<A: Args + ?Sized>(&self, args: &A) -> Result<SlotId, CrossSlot> {
+        if self.row.keys.may_be_several() {
+            self.check_slots(args)?;
+        }
+        Ok(self.slot(args))
+    }
+
+    fn check_slots<A: Args + ?Sized>(&self, args: &A) -> Result<(), CrossSlot> {
+        let Some(positions) = self.row.keys.positions(args) else {
+            return Ok(());
+        };
+        let mut slots = positions.map(|key| SlotId::of_key(args.get(key)));
+        match slots.next() {
+            Some(first) if slots.any(|slot| slot != first) => Err(CrossSlot),
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -206,20 +282,25 @@ impl fmt::Debug for Name {
 ///
 /// # Errors
 /// The name is empty or longer than [`NAME_LEN_MAX`].
+#[inline]
 pub fn lookup(name: &[u8]) -> Result<Command, BadName> {
-    let name = Name::new(name)?;
-    let (row, index) = match index::find(&name.bytes, usize::from(name.len)) {
-        Some((index, row)) => (row, Some(index)),
-        None if name.as_bytes().starts_with(b"SLOTS") => (&INTERNAL, None),
-        None => (&UNKNOWN, None),
-    };
-    Ok(Command {
-        access: row.access,
-        handling: row.handling,
-        key: row.key,
-        index,
-        name,
+    if name.is_empty() || name.len() > NAME_LEN_MAX {
+        return Err(BadName);
+    }
+    Ok(match index::find(name) {
+        Some((index, row)) => Command { row, index },
+        None => unlisted(name),
     })
+}
+
+#[cold]
+fn unlisted(name: &[u8]) -> Command {
+    let internal = name
+        .get(..INTERNAL_PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(INTERNAL_PREFIX));
+    let row = if internal { &INTERNAL } else { &UNKNOWN };
+    let index = UNLISTED;
+    Command { row, index }
 }
 
 /// The names of the table in order; [`Command::index`] is the place in here.
@@ -228,10 +309,11 @@ pub fn names() -> impl ExactSizeIterator<Item = &'static str> {
 }
 
 /// Any name that the table does not have.
-static UNKNOWN: Row = table::write("");
+static UNKNOWN: Row = row::write("", -1, row::KEY);
 
 /// A name that starts as those of slot migration do, from a newer server than the table knows.
-static INTERNAL: Row = table::refuse("");
+static INTERNAL: Row = row::refuse("");
+const INTERNAL_PREFIX: &[u8] = b"SLOTS";
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
-use codis_core::command::{self, Access, Command, Handling, Special};
+use codis_core::command::{self, Access, Args, Command, CrossSlot, Handling, Name, Special};
 use codis_core::resp::encode_command;
 use codis_core::slot::SlotId;
 
@@ -14,6 +14,7 @@ use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Io;
 use super::split::{Kind, Split};
 use super::worker::Target;
+use crate::settings::CrossSlots;
 
 /// What a request needs beside its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,16 @@ pub(super) struct Head {
     pub command: u16,
     /// Which servers may run it.
     pub access: Access,
+}
+
+impl Args for Io {
+    fn count(&self) -> usize {
+        self.scanner.args().len()
+    }
+
+    fn get(&self, index: usize) -> &[u8] {
+        self.arg(index).unwrap_or_default()
+    }
 }
 
 impl Io {
@@ -44,36 +55,35 @@ impl Io {
             return true;
         };
         let index = command.index().unwrap_or(COMMAND_UNKNOWN) as u16;
-        let head = Head {
+        let mut head = Head {
             len,
             command: index,
             access: command.access(),
         };
-        if let Some(reply) = self.answer_connection_command(&command) {
-            self.answer(head, reply, Outcome::Answered);
-            return true;
-        }
-        if let Err(refusal) = command.check_allowed() {
-            self.answer(head, reply::error(&refusal.to_string()), Outcome::Refused);
-            return true;
-        }
+        let command = match command.resolve(self) {
+            Ok(command) => command,
+            Err(refusal) => {
+                self.answer(head, reply::error(&refusal.to_string()), Outcome::Refused);
+                return true;
+            }
+        };
+        head.access = command.access();
         match command.handling() {
-            Handling::Forward if self.authenticated => {
-                if let Some(reply) = self.answer_forwardable(&command) {
-                    self.answer(head, reply, Outcome::Answered);
-                    return true;
-                }
-                self.forward(head, command.key())
+            Handling::Forward | Handling::Unblocked if self.authenticated => {
+                self.forward(head, command)
             }
-            Handling::Split(split) if self.authenticated => self.split(head, split, &command),
-            Handling::Special(special) if self.authenticated => {
-                self.special(head, special, &command)
-            }
+            Handling::Split(split) if self.authenticated => self.split(head, split, command),
+            Handling::Special(special) if self.authenticated => self.special(head, special),
             Handling::Local(local) => {
-                self.run_local(head, local);
+                self.run_local(head, local, command);
                 true
             }
-            Handling::Forward | Handling::Split(_) | Handling::Special(_) | Handling::Refuse => {
+            Handling::Forward
+            | Handling::Unblocked
+            | Handling::Split(_)
+            | Handling::Special(_)
+            | Handling::Parts(_)
+            | Handling::Refuse => {
                 self.answer(head, reply::NO_AUTH, Outcome::Answered);
                 true
             }
@@ -128,8 +138,17 @@ impl Io {
         (self.session.id % u64::from(self.worker.settings().lanes())) as u16
     }
 
-    fn forward(&mut self, head: Head, key: usize) -> bool {
-        let slot = SlotId::of_key(self.arg(key).unwrap_or_default());
+    fn forward(&mut self, head: Head, command: Command) -> bool {
+        let slot = match command.only_slot(self) {
+            Ok(slot) => slot,
+            Err(CrossSlot) if self.worker.settings().proxy_cross_slot == CrossSlots::First => {
+                command.slot(self)
+            }
+            Err(refusal) => {
+                self.answer(head, reply::error(&refusal.to_string()), Outcome::Refused);
+                return true;
+            }
+        };
         self.forward_to(head, slot)
     }
 
@@ -175,7 +194,7 @@ impl Io {
         }
     }
 
-    fn split(&mut self, head: Head, split: command::Split, command: &Command) -> bool {
+    fn split(&mut self, head: Head, split: command::Split, command: Command) -> bool {
         let kind = match split {
             command::Split::Mget => Kind::Gather,
             command::Split::Mset => Kind::Set,
@@ -186,12 +205,12 @@ impl Io {
         };
         let words = self.scanner.args().len() - 1;
         if words == 0 || !words.is_multiple_of(kind.stride()) {
-            let reply = reply::wrong_arguments(&command.name().to_string());
+            let reply = reply::wrong_arguments(&Name::shown(self.get(0)));
             self.answer(head, reply, Outcome::Answered);
             return true;
         }
         if words == kind.stride() {
-            return self.forward(head, 1);
+            return self.forward_to(head, command.slot(self));
         }
         match self.has_room_for_all(head, kind) {
             Some(true) => {}
@@ -257,7 +276,7 @@ impl Io {
         Some(true)
     }
 
-    fn special(&mut self, head: Head, special: Special, command: &Command) -> bool {
+    fn special(&mut self, head: Head, special: Special) -> bool {
         let words = self.scanner.args().len() - 1;
         match special {
             Special::Ping if words == 0 => self.answer(head, reply::PONG, Outcome::Answered),
@@ -266,8 +285,12 @@ impl Io {
                 return self.forward_to(head, SlotId::new(slot).unwrap_or_default());
             }
             Special::SlotsInfo if words != 1 => {
-                let reply = reply::wrong_arguments(&command.name().to_string());
+                let reply = reply::wrong_arguments("SLOTSINFO");
                 self.answer(head, reply, Outcome::Answered);
+            }
+            Special::Ping if words == 1 && !self.names_backend(1) => {
+                let echo = reply::bulk(self.get(1));
+                self.answer(head, echo, Outcome::Answered);
             }
             Special::Ping | Special::Info | Special::SlotsInfo => {
                 return self.send_to_address(head);
@@ -275,6 +298,11 @@ impl Io {
             Special::SlotsScan => return self.slots_scan(head),
         }
         true
+    }
+
+    fn names_backend(&self, index: usize) -> bool {
+        let address = std::str::from_utf8(self.get(index));
+        address.is_ok_and(|address| self.worker.table.borrow().find(address).is_some())
     }
 
     /// Forwards a request to the backend that argument 1 names, without that argument.

@@ -52,8 +52,14 @@ impl Class {
             (Handling::Local(_), _) => Self::Local,
             (Handling::Special(_), _) => Self::Special,
             (Handling::Split(_), _) => Self::Split,
-            (Handling::Forward, Access::Read | Access::ReadMaster) => Self::Read,
-            (Handling::Forward, Access::Write) => Self::Write,
+            (Handling::Parts(_), _) => command
+                .parts()
+                .next()
+                .map_or(Self::Refused, |p| Self::of(&p)),
+            (Handling::Forward | Handling::Unblocked, Access::Read | Access::ReadMaster) => {
+                Self::Read
+            }
+            (Handling::Forward | Handling::Unblocked, Access::Write) => Self::Write,
         }
     }
 

@@ -35,17 +35,14 @@ pub const OK: Bytes = Bytes::from_static(b"+OK\r\n");
 pub const PONG: Bytes = Bytes::from_static(b"+PONG\r\n");
 /// The null bulk string.
 pub const NULL: Bytes = Bytes::from_static(b"$-1\r\n");
-/// The empty array.
-pub const EMPTY: Bytes = Bytes::from_static(b"*0\r\n");
 /// Sent on accept when the limit of sessions is reached.
 pub const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Sent on accept before `start`.
 pub const NOT_ONLINE: &[u8] = b"-ERR router is not online\r\n";
 /// Sent to a session that did not authenticate.
 pub const NO_AUTH: Bytes = Bytes::from_static(b"-NOAUTH Authentication required\r\n");
-/// HELLO 3 is refused like a server that only speaks RESP2.
-pub const NO_PROTO: Bytes =
-    Bytes::from_static(b"-NOPROTO sorry, this protocol version is not supported\r\n");
+/// HELLO 3: only RESP2 is spoken.
+pub const NO_PROTO: Bytes = Bytes::from_static(b"-NOPROTO unsupported protocol version\r\n");
 /// The slot has no backend.
 pub const SLOT_NOT_READY: Bytes =
     Bytes::from_static(b"-ERR handle request, slot is not ready, may be offline\r\n");

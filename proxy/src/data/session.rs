@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::buffer;
+use super::client;
 use super::memory::Share;
 use super::outgoing::Outgoing;
 use super::reply::{self, Reply};
@@ -287,6 +288,7 @@ pub(super) struct Io {
     pub share: Share,
     pub db: u16,
     pub authenticated: bool,
+    pub own: client::Own,
 }
 
 /// Serves one client to its end.
@@ -313,6 +315,7 @@ pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
         read_bytes: READ_BYTES_MIN,
         share: Share::new(worker.shared.clone()),
         db: 0,
+        own: client::Own::new(worker.local.now()),
     };
     let ended = poll_fn(|cx| {
         let polled = io.poll(cx);

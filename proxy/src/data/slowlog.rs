@@ -24,9 +24,6 @@ const HELP: [&str; 9] = [
 impl Io {
     /// `SLOWLOG GET [n] | LEN | RESET | HELP`.
     pub(super) fn slowlog(&self) -> Bytes {
-        if !self.authenticated {
-            return reply::NO_AUTH;
-        }
         let Some(part) = self.arg(1) else {
             return reply::wrong_arguments("SLOWLOG");
         };

@@ -4,7 +4,7 @@ use codis_core::paths::check_product_name;
 use codis_core::units::{ByteSize, TimeSpan};
 use codis_runtime::config::{Document, Problems};
 
-use super::Settings;
+use super::{CrossSlots, Settings};
 
 /// A span that is not below zero.
 const ZERO: TimeSpan = TimeSpan::from_nanos(0);
@@ -163,6 +163,8 @@ impl Settings {
             1..,
         );
         d.integer("session_max_pipeline", &mut self.session_max_pipeline, 0..);
+        let cross_slots = [("refuse", CrossSlots::Refuse), ("first", CrossSlots::First)];
+        d.choice("proxy_cross_slot", &mut self.proxy_cross_slot, &cross_slots);
         d.integer("slowlog_max_len", &mut self.slowlog_max_len, 0..=65_536);
         d.boolean("ha_cache_alone", &mut self.ha_cache_alone);
         d.boolean("jodis_compatible", &mut self.jodis_compatible);

@@ -4,9 +4,11 @@
 
 mod admin;
 mod api;
+mod commands;
 mod dashboard;
 mod double;
 mod failover;
+mod handshake;
 mod harness;
 mod hostile;
 mod http;

@@ -106,7 +106,7 @@ const TEXTS: &[(&[&str], &str)] = &[
         "-ERR handle request, command 'KEYS' is not allowed",
     ),
     (
-        &["CLIENT", "LIST"],
+        &["CLIENT", "KILL", "x"],
         "-ERR handle request, command 'CLIENT' is not allowed",
     ),
     (
@@ -138,7 +138,15 @@ const TEXTS: &[(&[&str], &str)] = &[
         &["AUTH", "x"],
         "-ERR Client sent AUTH, but no password is set",
     ),
-    (&["PING", "hello"], "-ERR backend server 'hello' not found"),
+    (&["PING", "hello"], "hello"),
+    (
+        &["PING", "hello", "you"],
+        "-ERR backend server 'hello' not found",
+    ),
+    (
+        &["INFO", "keyspace"],
+        "-ERR backend server 'keyspace' not found",
+    ),
     (
         &["SLOTSMAPPING", "1024"],
         "-ERR parse slotnum '1024' failed, out of range",
@@ -149,10 +157,7 @@ const TEXTS: &[(&[&str], &str)] = &[
     ),
     (&["PING"], "PONG"),
     (&["ECHO", "hi"], "hi"),
-    (
-        &["HELLO", "3"],
-        "-NOPROTO sorry, this protocol version is not supported",
-    ),
+    (&["HELLO", "3"], "-NOPROTO unsupported protocol version"),
     (&["CLIENT", "SETINFO", "LIB-NAME", "x"], "OK"),
     (&["CLIENT", "GETNAME"], "(nil)"),
     (&["CLIENT", "SETNAME", "me"], "OK"),

@@ -1,283 +1,95 @@
-//! The rows of the command table, sorted by name.
+//! The table, put together from the files of its subjects.
+//!
+//! Within a subject the rows are sorted by name; [`super::index`] finds a row by a hash.
 
-use super::{Access, Handling, Local, Row, Special, Split};
+mod connection;
+mod hashes;
+mod json;
+mod keys;
+mod lists;
+mod scripts;
+mod search;
+mod server;
+mod sets;
+mod sketches;
+mod slots;
+mod sorted_sets;
+mod streams;
+mod strings;
+mod vectors;
 
-pub(super) static TABLE: [Row; 234] = [
-    refuse("ACL"),
-    write("APPEND"),
-    refuse("ASKING"),
-    local("AUTH", Local::Auth),
-    refuse("BGREWRITEAOF"),
-    refuse("BGSAVE"),
-    read("BITCOUNT"),
-    write("BITFIELD"),
-    refuse("BITOP"),
-    read("BITPOS"),
-    refuse("BLMOVE"),
-    refuse("BLMPOP"),
-    refuse("BLPOP"),
-    refuse("BRPOP"),
-    refuse("BRPOPLPUSH"),
-    refuse("BZMPOP"),
-    refuse("BZPOPMAX"),
-    refuse("BZPOPMIN"),
-    refuse("CLIENT"),
-    refuse("CLUSTER"),
-    read("COMMAND"),
-    refuse("CONFIG"),
-    refuse("DBSIZE"),
-    refuse("DEBUG"),
-    write("DECR"),
-    write("DECRBY"),
-    split("DEL", Access::Write, Split::Del),
-    refuse("DISCARD"),
-    read("DUMP"),
-    read("ECHO"),
-    write_keyed("EVAL", 3),
-    write_keyed("EVALSHA", 3),
-    write_keyed("EVALSHA_RO", 3),
-    write_keyed("EVAL_RO", 3),
-    refuse("EXEC"),
-    split("EXISTS", Access::Read, Split::Exists),
-    write("EXPIRE"),
-    write("EXPIREAT"),
-    refuse("FAILOVER"),
-    write_keyed("FCALL", 3),
-    write_keyed("FCALL_RO", 3),
-    refuse("FLUSHALL"),
-    refuse("FLUSHDB"),
-    refuse("FUNCTION"),
-    write("GEOADD"),
-    read("GEODIST"),
-    read("GEOHASH"),
-    read("GEOPOS"),
-    write("GEORADIUS"),
-    write("GEORADIUSBYMEMBER"),
-    read("GET"),
-    read("GETBIT"),
-    read("GETRANGE"),
-    write("GETSET"),
-    write("HDEL"),
-    refuse("HELLO"),
-    read("HEXISTS"),
-    read("HGET"),
-    read("HGETALL"),
-    write("HINCRBY"),
-    write("HINCRBYFLOAT"),
-    read("HKEYS"),
-    read("HLEN"),
-    read("HMGET"),
-    write("HMSET"),
-    refuse("HOST:"),
-    read_master("HSCAN"),
-    write("HSET"),
-    write("HSETNX"),
-    read("HSTRLEN"),
-    read("HVALS"),
-    write("INCR"),
-    write("INCRBY"),
-    write("INCRBYFLOAT"),
-    special("INFO", Access::Read, Special::Info),
-    refuse("KEYS"),
-    refuse("LASTSAVE"),
-    refuse("LATENCY"),
-    read("LINDEX"),
-    write("LINSERT"),
-    read("LLEN"),
-    write_keyed("LMPOP", 2),
-    write("LPOP"),
-    write("LPUSH"),
-    write("LPUSHX"),
-    read("LRANGE"),
-    write("LREM"),
-    write("LSET"),
-    write("LTRIM"),
-    split("MGET", Access::Read, Split::Mget),
-    refuse("MIGRATE"),
-    refuse("MODULE"),
-    refuse("MONITOR"),
-    refuse("MOVE"),
-    split("MSET", Access::Write, Split::Mset),
-    refuse("MSETNX"),
-    refuse("MULTI"),
-    refuse("OBJECT"),
-    write("PERSIST"),
-    write("PEXPIRE"),
-    write("PEXPIREAT"),
-    write("PFADD"),
-    read("PFCOUNT"),
-    write("PFDEBUG"),
-    write("PFMERGE"),
-    read("PFSELFTEST"),
-    special("PING", Access::Read, Special::Ping),
-    refuse("POST"),
-    write("PSETEX"),
-    refuse("PSUBSCRIBE"),
-    refuse("PSYNC"),
-    read("PTTL"),
-    refuse("PUBLISH"),
-    read("PUBSUB"),
-    refuse("PUNSUBSCRIBE"),
-    local("QUIT", Local::Quit),
-    refuse("RANDOMKEY"),
-    refuse("READONLY"),
-    refuse("READWRITE"),
-    refuse("RENAME"),
-    refuse("RENAMENX"),
-    refuse("REPLCONF"),
-    refuse("REPLICAOF"),
-    refuse("RESET"),
-    refuse("RESTORE"),
-    refuse("RESTORE-ASKING"),
-    read("ROLE"),
-    write("RPOP"),
-    write("RPOPLPUSH"),
-    write("RPUSH"),
-    write("RPUSHX"),
-    write("SADD"),
-    refuse("SAVE"),
-    refuse("SCAN"),
-    read("SCARD"),
-    refuse("SCRIPT"),
-    read("SDIFF"),
-    write("SDIFFSTORE"),
-    local("SELECT", Local::Select),
-    write("SET"),
-    write("SETBIT"),
-    write("SETEX"),
-    write("SETNX"),
-    write("SETRANGE"),
-    refuse("SHUTDOWN"),
-    read("SINTER"),
-    write_keyed("SINTERCARD", 2),
-    write("SINTERSTORE"),
-    read("SISMEMBER"),
-    refuse("SLAVEOF"),
-    refuse("SLOTSCHECK"),
-    refuse("SLOTSDEL"),
-    read("SLOTSHASHKEY"),
-    special("SLOTSINFO", Access::ReadMaster, Special::SlotsInfo),
-    local("SLOTSMAPPING", Local::SlotsMapping),
-    refuse("SLOTSMGRT-ASYNC-CANCEL"),
-    refuse("SLOTSMGRT-ASYNC-FENCE"),
-    refuse("SLOTSMGRT-ASYNC-STATUS"),
-    refuse("SLOTSMGRT-EXEC-WRAPPER"),
-    refuse("SLOTSMGRTONE"),
-    refuse("SLOTSMGRTONE-ASYNC"),
-    refuse("SLOTSMGRTONE-ASYNC-DUMP"),
-    refuse("SLOTSMGRTSLOT"),
-    refuse("SLOTSMGRTSLOT-ASYNC"),
-    refuse("SLOTSMGRTTAGONE"),
-    refuse("SLOTSMGRTTAGONE-ASYNC"),
-    refuse("SLOTSMGRTTAGONE-ASYNC-DUMP"),
-    refuse("SLOTSMGRTTAGSLOT"),
-    refuse("SLOTSMGRTTAGSLOT-ASYNC"),
-    write("SLOTSRESTORE"),
-    refuse("SLOTSRESTORE-ASYNC"),
-    refuse("SLOTSRESTORE-ASYNC-ACK"),
-    refuse("SLOTSRESTORE-ASYNC-AUTH"),
-    refuse("SLOTSRESTORE-ASYNC-SELECT"),
-    special("SLOTSSCAN", Access::ReadMaster, Special::SlotsScan),
-    refuse("SLOWLOG"),
-    read("SMEMBERS"),
-    write("SMOVE"),
-    write("SORT"),
-    write("SPOP"),
-    refuse("SPUBLISH"),
-    read("SRANDMEMBER"),
-    write("SREM"),
-    read_master("SSCAN"),
-    refuse("SSUBSCRIBE"),
-    read("STRLEN"),
-    refuse("SUBSCRIBE"),
-    read("SUBSTR"),
-    read("SUNION"),
-    write("SUNIONSTORE"),
-    refuse("SUNSUBSCRIBE"),
-    refuse("SWAPDB"),
-    refuse("SYNC"),
-    refuse("TIME"),
-    split("TOUCH", Access::Write, Split::Touch),
-    read("TTL"),
-    read("TYPE"),
-    split("UNLINK", Access::Write, Split::Unlink),
-    refuse("UNSUBSCRIBE"),
-    refuse("UNWATCH"),
-    refuse("WAIT"),
-    refuse("WAITAOF"),
-    refuse("WATCH"),
-    write_keyed("XGROUP", 2),
-    write_keyed("XINFO", 2),
-    refuse("XREAD"),
-    refuse("XREADGROUP"),
-    write("ZADD"),
-    read("ZCARD"),
-    read("ZCOUNT"),
-    write_keyed("ZDIFF", 2),
-    write_keyed("ZDIFFSTORE", 3),
-    write("ZINCRBY"),
-    write_keyed("ZINTER", 2),
-    write_keyed("ZINTERCARD", 2),
-    write_keyed("ZINTERSTORE", 3),
-    read("ZLEXCOUNT"),
-    write_keyed("ZMPOP", 2),
-    read("ZRANGE"),
-    read("ZRANGEBYLEX"),
-    read("ZRANGEBYSCORE"),
-    read("ZRANK"),
-    write("ZREM"),
-    write("ZREMRANGEBYLEX"),
-    write("ZREMRANGEBYRANK"),
-    write("ZREMRANGEBYSCORE"),
-    read("ZREVRANGE"),
-    read("ZREVRANGEBYLEX"),
-    read("ZREVRANGEBYSCORE"),
-    read("ZREVRANK"),
-    read_master("ZSCAN"),
-    read("ZSCORE"),
-    write_keyed("ZUNION", 2),
-    write_keyed("ZUNIONSTORE", 3),
+use super::row::Row;
+
+/// The subjects, with the names that Redis has for them.
+const GROUPS: &[(&str, &[Row])] = &[
+    ("string", strings::STRINGS),
+    ("bitmap", strings::BITMAPS),
+    ("hyperloglog", strings::HYPERLOGLOGS),
+    ("generic", keys::KEYS),
+    ("hash", hashes::HASHES),
+    ("list", lists::LISTS),
+    ("set", sets::SETS),
+    ("sorted-set", sorted_sets::SORTED_SETS),
+    ("geo", sorted_sets::PLACES),
+    ("stream", streams::STREAMS),
+    ("scripting", scripts::SCRIPTS),
+    ("connection", connection::CONNECTION),
+    ("pubsub", connection::PUBSUB),
+    ("transactions", connection::TRANSACTIONS),
+    ("server", server::SERVER),
+    ("codis", slots::SLOTS),
+    ("json", json::JSON),
+    ("bf", sketches::BLOOM),
+    ("cf", sketches::CUCKOO),
+    ("cms", sketches::COUNT_MIN),
+    ("topk", sketches::TOP_K),
+    ("tdigest", sketches::T_DIGEST),
+    ("timeseries", search::TIME_SERIES),
+    ("search", search::SEARCH),
+    ("vector_set", vectors::VECTOR_SETS),
+    ("array", vectors::ARRAYS),
 ];
 
-const fn row(name: &'static str, access: Access, handling: Handling) -> Row {
-    Row {
-        name,
-        access,
-        handling,
-        key: 1,
+/// How many rows there are.
+pub(super) const LEN: usize = {
+    let mut len = 0;
+    let mut group = 0;
+    while group < GROUPS.len() {
+        len += GROUPS[group].1.len();
+        group += 1;
     }
-}
+    len
+};
 
-const fn read(name: &'static str) -> Row {
-    row(name, Access::Read, Handling::Forward)
-}
+/// All rows, subject by subject.
+pub(super) static TABLE: [Row; LEN] = {
+    let mut table = [GROUPS[0].1[0]; LEN];
+    let mut next = 0;
+    let mut group = 0;
+    while group < GROUPS.len() {
+        let (name, rows) = GROUPS[group];
+        let mut row = 0;
+        while row < rows.len() {
+            table[next] = Row {
+                group: name,
+                ..rows[row]
+            };
+            next += 1;
+            row += 1;
+        }
+        group += 1;
+    }
+    table
+};
 
-const fn read_master(name: &'static str) -> Row {
-    row(name, Access::ReadMaster, Handling::Forward)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(super) const fn write(name: &'static str) -> Row {
-    row(name, Access::Write, Handling::Forward)
-}
-
-/// A write, or a command of newer servers that is safe to take for one, whose first key comes
-/// later.
-const fn write_keyed(name: &'static str, key: u8) -> Row {
-    Row { key, ..write(name) }
-}
-
-const fn local(name: &'static str, local: Local) -> Row {
-    row(name, Access::Read, Handling::Local(local))
-}
-
-const fn special(name: &'static str, access: Access, special: Special) -> Row {
-    row(name, access, Handling::Special(special))
-}
-
-const fn split(name: &'static str, access: Access, split: Split) -> Row {
-    row(name, access, Handling::Split(split))
-}
-
-pub(super) const fn refuse(name: &'static str) -> Row {
-    row(name, Access::Write, Handling::Refuse)
+    #[test]
+    fn each_subject_is_sorted() {
+        for (group, rows) in GROUPS {
+            assert!(rows.is_sorted_by(|a, b| a.name < b.name), "{group}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use codis_core::command::{self, Command, Handling};
+use codis_core::command;
 use codis_core::resp::{Limits, RequestScanner, write_array, write_bulk};
 
 use super::machine::Step;
@@ -29,13 +29,9 @@ impl Words {
             Ok(None) | Err(_) => Vec::new(),
         };
         let word = |arg: &Range<usize>| &raw[arg.clone()];
-        let name = args.first().map(word).unwrap_or_default();
-        let mut keys: Vec<Range<usize>> = Vec::new();
-        if let Ok(command) = command::lookup(name) {
-            let mut seen = std::collections::BTreeSet::new();
-            let places = key_places(&command, &args, raw);
-            keys.extend(places.into_iter().filter(|key| seen.insert(word(key))));
-        }
+        let mut seen = std::collections::BTreeSet::new();
+        let places = key_places(&args, raw).into_iter();
+        let keys = places.filter(|key| seen.insert(word(key))).collect();
         let raw = raw.clone();
         Self { raw, args, keys }
     }
@@ -90,37 +86,15 @@ fn encode(words: &[&[u8]]) -> Bytes {
     Bytes::from(out)
 }
 
-/// Where the keys are. An empty key is a key like any other; a missing one is none.
-fn key_places(command: &Command, args: &[Range<usize>], raw: &[u8]) -> Vec<Range<usize>> {
-    let number = |index: usize| -> usize {
-        let word = args.get(index).map(|arg| &raw[arg.clone()]);
-        let text = word.and_then(|word| std::str::from_utf8(word).ok());
-        text.and_then(|text| text.parse().ok()).unwrap_or(0)
-    };
-    let counted = |at: usize| args.iter().skip(at + 1).take(number(at)).cloned().collect();
-    let stride = match command.handling() {
-        Handling::Split(command::Split::Mset) => 2,
-        Handling::Split(_) => 1,
-        Handling::Special(_) | Handling::Local(_) | Handling::Refuse => return Vec::new(),
-        Handling::Forward => match command.name().as_bytes() {
-            b"EVAL" | b"EVALSHA" | b"EVAL_RO" | b"EVALSHA_RO" | b"FCALL" | b"FCALL_RO" => {
-                return counted(2);
-            }
-            b"ZUNIONSTORE" | b"ZINTERSTORE" | b"ZDIFFSTORE" => {
-                let mut keys: Vec<_> = args.get(1).cloned().into_iter().collect();
-                let more: Vec<_> = counted(2);
-                keys.extend(more);
-                return keys;
-            }
-            b"PFCOUNT" | b"PFMERGE" | b"SDIFF" | b"SINTER" | b"SUNION" | b"SDIFFSTORE"
-            | b"SINTERSTORE" | b"SUNIONSTORE" => 1,
-            b"SMOVE" | b"RPOPLPUSH" | b"LMOVE" | b"COPY" | b"GEOSEARCHSTORE" | b"ZRANGESTORE" => {
-                return args.iter().skip(1).take(2).cloned().collect();
-            }
-            _ => return args.get(command.key()).cloned().into_iter().collect(),
-        },
-    };
-    args.iter().skip(1).step_by(stride).cloned().collect()
+/// Where the keys are. An empty key is a key like any other; a missing one is none. A request that
+/// is malformed has none.
+fn key_places(args: &[Range<usize>], raw: &[u8]) -> Vec<Range<usize>> {
+    let words: Vec<&[u8]> = args.iter().map(|arg| &raw[arg.clone()]).collect();
+    let command = words.first().and_then(|name| command::lookup(name).ok());
+    let command = command.and_then(|command| command.resolve(&words[..]).ok());
+    let positions = command.and_then(|command| command.keys().positions(&words[..]));
+    let positions = positions.into_iter().flatten();
+    positions.map(|index| args[index].clone()).collect()
 }
 
 #[cfg(test)]
@@ -151,6 +125,14 @@ mod tests {
             (&["MSET", "a", "1", "a", "2"], 1),
             (&["EVAL", "return 1", "2", "{t}a", "{t}b", "v"], 2),
             (&["EVAL", "return 1", "0", "v"], 0),
+            (&["EVAL", "return 1", "x", "v"], 0),
+            (
+                &["XREAD", "COUNT", "1", "STREAMS", "{t}a", "{t}b", "0", "0"],
+                2,
+            ),
+            (&["SORT", "{t}a", "STORE", "{t}b"], 2),
+            (&["OBJECT", "ENCODING", "k"], 1),
+            (&["NO-SUCH-COMMAND", "k"], 1),
             (&["SLOTSSCAN", "1", "0"], 0),
         ] {
             assert_eq!(words(args).keys(), keys, "{args:?}");
