@@ -5,21 +5,35 @@
 //! answers mean, so that a daemon never asks which store it talks to.
 //!
 //! Paths are absolute (`/codis3/demo/topom`); a value is any sequence of bytes up to
-//! [`VALUE_BYTES_MAX`]. Parents come into being on demand and are not records. Updates are
-//! unconditional, because the original's are: whoever writes holds the product's [`Lock`].
+//! [`VALUE_BYTES_MAX`]. Parents come into being on demand and are not records. `update` and
+//! `delete` are unconditional, because the original's are; [`Coordinator::write_if`] is for those
+//! who do not trust that they are alone.
+//!
+//! A store across the network is opened without being asked anything: the first call connects, and
+//! so does each call after a failure. No call takes longer than [`CALL_MAX`].
 
+mod credentials;
+mod error;
+mod etcd;
 mod filesystem;
+mod hold;
 mod lock;
 mod memory;
 mod path;
+mod watch;
+mod zookeeper;
 
+pub use credentials::{Credentials, InvalidAuth};
+pub use error::{At, Error, OpenError};
+pub use etcd::Etcd;
 pub use filesystem::FileSystem;
+pub use hold::Ephemeral;
 pub use lock::{Lock, LockError, Takeover};
 pub use memory::Memory;
+pub use watch::Watch;
+pub use zookeeper::ZooKeeper;
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +41,35 @@ use async_trait::async_trait;
 
 /// The largest value that a store accepts: what ZooKeeper takes by default.
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024 - 1024;
+/// How long a call to a store across the network may take, connecting included. A directory has
+/// limits of its own.
+pub const CALL_MAX: Duration = Duration::from_secs(5);
+/// How long locks and ephemeral records outlive a process that dies, when nothing else is asked
+/// for.
+pub const SESSION: Duration = Duration::from_secs(10);
 
 /// A coordinator that many tasks use.
 pub type Shared = Arc<dyn Coordinator>;
+
+/// What a record must hold for [`Coordinator::write_if`] to change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected<'a> {
+    /// Whatever it holds, or nothing.
+    Anything,
+    /// It must not be there.
+    Missing,
+    /// It must hold these bytes.
+    Value(&'a [u8]),
+}
+
+/// Another record that must hold certain bytes for [`Coordinator::write_if`] to change one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guard<'a> {
+    /// The other record, such as that of a lock.
+    pub path: &'a str,
+    /// What it must hold.
+    pub value: &'a [u8],
+}
 
 /// A store of records.
 #[async_trait]
@@ -53,100 +93,74 @@ pub trait Coordinator: fmt::Debug + Send + Sync {
     ///
     /// The lock ends with the process, with [`Lock::release`], or when the [`Lock`] is dropped.
     async fn lock(&self, path: &str, value: &[u8], takeover: Takeover) -> Result<Lock, LockError>;
+
+    /// Stores `value`, or deletes the record for `None`, in one step with the check that it holds
+    /// what is expected and that all `guards` hold too.
+    ///
+    /// [`Error::Changed`] names the record that holds something else; one that must be missing and
+    /// is there gives [`Error::Exists`].
+    async fn write_if(
+        &self,
+        path: &str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+        guards: &[Guard<'_>],
+    ) -> Result<(), Error>;
+
+    /// Stores a record that goes away with this process: at once when the [`Ephemeral`] is removed
+    /// or dropped, within the session time of the store when the process dies.
+    ///
+    /// The record must be missing, or hold `replacing` when that is given: then it is replaced,
+    /// whoever made it.
+    async fn create_ephemeral(
+        &self,
+        path: &str,
+        value: &[u8],
+        replacing: Option<&[u8]>,
+    ) -> Result<Ephemeral, Error>;
+
+    /// Tells of changes of a record, and of children that come and go when `path` is a directory.
+    async fn watch(&self, path: &str) -> Result<Watch, Error>;
 }
 
-/// Why a store did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The record to create is there.
-    #[error("create {path}: it already exists")]
-    Exists {
-        /// The record.
-        path: String,
-    },
-    /// The text is not a path of a record.
-    #[error("invalid path `{path}`: {reason}")]
-    Path {
-        /// The text.
-        path: String,
-        /// The rule that it breaks.
-        reason: &'static str,
-    },
-    /// The path names a directory where a record is needed, or the other way round.
-    #[error("{operation} {path}: {reason}")]
-    Kind {
-        /// What was asked for.
-        operation: &'static str,
-        /// The path.
-        path: String,
-        /// What stands in the way.
-        reason: &'static str,
-    },
-    /// The value is larger than [`VALUE_BYTES_MAX`].
-    #[error("{path}: a value of {len} bytes is over the limit of {VALUE_BYTES_MAX}")]
-    TooLarge {
-        /// The record.
-        path: String,
-        /// The size of the value.
-        len: usize,
-    },
-    /// Another process kept the store to itself for too long.
-    #[error(
-        "{} is in use for {waited:?} by {holder}: try again, or stop that process",
-        .file.display()
-    )]
-    Busy {
-        /// The lock file of the store.
-        file: PathBuf,
-        /// How long was waited.
-        waited: Duration,
-        /// What the holder wrote about itself.
-        holder: String,
-    },
-    /// The operating system refused.
-    #[error("{operation} {}: {source}", .file.display())]
-    Io {
-        /// What was being done.
-        operation: &'static str,
-        /// The file in question.
-        file: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
-
-/// Why no coordinator was opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// No store has this name.
-    #[error("invalid coordinator name = {0}")]
-    Name(String),
-    /// The name is known, and this build cannot talk to such a store.
-    #[error(
-        "coordinator `{0}` is not supported by this build: use `filesystem` (or `fs`) with a \
-         directory that every dashboard can reach"
-    )]
-    Unsupported(String),
-    /// The address is empty.
-    #[error("coordinator `{0}` needs an address: the root directory of the store")]
-    Address(String),
-    /// The store is there and cannot be used.
-    #[error("open coordinator: {0}")]
-    Store(#[from] Error),
-}
-
-/// Opens the store that the settings `coordinator_name`, `_addr` and `_auth` name.
+/// Opens the store that the settings `coordinator_name`, `_addr` and `_auth` name, with sessions
+/// of [`SESSION`].
 ///
 /// The credentials are for stores with users; a directory has none and ignores them.
 ///
 /// # Errors
-/// The name is unknown or not supported by this build, or the store cannot be opened.
+/// As [`open_with`].
 pub async fn open(name: &str, addr: &str, auth: &str) -> Result<Shared, OpenError> {
-    let _ = auth;
+    open_with(name, addr, auth, SESSION).await
+}
+
+/// Opens a store whose locks and ephemeral records outlive a dead process by `session`. What the
+/// server accepts limits that: ZooKeeper to 2 to 20 of its ticks, etcd to whole seconds from 2.
+///
+/// # Errors
+/// The name is unknown, the address or the credentials are not valid, or a directory cannot be
+/// opened. A server that cannot be reached is no error here.
+pub async fn open_with(
+    name: &str,
+    addr: &str,
+    auth: &str,
+    session: Duration,
+) -> Result<Shared, OpenError> {
     match name {
-        "filesystem" | "fs" if addr.is_empty() => Err(OpenError::Address(name.to_owned())),
+        "filesystem" | "fs" if addr.is_empty() => Err(OpenError::address(
+            name,
+            addr,
+            "the root directory of the store is needed",
+        )),
         "filesystem" | "fs" => Ok(Arc::new(FileSystem::open(addr).await?)),
-        "zookeeper" | "zk" | "etcd" => Err(OpenError::Unsupported(name.to_owned())),
+        "zookeeper" | "zk" => {
+            let auth = Credentials::parse(auth)?;
+            Ok(Arc::new(ZooKeeper::open(addr, auth, session)?))
+        }
+        "etcd" => {
+            let auth = Credentials::parse(auth)?;
+            Ok(Arc::new(Etcd::open(addr, auth, session)?))
+        }
         _ => Err(OpenError::Name(name.to_owned())),
     }
 }
@@ -158,4 +172,13 @@ fn check_value(path: &str, value: &[u8]) -> Result<(), Error> {
         return Err(Error::TooLarge { path, len });
     }
     Ok(())
+}
+
+/// Refuses what [`Coordinator::write_if`] must not be asked.
+fn check_write(path: &str, value: Option<&[u8]>, guards: &[Guard<'_>]) -> Result<(), Error> {
+    path::check(path)?;
+    for guard in guards {
+        path::check(guard.path)?;
+    }
+    check_value(path, value.unwrap_or_default())
 }

@@ -79,7 +79,7 @@ pub async fn bring_online(
 fn is_final(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref(),
-        Some(OpenError::Unsupported(_) | OpenError::Name(_) | OpenError::Address(_))
+        Some(OpenError::Auth(_) | OpenError::Name(_) | OpenError::Address { .. })
     )
 }
 

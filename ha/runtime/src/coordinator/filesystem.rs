@@ -25,8 +25,13 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 use tokio::task;
 
-use super::lock::Held;
-use super::{Coordinator, Error, Lock, LockError, Takeover, check_value, path};
+use super::error::changed;
+use super::hold::Held;
+use super::watch::Teller;
+use super::{
+    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, Takeover, Watch, check_value,
+    check_write, path,
+};
 use oslock::OsLock;
 use tree::Tree;
 
@@ -34,6 +39,8 @@ use tree::Tree;
 pub const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long an operation waits for those before it in its own process.
 const TURN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often a watched path is looked at: a directory tells nobody of changes.
+const WATCH_PERIOD: Duration = Duration::from_millis(500);
 /// How long a destructor waits for it: it may run on a thread that others need.
 const ABANDON_WAIT_MAX: Duration = Duration::from_millis(500);
 
@@ -137,6 +144,91 @@ impl Coordinator for FileSystem {
             .with_store(move |tree| Ok(take(store, tree, name, value, takeover)))
             .await?;
         Ok(Lock::new(path, taken?))
+    }
+
+    async fn write_if(
+        &self,
+        path: &str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+        guards: &[Guard<'_>],
+    ) -> Result<(), Error> {
+        check_write(path, value, guards)?;
+        let owned = |guard: &Guard<'_>| (guard.path.to_owned(), guard.value.to_vec());
+        let mut held: Vec<(String, Vec<u8>)> = guards.iter().map(owned).collect();
+        if let Expected::Value(wanted) = expected {
+            held.push((path.to_owned(), wanted.to_vec()));
+        }
+        let missing = expected == Expected::Missing;
+        let (path, value) = (path.to_owned(), value.map(<[u8]>::to_vec));
+        self.with_store(move |tree| {
+            for (path, wanted) in &held {
+                if tree.read(path)?.as_ref() != Some(wanted) {
+                    return Err(changed(path));
+                }
+            }
+            if missing && tree.exists(&path)? {
+                return Err(Error::Exists { path });
+            }
+            match value {
+                Some(value) => tree.write("update", &path, &value),
+                None => tree.remove(&path),
+            }
+        })
+        .await
+    }
+
+    /// Nobody would clean up after a process that was killed.
+    async fn create_ephemeral(
+        &self,
+        path: &str,
+        _value: &[u8],
+        _replacing: Option<&[u8]>,
+    ) -> Result<Ephemeral, Error> {
+        path::check(path)?;
+        Err(Error::Unsupported {
+            operation: "create ephemeral",
+            path: path.to_owned(),
+        })
+    }
+
+    async fn watch(&self, path: &str) -> Result<Watch, Error> {
+        path::check(path)?;
+        let (store, path) = (self.clone(), path.to_owned());
+        let seen = store.look(&path).await?;
+        Ok(Watch::spawn(|teller| store.compare(path, seen, teller)))
+    }
+}
+
+/// A record, or the children of a directory.
+#[derive(PartialEq, Eq)]
+enum Look {
+    Record(Option<Vec<u8>>),
+    Directory(Vec<String>),
+}
+
+impl FileSystem {
+    async fn look(&self, path: &str) -> Result<Look, Error> {
+        let path = path.to_owned();
+        self.with_store(move |tree| match tree.read(&path) {
+            Err(Error::Kind { .. }) => tree.list(&path).map(Look::Directory),
+            record => record.map(Look::Record),
+        })
+        .await
+    }
+
+    /// Looks again and again, and tells when it differs. A store that cannot be read now is read
+    /// later.
+    async fn compare(self, path: String, mut seen: Look, teller: Teller) {
+        loop {
+            tokio::time::sleep(WATCH_PERIOD).await;
+            if let Ok(now) = self.look(&path).await
+                && now != seen
+            {
+                seen = now;
+                teller.tell();
+            }
+        }
     }
 }
 

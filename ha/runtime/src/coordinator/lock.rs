@@ -8,9 +8,8 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
-
 use super::Error;
+use super::hold::{Held, Hold};
 
 /// What to do with a stale record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,59 +47,39 @@ pub enum LockError {
 /// A lock that is held until it is released or dropped.
 ///
 /// Either way the record is deleted if it is still the holder's own; one that somebody else wrote
-/// in the meantime stays.
-pub struct Lock {
-    path: String,
-    held: Option<Box<dyn Held>>,
-}
-
-/// The part of a lock that depends on the store.
-#[async_trait]
-pub(super) trait Held: Send + Sync {
-    /// Deletes the record if it is still ours, then lets go.
-    async fn release(self: Box<Self>) -> Result<(), Error>;
-
-    /// The same from a destructor: without waiting long, and without a way to report.
-    fn abandon(self: Box<Self>);
-}
+/// in the meantime stays. A drop cannot wait: across the network the record goes soon after it.
+pub struct Lock(Hold);
 
 impl Lock {
     pub(super) fn new(path: &str, held: impl Held + 'static) -> Self {
-        Self {
-            path: path.to_owned(),
-            held: Some(Box::new(held)),
-        }
+        Self(Hold::new(path, held))
     }
 
     /// What is locked.
     pub fn path(&self) -> &str {
-        &self.path
+        self.0.path()
+    }
+
+    /// Waits until the store has given the lock up, and says why: the record was deleted or
+    /// changed by somebody else, or the session ended because the store was out of reach for too
+    /// long. A directory never does that to a living process.
+    pub async fn lost(&self) -> String {
+        self.0.lost().await
     }
 
     /// Deletes the record and lets go.
     ///
     /// # Errors
     /// The record could not be deleted. The lock is let go all the same, so what stays behind is a
-    /// stale record.
-    pub async fn release(mut self) -> Result<(), Error> {
-        match self.held.take() {
-            Some(held) => held.release().await,
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        if let Some(held) = self.held.take() {
-            held.abandon();
-        }
+    /// stale record, for as long as the session lasts where there is one.
+    pub async fn release(self) -> Result<(), Error> {
+        self.0.release().await
     }
 }
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").field("path", &self.path).finish()
+        f.debug_struct("Lock").field("path", &self.path()).finish()
     }
 }
 

@@ -4,14 +4,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
-use super::lock::Held;
-use super::{Coordinator, Error, Lock, LockError, Takeover, check_value, path};
+use super::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, RECORD, changed, kind};
+use super::hold::Held;
+use super::{
+    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, Takeover, Watch, check_value,
+    check_write, path,
+};
 
 /// A store in memory. Clones share it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Memory {
     state: Arc<Mutex<State>>,
+    /// Counts changes of any record.
+    changes: watch::Sender<u64>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            state: Arc::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -20,7 +36,9 @@ struct State {
     locks: BTreeSet<String>,
 }
 
-struct MemoryLock {
+struct MemoryLock(MemoryRecord);
+
+struct MemoryRecord {
     store: Memory,
     path: String,
     value: Vec<u8>,
@@ -35,6 +53,21 @@ impl Memory {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn tell(&self) {
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    /// Deletes a record that still holds `value`.
+    fn delete_own(&self, path: &str, value: &[u8]) {
+        let mut state = self.state();
+        if state.value(path) == Some(value) {
+            state.records.remove(path);
+            drop(state);
+            self.tell();
+        }
+    }
 }
 
 #[async_trait]
@@ -42,28 +75,23 @@ impl Coordinator for Memory {
     async fn create(&self, path: &str, value: &[u8]) -> Result<(), Error> {
         path::check(path)?;
         check_value(path, value)?;
-        let mut state = self.state();
-        if state.records.contains_key(path) || state.is_directory(path) {
-            return Err(Error::Exists {
-                path: path.to_owned(),
-            });
-        }
-        state.put("create", path, value)
+        self.state().create(path, value)?;
+        self.tell();
+        Ok(())
     }
 
     async fn update(&self, path: &str, value: &[u8]) -> Result<(), Error> {
         path::check(path)?;
         check_value(path, value)?;
-        self.state().put("update", path, value)
+        self.state().put("update", path, value)?;
+        self.tell();
+        Ok(())
     }
 
     async fn delete(&self, path: &str) -> Result<(), Error> {
         path::check(path)?;
-        let mut state = self.state();
-        if state.is_directory(path) {
-            return Err(kind("delete", path, "it is a directory that is not empty"));
-        }
-        state.records.remove(path);
+        self.state().remove(path)?;
+        self.tell();
         Ok(())
     }
 
@@ -71,7 +99,7 @@ impl Coordinator for Memory {
         path::check(path)?;
         let state = self.state();
         if state.is_directory(path) {
-            return Err(kind("read", path, "it is a directory"));
+            return Err(kind("read", path, DIRECTORY));
         }
         Ok(state.records.get(path).cloned())
     }
@@ -80,7 +108,7 @@ impl Coordinator for Memory {
         path::check(path)?;
         let state = self.state();
         if state.records.contains_key(path) {
-            return Err(kind("list", path, "it is a record, not a directory"));
+            return Err(kind("list", path, RECORD));
         }
         let prefix = format!("{path}/");
         let mut children: Vec<String> = state
@@ -110,12 +138,50 @@ impl Coordinator for Memory {
         }
         state.put("lock", path, value)?;
         state.locks.insert(name.clone());
-        let held = MemoryLock {
+        drop(state);
+        self.tell();
+        let held = MemoryRecord {
             store: self.clone(),
             path: name,
             value: value.to_vec(),
         };
-        Ok(Lock::new(path, held))
+        Ok(Lock::new(path, MemoryLock(held)))
+    }
+
+    async fn write_if(
+        &self,
+        path: &str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+        guards: &[Guard<'_>],
+    ) -> Result<(), Error> {
+        check_write(path, value, guards)?;
+        self.state().write_if(path, expected, value, guards)?;
+        self.tell();
+        Ok(())
+    }
+
+    async fn create_ephemeral(
+        &self,
+        path: &str,
+        value: &[u8],
+        replacing: Option<&[u8]>,
+    ) -> Result<Ephemeral, Error> {
+        let expected = replacing.map_or(Expected::Missing, Expected::Value);
+        self.write_if(path, expected, Some(value), &[]).await?;
+        let held = MemoryRecord {
+            store: self.clone(),
+            path: path.to_owned(),
+            value: value.to_vec(),
+        };
+        Ok(Ephemeral::new(path, held))
+    }
+
+    async fn watch(&self, path: &str) -> Result<Watch, Error> {
+        path::check(path)?;
+        let mut changes = self.changes.subscribe();
+        changes.mark_unchanged();
+        Ok(Watch::on(changes))
     }
 }
 
@@ -127,15 +193,87 @@ impl Held for MemoryLock {
     }
 
     fn abandon(self: Box<Self>) {
-        let mut state = self.store.state();
-        if state.records.get(&self.path) == Some(&self.value) {
-            state.records.remove(&self.path);
+        let MemoryLock(record) = *self;
+        record.store.delete_own(&record.path, &record.value);
+        record.store.state().locks.remove(&record.path);
+    }
+
+    async fn lost(&self) -> String {
+        self.0.lost().await
+    }
+}
+
+#[async_trait]
+impl Held for MemoryRecord {
+    async fn release(self: Box<Self>) -> Result<(), Error> {
+        self.abandon();
+        Ok(())
+    }
+
+    fn abandon(self: Box<Self>) {
+        self.store.delete_own(&self.path, &self.value);
+    }
+
+    async fn lost(&self) -> String {
+        let mut changes = self.store.changes.subscribe();
+        loop {
+            match self.store.state().value(&self.path) {
+                None => return "it was deleted".to_owned(),
+                Some(held) if held != self.value => return "it was changed".to_owned(),
+                Some(_) => {}
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
-        state.locks.remove(&self.path);
     }
 }
 
 impl State {
+    fn value(&self, path: &str) -> Option<&[u8]> {
+        self.records.get(path).map(Vec::as_slice)
+    }
+
+    fn create(&mut self, path: &str, value: &[u8]) -> Result<(), Error> {
+        if self.records.contains_key(path) || self.is_directory(path) {
+            let path = path.to_owned();
+            return Err(Error::Exists { path });
+        }
+        self.put("create", path, value)
+    }
+
+    fn remove(&mut self, path: &str) -> Result<(), Error> {
+        if self.is_directory(path) {
+            return Err(kind("delete", path, DIRECTORY_NOT_EMPTY));
+        }
+        self.records.remove(path);
+        Ok(())
+    }
+
+    fn write_if(
+        &mut self,
+        path: &str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+        guards: &[Guard<'_>],
+    ) -> Result<(), Error> {
+        for guard in guards {
+            if self.value(guard.path) != Some(guard.value) {
+                return Err(changed(guard.path));
+            }
+        }
+        match (expected, value) {
+            (Expected::Value(wanted), _) if self.value(path) != Some(wanted) => Err(changed(path)),
+            (Expected::Missing, Some(value)) => self.create(path, value),
+            (Expected::Missing, None) if self.records.contains_key(path) => {
+                let path = path.to_owned();
+                Err(Error::Exists { path })
+            }
+            (_, Some(value)) => self.put("update", path, value),
+            (_, None) => self.remove(path),
+        }
+    }
+
     fn is_directory(&self, path: &str) -> bool {
         let prefix = format!("{path}/");
         let next = self.records.range(prefix.clone()..).next();
@@ -144,26 +282,13 @@ impl State {
 
     fn put(&mut self, operation: &'static str, path: &str, value: &[u8]) -> Result<(), Error> {
         if self.is_directory(path) {
-            return Err(kind(operation, path, "it is a directory"));
+            return Err(kind(operation, path, DIRECTORY));
         }
         let mut parents = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
         if parents.any(|parent| self.records.contains_key(parent)) {
-            return Err(kind(
-                operation,
-                path,
-                "a parent is a record, not a directory",
-            ));
+            return Err(kind(operation, path, PARENT_IS_RECORD));
         }
         self.records.insert(path.to_owned(), value.to_vec());
         Ok(())
-    }
-}
-
-fn kind(operation: &'static str, path: &str, reason: &'static str) -> Error {
-    let path = path.to_owned();
-    Error::Kind {
-        operation,
-        path,
-        reason,
     }
 }

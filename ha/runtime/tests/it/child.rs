@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use codis_runtime::coordinator::{Coordinator, FileSystem, Takeover};
+use codis_runtime::coordinator::{self, Coordinator, FileSystem, Takeover};
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::telemetry;
 
@@ -84,6 +84,28 @@ async fn holds_a_lock() {
         .await
         .unwrap();
     println!("locked");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+}
+
+#[tokio::test]
+#[ignore = "a child process of another test"]
+async fn holds_a_record_and_a_lock() {
+    let argument = argument();
+    let (name, addr) = argument.split_once(' ').unwrap();
+    let session = Duration::from_secs(2);
+    let store = coordinator::open_with(name, addr, "", session)
+        .await
+        .unwrap();
+    let path = "/jodis/p/proxy-1";
+    let _record = store
+        .create_ephemeral(path, b"the child", None)
+        .await
+        .unwrap();
+    let _lock = store
+        .lock("/l", b"the child", Takeover::Refuse)
+        .await
+        .unwrap();
+    println!("holding");
     tokio::time::sleep(Duration::from_secs(60)).await;
 }
 

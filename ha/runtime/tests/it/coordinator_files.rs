@@ -139,11 +139,16 @@ async fn names_open_what_this_build_supports() {
         store.update("/a", b"v").await.unwrap();
     }
     for name in ["zookeeper", "zk", "etcd"] {
-        let error = coordinator::open(name, "127.0.0.1:1", "")
-            .await
-            .unwrap_err();
-        assert!(matches!(error, OpenError::Unsupported(_)));
-        assert!(error.to_string().contains("filesystem"), "{error}");
+        // Nothing is asked of a server yet.
+        let open = |addr, auth| coordinator::open(name, addr, auth);
+        open("127.0.0.1:1,127.0.0.2:1", "user:pass").await.unwrap();
+        let error = open("127.0.0.1:1", "user").await.unwrap_err();
+        assert!(matches!(error, OpenError::Auth(_)), "{error}");
+        assert!(error.to_string().starts_with("invalid auth"), "{error}");
+        for odd in ["", "127.0.0.1:x", ","] {
+            let error = open(odd, "").await.unwrap_err();
+            assert!(matches!(error, OpenError::Address { .. }), "{error}");
+        }
     }
     let error = coordinator::open("consul", "x", "").await.unwrap_err();
     assert_eq!(error.to_string(), "invalid coordinator name = consul");
@@ -154,4 +159,16 @@ async fn names_open_what_this_build_supports() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("make directory"), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_has_no_ephemeral_records() {
+    let root = tempfile::tempdir().unwrap();
+    let store = FileSystem::open(root.path()).await.unwrap();
+    let error = store.create_ephemeral("/a", b"v", None).await.unwrap_err();
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    assert!(
+        error.to_string().contains("`etcd` or `zookeeper`"),
+        "{error}"
+    );
 }

@@ -8,6 +8,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::super::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, RECORD, kind};
 use super::oslock::OsLock;
 use super::{Error, io_error, path, sync_dir};
 
@@ -94,7 +95,7 @@ impl Tree {
             Ok(value) => Ok(Some(value)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) if error.kind() == ErrorKind::IsADirectory => {
-                Err(kind("read", path, "it is a directory"))
+                Err(kind("read", path, DIRECTORY))
             }
             Err(error) => Err(io_error("read", &file)(error)),
         }
@@ -108,7 +109,7 @@ impl Tree {
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 // A file on the way down means that the directory itself is missing.
                 return match self.exists(path)? {
-                    true => Err(kind("list", path, "it is a record, not a directory")),
+                    true => Err(kind("list", path, RECORD)),
                     false => Ok(Vec::new()),
                 };
             }
@@ -131,7 +132,7 @@ impl Tree {
         let parent = target.parent().unwrap_or(&self.data);
         self.make_parents(operation, path, parent)?;
         if target.is_dir() {
-            return Err(kind(operation, path, "it is a directory"));
+            return Err(kind(operation, path, DIRECTORY));
         }
         let staged = self.temp.join(self.temp_name());
         let written = write_synced(&staged, value)
@@ -156,7 +157,7 @@ impl Tree {
             Ok(()) => sync_dir(target.parent().unwrap_or(&self.data)),
             Err(error) if is_missing(&error) => Ok(()),
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-                Err(kind("delete", path, "it is a directory that is not empty"))
+                Err(kind("delete", path, DIRECTORY_NOT_EMPTY))
             }
             Err(error) => Err(io_error("delete", &target)(error)),
         }
@@ -180,11 +181,7 @@ impl Tree {
                         ErrorKind::AlreadyExists | ErrorKind::NotADirectory
                     ) =>
                 {
-                    return Err(kind(
-                        operation,
-                        path,
-                        "a parent is a record, not a directory",
-                    ));
+                    return Err(kind(operation, path, PARENT_IS_RECORD));
                 }
                 Err(error) => return Err(io_error("make directory", dir)(error)),
             }
@@ -211,13 +208,4 @@ fn write_synced(staged: &Path, value: &[u8]) -> io::Result<()> {
 /// A file where a directory was expected leaves nothing to be found below it.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-fn kind(operation: &'static str, path: &str, reason: &'static str) -> Error {
-    let path = path.to_owned();
-    Error::Kind {
-        operation,
-        path,
-        reason,
-    }
 }
