@@ -90,6 +90,7 @@ impl Plan {
 
     fn requests(&self, shape: &Shape) -> u64 {
         match self.size {
+            Size::Quick if shape.pace == Pace::Idle => shape.requests,
             Size::Quick => shape.requests / 2,
             Size::Smallest => REQUESTS_SMALLEST.min(shape.requests),
             Size::Fixed { requests, .. } => requests.unwrap_or(shape.requests),

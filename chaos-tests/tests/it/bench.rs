@@ -1,10 +1,17 @@
 //! The benchmark, in its smallest form.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
 use codis_chaos::bench::{self, Contender, Plan, Programs, SHAPES, Size};
 use codis_chaos::preflight;
 use codis_chaos::talk::Talk;
 
-fn plan(state: &std::path::Path) -> Plan {
+fn plan(state: &Path) -> Plan {
     let proxy = preflight::Programs::beside_this().unwrap();
     let proxy = proxy.file("codis-proxy");
     Plan {
@@ -47,4 +54,60 @@ async fn every_shape_gives_its_figures() {
         assert!(!text.contains("NaN"), "{text}");
     }
     assert!(!state.path().join("bench").exists(), "the files are gone");
+}
+
+/// The tool itself, with its talk to be read.
+fn drill(state: &Path, proxy: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_codis-drill"))
+        .args(["bench", "--shape", "get-1", "--rounds", "1000", "--state"])
+        .arg(state)
+        .arg("--proxy")
+        .arg(proxy)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// The working directories of processes below `state`: each that the tool starts has its own.
+fn left_behind(state: &Path) -> Vec<PathBuf> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let dirs = processes.filter_map(|entry| std::fs::read_link(entry.path().join("cwd")).ok());
+    dirs.filter(|dir| dir.starts_with(state)).collect()
+}
+
+/// Ctrl-C in the middle of a measurement stops every process that was started.
+#[test]
+fn an_interrupted_run_leaves_no_process_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("bench");
+    let programs = preflight::Programs::beside_this().unwrap();
+    let mut child = drill(&state, &programs.file("codis-proxy"));
+    let mut talk = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(talk.any(|line| line.unwrap().starts_with("GET, 64 B")));
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    // Two servers; ours with one and two workers, twemproxy, haproxy.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while left_behind(&state).len() < 6 {
+        assert!(Instant::now() < deadline, "{:?}", left_behind(&state));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(left_behind(&state), Vec::<PathBuf>::new());
+}
+
+/// A proxy that does not come up ends the run with what is known about it.
+#[test]
+fn a_proxy_that_ends_at_once_fails_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("bench");
+    let mut child = drill(&state, &preflight::on_path("false").unwrap());
+    let mut talk = String::new();
+    let stderr = child.stderr.as_mut().unwrap();
+    stderr.read_to_string(&mut talk).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{talk}");
+    assert!(talk.contains("codis-drill: ours: "), "{talk}");
+    assert!(talk.contains("does not answer"), "{talk}");
+    assert_eq!(left_behind(&state), Vec::<PathBuf>::new());
 }
