@@ -11,6 +11,7 @@ pub mod cache;
 pub mod exposed;
 pub mod figures;
 pub mod online;
+pub mod report;
 pub mod sentinels;
 pub mod slowlog;
 pub mod snapshot;

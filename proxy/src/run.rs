@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::control::figures::SAMPLE_PERIOD;
-use crate::control::{Control, admin};
+use crate::control::{Control, admin, report};
 use crate::data::socket::{self, Bound, Wanted};
 use crate::data::worker::Shared;
 use crate::settings::Settings;
@@ -157,11 +157,12 @@ impl Proxy {
         })
     }
 
-    /// Answers admin calls from now on.
+    /// Answers admin calls and sends reports from now on.
     pub fn serve_admin(&mut self) {
         let Some(listener) = self.admin.listener.take() else {
             return;
         };
+        report::start(&self.control);
         let router = admin::router(self.control.clone());
         let figures = self.control.clone();
         let end = self.admin.end.clone();

@@ -230,22 +230,11 @@ impl Settings {
 
     /// Keys that are set and whose function this build does not have.
     pub fn idle(&self) -> Vec<&'static str> {
-        [
-            ("jodis_addr", &self.jodis_addr),
-            ("metrics_report_server", &self.metrics_report_server),
-            (
-                "metrics_report_influxdb_server",
-                &self.metrics_report_influxdb_server,
-            ),
-            (
-                "metrics_report_statsd_server",
-                &self.metrics_report_statsd_server,
-            ),
-        ]
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, _)| key)
-        .collect()
+        [("jodis_addr", &self.jodis_addr)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, _)| key)
+            .collect()
     }
 
     /// The settings as a file that can be loaded again, with passwords left empty.
@@ -283,6 +272,20 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../conf/proxy.toml");
         let settings = Settings::read(Document::load(file).unwrap()).unwrap();
         assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn report_servers_that_cannot_be_dialled_are_told_without_their_login() {
+        let text = "metrics_report_server = \"https://u:secret@h/\"\n\
+                    metrics_report_influxdb_server = \"h:8086\"\n\
+                    metrics_report_statsd_server = \"h\"";
+        let told = Settings::read(Document::parse("p", text).unwrap())
+            .unwrap_err()
+            .to_string();
+        for part in ["https://h/", "`h:8086`", "_statsd_server"] {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("secret"), "{told}");
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl Settings {
         if !s.jodis_name.is_empty() && s.jodis_addr.is_empty() {
             d.problem("jodis_addr", "it must be set when jodis_name is");
         }
+        s.check_reports(d);
         doc.finish()?;
         Ok(s)
     }
@@ -142,6 +143,29 @@ impl Settings {
             &mut self.slot_wait_timeout,
             ZERO..=SLOT_WAIT_MAX,
         );
+    }
+
+    fn check_reports(&self, d: &mut Document) {
+        let urls = [
+            ("metrics_report_server", &self.metrics_report_server),
+            (
+                "metrics_report_influxdb_server",
+                &self.metrics_report_influxdb_server,
+            ),
+        ];
+        for (key, url) in urls {
+            if !url.is_empty()
+                && let Err(why) = codis_runtime::http::check_url(url)
+            {
+                d.problem(key, why);
+            }
+        }
+        let statsd = &self.metrics_report_statsd_server;
+        if !statsd.is_empty()
+            && let Err(why) = statsd.parse::<codis_core::addr::Addr>()
+        {
+            d.problem("metrics_report_statsd_server", why);
+        }
     }
 
     fn read_numbers(&mut self, d: &mut Document) {

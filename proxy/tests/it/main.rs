@@ -21,6 +21,7 @@ mod moving;
 mod process;
 mod protocol;
 mod replicas;
+mod reporters;
 mod routing;
 mod sentinels;
 mod session;
