@@ -4,7 +4,7 @@
 //! control side ([`control`]) runs on a thread of its own, so a hung backend never delays an
 //! answer to a dashboard. What decides routes is pure ([`route`]).
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod cli;
 pub mod control;

@@ -6,8 +6,8 @@
 use bytes::Bytes;
 use codis_core::command::{Args, Client};
 
+use super::io::Io;
 use super::reply;
-use super::session::Io;
 
 /// What a connection remembers for this command alone.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl Io {
             ("addr", self.session.peer()),
             (
                 "laddr",
-                address.map_or_else(|_| String::new(), |addr| addr.to_string()),
+                address.map_or_else(String::new, |addr| addr.to_string()),
             ),
             ("fd", "-1".to_owned()),
             ("name", shown(&self.session.name())),

@@ -9,9 +9,9 @@ use codis_core::resp::encode_command;
 use codis_core::slot::SlotId;
 
 use super::counters::{COMMAND_BAD, COMMAND_UNKNOWN};
+use super::io::Io;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
-use super::session::Io;
 use super::split::{Kind, Split};
 use super::worker::Target;
 use crate::settings::CrossSlots;

@@ -7,21 +7,24 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use codis_core::backoff::Backoff;
 use codis_core::command::Access;
 
+use super::dial;
 use super::figures::LinkFigures;
 use super::link;
+use super::poller::Place;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request};
 use super::session::Session;
-use super::worker::Worker;
+use super::worker::{Local, Worker};
 use crate::route::BackendId;
 
 /// Bytes in the queue of one connection before sessions that fill it stop reading.
@@ -75,7 +78,12 @@ pub(super) struct State {
     /// Bytes taken into the buffer of the link, and bytes that left it.
     pub taken: u64,
     pub sent: u64,
-    pub waker: Option<Waker>,
+    local: Rc<Local>,
+    /// Where the link is, as long as it is up.
+    place: Option<Place>,
+    /// Why the link was lost, until the connection has taken it up.
+    ended: Option<String>,
+    waker: Option<Waker>,
     pub woken: bool,
     pub waiters: Vec<Rc<Session>>,
     pub closing: bool,
@@ -106,7 +114,13 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(backend: BackendId, address: Arc<str>, db: u16, lane: u16) -> Self {
+    pub(super) fn new(
+        local: Rc<Local>,
+        backend: BackendId,
+        address: Arc<str>,
+        db: u16,
+        lane: u16,
+    ) -> Self {
         let state = State {
             link: LinkState::Fresh,
             queue: VecDeque::new(),
@@ -114,6 +128,9 @@ impl Conn {
             flight: VecDeque::new(),
             taken: 0,
             sent: 0,
+            local,
+            place: None,
+            ended: None,
             waker: None,
             woken: false,
             waiters: Vec::new(),
@@ -292,21 +309,40 @@ impl State {
         self.queue_bytes >= QUEUE_BYTES_MAX * factor || self.queue.len() >= QUEUE_LEN_MAX * factor
     }
 
+    /// Gives the link a turn, or the connection when there is no link.
     pub(super) fn wake(&mut self) {
-        if !self.woken {
-            self.woken = true;
-            if let Some(waker) = &self.waker {
-                waker.wake_by_ref();
+        if !std::mem::replace(&mut self.woken, true) {
+            match (self.place, &self.waker) {
+                (Some(place), _) => self.local.marks.link(place),
+                (None, Some(waker)) => waker.wake_by_ref(),
+                (None, None) => {}
             }
         }
     }
 
-    pub(super) fn register(&mut self, cx: &Context<'_>) {
+    /// Whether the link has something to write.
+    pub(super) fn has_more(&self) -> bool {
+        !self.queue.is_empty() && !self.stalled
+    }
+
+    pub(super) fn begin_link(&mut self, place: Place, now: u64) {
+        self.link = LinkState::Up;
+        self.place = Some(place);
+        self.ended = None;
+        self.stalled = false;
+        self.kill = None;
+        self.taken = 0;
+        self.sent = 0;
+        self.progress_at = now;
         self.woken = false;
-        match &self.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => self.waker = Some(cx.waker().clone()),
-        }
+        self.wake();
+    }
+
+    pub(super) fn end_link(&mut self, reason: String) {
+        self.place = None;
+        self.ended = Some(reason);
+        self.woken = false;
+        self.wake();
     }
 
     /// Puts a request at the end of the queue.
@@ -364,7 +400,7 @@ pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
     let mut backoff = Backoff::new(DIAL_PAUSE_MIN, DIAL_PAUSE_MAX, seed);
     while wanted(&conn).await {
         let started = worker.local.now();
-        let reason = match link::open(&worker, &conn).await {
+        let reason = match dial::open(&worker, &conn).await {
             Ok(stream) => link::serve(&worker, &conn, stream).await,
             Err(reason) => reason,
         };
@@ -391,9 +427,10 @@ pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
 /// Waits until the connection is needed: a request waits, or the link has been lost and is to be
 /// found again. Gives `false` when it is closed.
 async fn wanted(conn: &Conn) -> bool {
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         let mut state = conn.state.borrow_mut();
-        state.register(cx);
+        state.woken = false;
+        state.waker = Some(cx.waker().clone());
         if state.closing {
             return Poll::Ready(false);
         }
@@ -404,4 +441,21 @@ async fn wanted(conn: &Conn) -> bool {
         Poll::Pending
     })
     .await
+}
+
+impl Conn {
+    /// Waits for the end of the link, and gives its reason.
+    pub(super) async fn link_lost(&self) -> String {
+        poll_fn(|cx| {
+            let mut state = self.state.borrow_mut();
+            match state.ended.take() {
+                Some(reason) => Poll::Ready(reason),
+                None => {
+                    state.waker = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
 }

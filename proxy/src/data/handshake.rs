@@ -7,8 +7,8 @@ use bytes::Bytes;
 use codis_core::resp::{write_array, write_bulk, write_integer};
 
 use super::client;
+use super::io::Io;
 use super::reply;
-use super::session::Io;
 
 /// Says that a client should speak as to a server of this version.
 const SERVER_VERSION: &str = "7.0.0";

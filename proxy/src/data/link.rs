@@ -1,35 +1,27 @@
-//! The socket of a connection to a backend: dial, write what is queued, read replies.
+//! The socket of a connection to a backend: writes what is queued, reads replies.
 
-use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use codis_core::addr::unix_path;
-use codis_core::resp::{Limits, ReplyScanner, encode_command};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use codis_core::resp::{Limits, ReplyScanner};
 
 use super::buffer;
 use super::conn::{Conn, Flight, LinkState};
-use super::listen::keepalive;
+use super::drive::Peer;
+use super::io::Next;
 use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
+use super::poller::Ready;
 use super::reply::Reply;
-use super::request::Outcome;
+use super::request::{Outcome, Request};
 use super::rule;
-use super::socket;
+use super::stream::Stream;
 use super::worker::Worker;
-use crate::settings::Settings;
 
-/// How long a dial and its handshake may take.
-const DIAL_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are always gathered for one write before the socket is tried.
 const GATHER_BYTES_MIN: usize = 4 * 1024;
-/// Reads in one wake-up.
-const READS_PER_WAKE: usize = 4;
+/// Reads in one turn.
+const READS_PER_TURN: usize = 4;
 /// What a reply may be: more than a request, since an answer may be larger than any question, and
 /// closing the connection would punish the requests behind it.
 const REPLY_LIMITS: Limits = Limits {
@@ -38,165 +30,126 @@ const REPLY_LIMITS: Limits = Limits {
     inline_bytes_max: 0,
     depth_max: 1024 * 1024,
 };
-
-/// Dials, authenticates and selects the database.
-pub(super) async fn open(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
-    let opened = tokio::time::timeout(DIAL_MAX, dial(worker, conn)).await;
-    match opened {
-        Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(reason)) => Err(reason),
-        Err(_) => Err(format!("dial {}: i/o timeout", conn.address)),
-    }
-}
-
-async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
-    let settings = worker.settings();
-    let address: &str = &conn.address;
-    let say = |error: io::Error| format!("dial {address}: {error}");
-    let mut stream = connect(address, settings).await.map_err(say)?;
-    let mut hello = Vec::new();
-    // A frozen server accepts connections: only an answer shows that somebody is there.
-    let mut expected = 1;
-    if !settings.product_auth.is_empty() {
-        encode_command(&mut hello, &["AUTH", &settings.product_auth]);
-        expected += 1;
-    }
-    if conn.db != 0 {
-        encode_command(&mut hello, &["SELECT", &conn.db.to_string()]);
-        expected += 1;
-    }
-    encode_command(&mut hello, &["PING"]);
-    stream.write_all(&hello).await.map_err(say)?;
-    let mut buf = BytesMut::new();
-    let mut scanner = ReplyScanner::new(Limits::default());
-    while expected > 0 {
-        match scanner
-            .scan(&buf)
-            .map_err(|error| format!("dial {address}: {error}"))?
-        {
-            Some(len) => {
-                let reply = buf.split_to(len);
-                // The last reply is that of PING; a server that is loading is there.
-                let is_there = expected == 1 && rule::is_alive(&reply);
-                if reply.first() != Some(&b'+') && !is_there {
-                    let text = String::from_utf8_lossy(&reply);
-                    return Err(format!("dial {address}: {}", text.trim()));
-                }
-                scanner.reset();
-                expected -= 1;
-            }
-            None => {
-                if stream.read_buf(&mut buf).await.map_err(say)? == 0 {
-                    return Err(format!("dial {address}: EOF"));
-                }
-            }
-        }
-    }
-    Ok(stream)
-}
-
-async fn connect(address: &str, settings: &Settings) -> io::Result<TcpStream> {
-    if let Some(path) = unix_path(address) {
-        return socket::dial_path(path).await;
-    }
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    keepalive(&stream, settings.backend_keepalive_period.duration())?;
-    Ok(stream)
-}
-
-/// Serves the connection until the link is lost, and says why.
-pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: TcpStream) -> String {
-    {
-        let mut state = conn.state.borrow_mut();
-        let was_down = matches!(state.link, LinkState::Down(..));
-        if was_down {
-            tracing::info!(backend = %conn.address, db = conn.db, "backend link is back");
-        }
-        state.link = LinkState::Up;
-        state.stalled = false;
-        state.kill = None;
-        state.taken = 0;
-        state.sent = 0;
-        state.progress_at = worker.local.now();
-    }
-    let mut link = Link {
-        worker,
-        conn,
-        stream,
-        buf: BytesMut::new(),
-        scanner: ReplyScanner::new(REPLY_LIMITS),
-        out: Outgoing::default(),
-        broken: None,
-        read_bytes: READ_BYTES_MIN.min(worker.settings().backend_recv_bufsize.as_usize().max(4096)),
-    };
-    poll_fn(|cx| link.poll(cx)).await
-}
-
 /// A reply is copied if it is less than this part of the read buffer: a client that does not read
 /// it would keep all of the buffer in memory.
 const SHARE_PART: usize = 8;
 /// A fresh read buffer; it grows up to `backend_recv_bufsize`.
 const READ_BYTES_MIN: usize = 32 * 1024;
 
-struct Link<'a> {
-    worker: &'a Rc<Worker>,
-    conn: &'a Rc<Conn>,
-    stream: TcpStream,
+/// The socket's half of a connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    worker: Rc<Worker>,
+    conn: Rc<Conn>,
+    stream: Stream,
     buf: BytesMut,
     scanner: ReplyScanner,
     out: Outgoing,
     /// Why nothing can be written any more. What the server has answered is still read.
     broken: Option<io::Error>,
     read_bytes: usize,
+    readable: bool,
+    /// The peer has closed: whatever is left to read comes to an end.
+    ended: bool,
+    writable: bool,
+    /// Why the link is lost.
+    reason: String,
 }
 
-impl Link<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<String> {
-        self.worker.local.tick();
+/// Serves the connection until the link is lost, and says why.
+pub(super) async fn serve(worker: &Rc<Worker>, conn: &Rc<Conn>, stream: Stream) -> String {
+    let read_max = worker.settings().backend_recv_bufsize.as_usize().max(4096);
+    let link = Link {
+        worker: worker.clone(),
+        conn: conn.clone(),
+        stream,
+        buf: BytesMut::new(),
+        scanner: ReplyScanner::new(REPLY_LIMITS),
+        out: Outgoing::default(),
+        broken: None,
+        read_bytes: READ_BYTES_MIN.min(read_max),
+        readable: false,
+        ended: false,
+        writable: true,
+        reason: String::new(),
+    };
+    match link.start() {
+        Ok(()) => conn.link_lost().await,
+        Err(error) => error.to_string(),
+    }
+}
+
+impl Link {
+    fn start(self) -> io::Result<()> {
+        let (worker, conn) = (self.worker.clone(), self.conn.clone());
+        let mut peers = worker.peers.borrow_mut();
+        let place = peers.insert(None);
+        if let Err(error) = worker.poller.add(&self.stream, place) {
+            peers.remove(place);
+            return Err(error);
+        }
+        peers[place] = Some(Peer::Link(Box::new(self)));
+        drop(peers);
+        let mut state = conn.state.borrow_mut();
+        if matches!(state.link, LinkState::Down(..)) {
+            tracing::info!(backend = %conn.address, db = conn.db, "backend link is back");
+        }
+        state.begin_link(place, worker.local.now());
+        Ok(())
+    }
+
+    /// Runs until there is nothing to do. An event only reads: what is to be written has its turn
+    /// when all that is ready has been gathered.
+    pub fn turn(&mut self, ready: Ready) -> Next {
+        self.readable |= ready.readable;
+        self.writable |= ready.writable;
+        self.ended |= ready.ended;
+        let is_event = ready != Ready::default();
         {
             let mut state = self.conn.state.borrow_mut();
-            state.register(cx);
-            if let Some(reason) = state.kill.take() {
-                return Poll::Ready(reason.to_string());
+            if !is_event {
+                state.woken = false;
             }
             if state.closing {
-                return Poll::Ready("closed".to_owned());
+                "closed".clone_into(&mut self.reason);
+                return Next::Close;
+            }
+            if let Some(reason) = state.kill.take() {
+                self.reason = reason.to_string();
+                return Next::Close;
             }
         }
-        match self.turn(cx) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(error.to_string()),
+        match self.serve(is_event) {
+            Ok(()) => Next::Wait,
+            Err(error) => {
+                self.reason = error.to_string();
+                Next::Close
+            }
         }
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut reads = READS_PER_WAKE;
-        let mut replied = false;
-        loop {
-            let mut progress = self.write(cx);
-            if self.conn.state.borrow().flight.is_empty()
-                && let Some(error) = self.broken.take()
-            {
-                return Err(error);
-            }
-            if reads == 0 {
-                cx.waker().wake_by_ref();
-                break;
-            }
-            if self.read(cx)? {
-                reads -= 1;
-                progress = true;
-                replied = true;
-            }
-            if !progress {
-                break;
-            }
+    fn serve(&mut self, is_event: bool) -> io::Result<()> {
+        if self.readable {
+            self.read_on()?;
         }
-        if replied {
-            self.worker.check_drained();
+        if !is_event || !self.out.is_empty() {
+            self.write();
+        }
+        let mut state = self.conn.state.borrow_mut();
+        if state.flight.is_empty()
+            && let Some(error) = self.broken.take()
+        {
+            return Err(error);
+        }
+        if is_event && state.has_more() {
+            state.wake();
         }
         Ok(())
+    }
+
+    /// The link is lost.
+    pub fn end(self) {
+        self.conn.state.borrow_mut().end_link(self.reason);
     }
 
     /// Takes requests from the queue into the buffer.
@@ -230,52 +183,57 @@ impl Link<'_> {
         }
     }
 
-    /// Gives whether anything was written.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut wrote = false;
-        while self.broken.is_none() {
+    fn write(&mut self) {
+        while self.broken.is_none() && self.writable {
             self.gather();
             if self.out.is_empty() {
                 break;
             }
-            match self.out.poll_write(Pin::new(&mut self.stream), cx) {
-                Poll::Pending => break,
-                Poll::Ready(Ok(n)) => {
-                    wrote = true;
-                    self.conn.state.borrow_mut().sent += n as u64;
-                }
-                Poll::Ready(Err(error)) => self.broken = Some(error),
+            match self.out.write(&self.stream) {
+                Ok(None) => self.writable = false,
+                Ok(Some(n)) => self.conn.state.borrow_mut().sent += n as u64,
+                Err(error) => self.broken = Some(error),
             }
         }
-        wrote
+    }
+
+    fn read_on(&mut self) -> io::Result<()> {
+        let mut replied = false;
+        for _ in 0..READS_PER_TURN {
+            if !self.readable {
+                break;
+            }
+            replied |= self.read()?;
+        }
+        if replied {
+            self.worker.check_drained();
+        }
+        if self.readable {
+            self.conn.state.borrow_mut().wake();
+        }
+        Ok(())
     }
 
     /// Gives whether anything was read.
-    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+    fn read(&mut self) -> io::Result<bool> {
         let spare = self.buf.capacity() - self.buf.len();
         if spare < self.read_bytes / 4 {
             self.buf.reserve(self.read_bytes);
         }
         let spare = self.buf.capacity() - self.buf.len();
-        let polled = {
-            let read = self.stream.read_buf(&mut self.buf);
-            pin!(read).poll(cx)
-        };
-        let Poll::Ready(read) = polled else {
-            return Ok(false);
-        };
+        let read = self.stream.read(&mut self.buf);
         match read.map_err(|error| self.broken.take().unwrap_or(error))? {
-            0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")),
-            n if n == spare => {
-                let max = self
-                    .worker
-                    .settings()
-                    .backend_recv_bufsize
-                    .as_usize()
-                    .max(self.read_bytes);
-                self.read_bytes = (self.read_bytes * 2).min(max);
+            None => {
+                self.readable = false;
+                return Ok(false);
             }
-            _ => {}
+            Some(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "EOF")),
+            Some(n) if n == spare => {
+                let max = self.worker.settings().backend_recv_bufsize.as_usize();
+                self.read_bytes = (self.read_bytes * 2).min(max.max(self.read_bytes));
+            }
+            // What comes from now on is another event; the end was one already.
+            Some(_) => self.readable = self.ended,
         }
         {
             let mut state = self.conn.state.borrow_mut();
@@ -307,11 +265,11 @@ impl Link<'_> {
                     at = 0;
                     let shared = self.buf.split_to(len).freeze();
                     buffer::release(&mut self.buf, len);
-                    answer(self.worker, self.conn, request, Reply::Shared(shared));
+                    answer(&self.worker, &self.conn, request, Reply::Shared(shared));
                     continue;
                 }
                 let reply = Reply::Slice(&self.buf[at..at + len]);
-                answer(self.worker, self.conn, request, reply);
+                answer(&self.worker, &self.conn, request, reply);
             }
             at += len;
         }
@@ -324,7 +282,7 @@ impl Link<'_> {
 
 /// Delivers a reply, unless it says that the server did not run the request because of its role:
 /// then the request is tried again elsewhere or later.
-fn answer(worker: &Rc<Worker>, conn: &Conn, request: super::request::Request, reply: Reply<'_>) {
+fn answer(worker: &Rc<Worker>, conn: &Conn, request: Request, reply: Reply<'_>) {
     let bytes = reply.bytes();
     if bytes.first() == Some(&b'-') && request.is_routed() && rule::is_not_executed(bytes) {
         let pause = worker.settings().backend_ping_period.duration().as_micros() as u64;

@@ -1,20 +1,21 @@
 //! Taking clients in: each worker accepts from a listening socket of its own.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_tcp_nodelay;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::io::unix::AsyncFd;
 
 use super::packets;
 use super::reply;
-use super::session;
 use super::socket::{self, Bound, Listener};
+use super::stream::Stream;
+use super::unsafe_io::watch;
 use super::worker::{Shared, Worker};
 
 /// Refused clients of one worker that are given the time to read why.
@@ -23,7 +24,7 @@ const LEAVING_MAX: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Turns TCP keepalive on, unless the period is zero.
-pub(super) fn keepalive(stream: &TcpStream, period: Duration) -> io::Result<()> {
+pub(super) fn keepalive(stream: &impl AsFd, period: Duration) -> io::Result<()> {
     if period.is_zero() {
         return Ok(());
     }
@@ -32,7 +33,8 @@ pub(super) fn keepalive(stream: &TcpStream, period: Duration) -> io::Result<()> 
 }
 
 /// Counts a session as long as it lives.
-struct Alive(Arc<Shared>);
+#[derive(Debug)]
+pub struct Alive(Arc<Shared>);
 
 impl Drop for Alive {
     fn drop(&mut self) {
@@ -55,7 +57,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
             accepted = door.accept() => accepted,
         };
         match accepted {
-            Ok(stream) => greet(&worker, stream, door.is_tcp()),
+            Ok(stream) => greet(&worker, stream, door.is_tcp),
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -64,68 +66,49 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
     }
     if !worker.shared.handed_over.load(Ordering::Relaxed) {
         while let Ok(stream) = door.accept_now() {
-            greet(&worker, stream, door.is_tcp());
+            greet(&worker, stream, door.is_tcp);
         }
     }
 }
 
 /// A listening socket that is watched.
-enum Door {
-    Tcp(TcpListener),
-    Unix {
-        listener: UnixListener,
-        has_packets: bool,
-    },
+struct Door {
+    listener: AsyncFd<OwnedFd>,
+    has_packets: bool,
+    is_tcp: bool,
 }
 
 impl Door {
     fn new(listener: Listener) -> io::Result<Self> {
-        let has_packets = listener.has_packets()?;
-        match listener.bound()? {
-            Bound::Tcp(_) => TcpListener::from_std(listener.into()).map(Self::Tcp),
-            Bound::Unix(_) => {
-                let listener = UnixListener::from_std(OwnedFd::from(listener).into())?;
-                Ok(Self::Unix {
-                    listener,
-                    has_packets,
-                })
-            }
-        }
+        Ok(Self {
+            has_packets: listener.has_packets()?,
+            is_tcp: matches!(listener.bound()?, Bound::Tcp(_)),
+            listener: watch(OwnedFd::from(listener))?,
+        })
     }
 
-    fn is_tcp(&self) -> bool {
-        matches!(self, Self::Tcp(_))
-    }
-
-    async fn accept(&self) -> io::Result<TcpStream> {
-        match self {
-            Self::Tcp(listener) => listener.accept().await.map(|(stream, _)| stream),
-            Self::Unix { listener, .. } => {
-                let (stream, _) = listener.accept().await?;
-                self.stream(stream.into_std()?.into())
+    async fn accept(&self) -> io::Result<OwnedFd> {
+        loop {
+            let mut ready = self.listener.readable().await?;
+            match self.accept_now() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                accepted => return accepted,
             }
         }
     }
 
     /// A client that is in the queue now.
-    fn accept_now(&self) -> io::Result<TcpStream> {
-        match self {
-            Self::Tcp(listener) => self.stream(socket::accept(listener)?),
-            Self::Unix { listener, .. } => self.stream(socket::accept(listener)?),
-        }
-    }
-
-    fn stream(&self, fd: OwnedFd) -> io::Result<TcpStream> {
-        match self {
-            Self::Unix {
-                has_packets: true, ..
-            } => packets::as_stream(fd),
-            Self::Unix { .. } | Self::Tcp(_) => socket::stream(fd),
+    fn accept_now(&self) -> io::Result<OwnedFd> {
+        let accepted = socket::accept(self.listener.get_ref())?;
+        if self.has_packets {
+            packets::as_stream(accepted)
+        } else {
+            Ok(accepted)
         }
     }
 }
 
-fn greet(worker: &Rc<Worker>, stream: TcpStream, is_tcp: bool) {
+fn greet(worker: &Rc<Worker>, accepted: OwnedFd, is_tcp: bool) {
     worker.local.tick();
     let settings = worker.settings();
     let counters = worker.local.counters();
@@ -133,8 +116,8 @@ fn greet(worker: &Rc<Worker>, stream: TcpStream, is_tcp: bool) {
     let alive_guard = Alive(worker.shared.clone());
     counters.sessions.add(1);
     let prepare = || {
-        stream.set_nodelay(true)?;
-        keepalive(&stream, settings.session_keepalive_period.duration())
+        set_tcp_nodelay(&accepted, true)?;
+        keepalive(&accepted, settings.session_keepalive_period.duration())
     };
     if is_tcp && let Err(error) = prepare() {
         tracing::debug!(%error, "session ended before it began");
@@ -147,29 +130,31 @@ fn greet(worker: &Rc<Worker>, stream: TcpStream, is_tcp: bool) {
     } else {
         None
     };
-    let worker = worker.clone();
+    let stream = Stream::from(accepted);
     match refusal {
         Some(refusal) => {
             counters.fails.add(1);
             // It takes no place of those that could be served.
             drop(alive_guard);
-            tokio::task::spawn_local(refuse(worker, stream, refusal));
+            refuse(worker, stream, refusal);
         }
         None => {
-            tokio::task::spawn_local(async move {
-                session::run(worker, stream).await;
-                drop(alive_guard);
-            });
+            if let Err(error) = super::io::start(worker, stream, alive_guard) {
+                tracing::warn!(%error, "session ended before it began");
+            }
         }
     }
 }
 
 /// Says why, and stays for a moment so that the client can read it; unless too many do.
-async fn refuse(worker: Rc<Worker>, mut stream: TcpStream, refusal: &'static [u8]) {
-    if stream.write_all(refusal).await.is_err() || worker.leaving.get() >= LEAVING_MAX {
+fn refuse(worker: &Rc<Worker>, stream: Stream, refusal: &'static [u8]) {
+    if stream.write(refusal).is_err() || worker.leaving.get() >= LEAVING_MAX {
         return;
     }
     worker.leaving.set(worker.leaving.get() + 1);
-    session::linger(stream).await;
-    worker.leaving.set(worker.leaving.get() - 1);
+    let worker = worker.clone();
+    tokio::task::spawn_local(async move {
+        super::io::linger(stream).await;
+        worker.leaving.set(worker.leaving.get() - 1);
+    });
 }

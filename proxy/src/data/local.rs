@@ -11,10 +11,10 @@ use codis_core::command::{self, Args, Command, Local};
 use codis_core::resp::{write_array, write_bulk};
 
 use super::commands::Head;
+use super::io::{Input, Io};
 use super::mapping;
 use super::reply::{self, Reply};
 use super::request::Outcome;
-use super::session::{Input, Io};
 
 impl Io {
     pub(super) fn run_local(&mut self, head: Head, local: Local, command: Command) {

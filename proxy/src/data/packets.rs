@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream as PairOf;
 
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::UnixStream;
 
 use super::socket;
 
@@ -20,7 +20,7 @@ const PACKET_BYTES_MAX: usize = 64 * 1024;
 ///
 /// # Errors
 /// No more file descriptors.
-pub(super) fn as_stream(packets: OwnedFd) -> io::Result<TcpStream> {
+pub(super) fn as_stream(packets: OwnedFd) -> io::Result<OwnedFd> {
     let (inner, outer) = PairOf::pair()?;
     inner.set_nonblocking(true)?;
     outer.set_nonblocking(true)?;
@@ -47,7 +47,7 @@ pub(super) fn as_stream(packets: OwnedFd) -> io::Result<TcpStream> {
         };
         let _ = tokio::try_join!(receiving, sending);
     });
-    socket::stream(OwnedFd::from(outer))
+    Ok(OwnedFd::from(outer))
 }
 
 /// One whole packet; `None` at the end.

@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+/// Places whose memory an empty ring keeps.
+const KEPT_MAX: usize = 256;
+
 /// What a place remembers for the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
@@ -47,6 +50,17 @@ pub struct Ring {
 }
 
 impl Ring {
+    /// Makes an empty ring give its next place the number `head`.
+    pub fn start_at(&mut self, head: u64) {
+        debug_assert!(self.places.is_empty(), "a ring in use");
+        self.head = head;
+    }
+
+    /// Gives back the memory of a long pipeline.
+    pub fn trim(&mut self) {
+        self.places.shrink_to(KEPT_MAX);
+    }
+
     /// Takes the next place and returns its number.
     pub fn push(&mut self, meta: Meta) -> u64 {
         let number = self.head + self.places.len() as u64;

@@ -1,35 +1,26 @@
-//! One client connection.
+//! What a client waits for: its requests in order, and the replies on their way out.
 //!
-//! The shared half ([`Session`]) is what connections to backends complete replies into; the task's
-//! half (`Io`) owns the socket. One task does both directions: on each wake-up it takes up what
-//! has been read, flushes what has been answered, and reads as long as there is room. There is
-//! room while the pipeline, the bytes of waiting requests and the bytes of unread replies are
-//! below their limits; beyond them the session is not closed, it just reads no further.
+//! This is the half of a client connection that connections to backends complete replies into; the
+//! other half ([`super::io`]) owns the socket. A session has room while the pipeline, the bytes of
+//! waiting requests and the bytes of unread replies are below their limits; beyond them it is not
+//! closed, it just reads no further. One that waits for nothing holds no buffers: they belong to
+//! the worker and are lent to those that are busy ([`super::spare`]).
 
 mod limits;
 
 use std::cell::{Cell, Ref, RefCell};
-use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use bytes::BytesMut;
-use codis_core::resp::{Limits, RequestScanner};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
-use super::buffer;
-use super::client;
-use super::memory::Share;
-use super::outgoing::Outgoing;
-use super::reply::{self, Reply};
+use super::poller::Place;
+use super::reply::Reply;
 use super::request::Outcome;
-use super::ring::{Done, Meta, Ring};
-use super::worker::{Local, Worker};
+use super::ring::{Done, Meta};
+
+use super::spare::Busy;
+use super::stream::Stream;
+use super::worker::Local;
 
 /// Bytes of requests of one session that may wait for replies; one request may exceed it.
 pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -42,17 +33,6 @@ const EXPECTED_BYTES_MAX: usize = 32 * 1024 * 1024;
 const EXPECTED_BYTES_FIRST: usize = 32 * 1024;
 /// Requests in flight that a session is always allowed, if its pipeline is that long.
 const IN_FLIGHT_MIN: usize = 32;
-/// The largest request. Places inside a request fit 32 bits because of it.
-pub const REQUEST_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// The largest request of a client that has not given its password yet.
-const STRANGER_BYTES_MAX: usize = 64 * 1024;
-/// Reads in one wake-up, so that one busy client does not starve the others.
-const READS_PER_WAKE: usize = 4;
-/// A fresh read buffer; grows up to `session_recv_bufsize` for clients that fill it.
-const READ_BYTES_MIN: usize = 16 * 1024;
-/// How long a closed session is read from, so that the client sees the last reply and no reset.
-const LINGER_MAX: Duration = Duration::from_millis(500);
-
 /// What backends complete replies into.
 #[derive(Debug)]
 pub struct Session {
@@ -64,21 +44,24 @@ pub struct Session {
     name: RefCell<Vec<u8>>,
     pub(super) local: Rc<Local>,
     state: RefCell<State>,
+    place: Cell<Option<Place>>,
+    woken: Cell<bool>,
+    again: Cell<bool>,
     closed: Cell<bool>,
     killed: Cell<bool>,
     leaving: Cell<bool>,
-    read_at: Cell<u64>,
+    pub(super) read_at: Cell<u64>,
     write_at: Cell<u64>,
 }
 
 #[derive(Debug)]
 struct State {
-    ring: Ring,
-    out: Outgoing,
+    /// Requests and replies; none while nothing waits.
+    busy: Option<Box<Busy>>,
+    /// The number that the next request gets.
+    next: u64,
     /// The mean size of the last replies.
     reply_bytes: usize,
-    waker: Option<Waker>,
-    woken: bool,
     /// A reply that is to be the last one is there; no more requests are taken.
     ending: bool,
     /// The last reply has been delivered.
@@ -86,7 +69,8 @@ struct State {
 }
 
 impl Session {
-    fn new(id: u64, peer: Option<SocketAddr>, local: Rc<Local>) -> Self {
+    /// A session without a socket yet.
+    pub(super) fn new(id: u64, peer: Option<SocketAddr>, local: Rc<Local>) -> Self {
         let now = local.now();
         Self {
             id,
@@ -94,14 +78,15 @@ impl Session {
             name: RefCell::default(),
             local,
             state: RefCell::new(State {
-                ring: Ring::default(),
-                out: Outgoing::default(),
+                busy: None,
+                next: 0,
                 reply_bytes: EXPECTED_BYTES_FIRST,
-                waker: None,
-                woken: false,
                 ending: false,
                 last: false,
             }),
+            place: Cell::new(None),
+            woken: Cell::new(false),
+            again: Cell::new(false),
             closed: Cell::new(false),
             killed: Cell::new(false),
             leaving: Cell::new(false),
@@ -131,17 +116,43 @@ impl Session {
         self.closed.get()
     }
 
-    /// The client is gone. Requests under way still refer to the session, but not to its replies.
-    fn close(&self) {
-        self.closed.set(true);
-        let mut state = self.state.borrow_mut();
-        state.ring = Ring::default();
-        state.out = Outgoing::default();
+    /// Says where the other half is.
+    pub(super) fn settle(&self, place: Place) {
+        self.place.set(Some(place));
     }
 
-    /// Makes the task look again: room has come, or the worker stops.
+    /// The client is gone. Requests under way still refer to the session, but not to its replies.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.place.set(None);
+        self.state.borrow_mut().busy = None;
+    }
+
+    /// Gives the session a turn: replies are there, room has come, or the worker stops.
     pub fn wake(&self) {
-        self.state.borrow_mut().wake();
+        if let Some(place) = self.place.get()
+            && !self.woken.replace(true)
+        {
+            self.local.marks.session(place);
+        }
+    }
+
+    /// Its turn has come. What wakes it meanwhile is seen in the same turn.
+    pub(super) fn begin_turn(&self) {
+        self.woken.set(true);
+        self.again.set(false);
+    }
+
+    /// Its turn is not enough.
+    pub(super) fn wants_more(&self) {
+        self.again.set(true);
+    }
+
+    pub(super) fn end_turn(&self) {
+        self.woken.set(false);
+        if self.again.get() {
+            self.wake();
+        }
     }
 
     /// Ends the session without another word.
@@ -150,15 +161,26 @@ impl Session {
         self.wake();
     }
 
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
+    pub(super) fn is_killed(&self) -> bool {
+        self.killed.get()
+    }
+
     /// Microseconds since something was read; since something was written while replies wait.
     pub fn idle(&self) -> (u64, Option<u64>) {
         let now = self.local.now();
-        let unread = !self.state.borrow().out.is_empty();
         let read = now.saturating_sub(self.read_at.get());
-        (
-            read,
-            unread.then(|| now.saturating_sub(self.write_at.get())),
-        )
+        let written = now.saturating_sub(self.write_at.get());
+        (read, (self.unread() > 0).then_some(written))
+    }
+
+    /// Bytes of replies that have not left.
+    pub(super) fn unread(&self) -> usize {
+        let state = self.state.borrow();
+        state.busy.as_ref().map_or(0, |busy| busy.out.len())
     }
 
     /// Takes a place in the ring for a request that is decoded now.
@@ -168,7 +190,10 @@ impl Session {
             bytes: bytes as u32,
             born: self.local.now(),
         };
-        self.state.borrow_mut().ring.push(meta)
+        let mut state = self.state.borrow_mut();
+        let place = state.busy(&self.local).ring.push(meta);
+        state.next = place + 1;
+        place
     }
 
     /// Puts a reply into its place. Replies beyond the last one are dropped. Gives how long it
@@ -197,304 +222,97 @@ impl Session {
         }
         state.ending |= last;
         state.reply_bytes = (state.reply_bytes * 7 + reply.bytes().len()) / 8;
-        if state.out.is_empty() {
+        let busy = state.busy(&self.local);
+        if busy.out.is_empty() {
             self.write_at.set(self.local.now());
         }
-        let meta = if state.ring.is_head(place) {
-            let meta = state.ring.take_head();
-            if let Some(meta) = meta {
-                state.deliver(&self.local, meta, &reply, last);
-            }
-            while !state.last
-                && let Some((meta, done)) = state.ring.pop_done()
-            {
-                state.deliver(&self.local, meta, &Reply::Shared(done.reply), done.last);
-            }
-            meta
-        } else {
+        if !busy.ring.is_head(place) {
             let reply = reply.into_bytes();
-            state.ring.complete(place, Done { reply, last })
-        };
-        state.wake();
-        meta
+            return busy.ring.complete(place, Done { reply, last });
+        }
+        let meta = busy.ring.take_head()?;
+        let mut ended = self.deliver(busy, meta, &reply, last);
+        while !ended && let Some((meta, done)) = busy.ring.pop_done() {
+            ended = self.deliver(busy, meta, &Reply::Shared(done.reply), done.last);
+        }
+        state.last = ended;
+        drop(state);
+        self.wake();
+        Some(meta)
     }
 
-    fn has_room(&self) -> bool {
+    /// Moves a reply to the output. Gives whether it is the last one.
+    fn deliver(&self, busy: &mut Busy, meta: Meta, reply: &Reply<'_>, last: bool) -> bool {
+        let micros = self.local.now().saturating_sub(meta.born);
+        let counters = self.local.counters();
+        counters.delivered(meta.command, micros, reply.bytes());
+        match reply {
+            Reply::Slice(slice) => busy.out.copy(slice),
+            Reply::Shared(bytes) => busy.out.push(bytes),
+        }
+        last
+    }
+
+    pub(super) fn has_room(&self) -> bool {
         let state = self.state.borrow();
+        if state.ending {
+            return false;
+        }
+        let Some(busy) = &state.busy else {
+            return true;
+        };
         let pipeline = self.local.settings.session_max_pipeline.max(1);
         let expected = EXPECTED_BYTES_MAX / state.reply_bytes.max(1);
-        !state.ending
-            && state.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
-            && state.ring.bytes() < WAITING_BYTES_MAX
-            && state.out.len() < UNREAD_BYTES_MAX
+        busy.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
+            && busy.ring.bytes() < WAITING_BYTES_MAX
+            && busy.out.len() < UNREAD_BYTES_MAX
+    }
+
+    /// Whether no request waits for a reply.
+    pub(super) fn is_answered(&self) -> bool {
+        let state = self.state.borrow();
+        state.busy.as_ref().is_none_or(|busy| busy.ring.is_empty())
+    }
+
+    /// Whether the reply after which the session closes has been delivered.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.borrow().last
+    }
+
+    /// Writes what has been answered. Gives whether the socket took all of it.
+    pub(super) fn flush(&self, stream: &Stream) -> io::Result<bool> {
+        let mut state = self.state.borrow_mut();
+        let Some(busy) = &mut state.busy else {
+            return Ok(true);
+        };
+        while !busy.out.is_empty() {
+            if busy.out.write(stream)?.is_none() {
+                return Ok(false);
+            }
+            self.write_at.set(self.local.now());
+        }
+        if busy.ring.is_empty()
+            && let Some(busy) = state.busy.take()
+        {
+            self.local.spare.take_back(busy);
+        }
+        Ok(true)
     }
 }
 
 impl State {
-    fn wake(&mut self) {
-        if !self.woken {
-            self.woken = true;
-            if let Some(waker) = &self.waker {
-                waker.wake_by_ref();
-            }
-        }
+    /// What the session waits for; lent by the worker when there was nothing.
+    fn busy(&mut self, local: &Local) -> &mut Busy {
+        self.busy.get_or_insert_with(|| local.spare.lend(self.next))
     }
 
     #[cold]
     fn count_failure(&self, local: &Local, place: u64) {
         let counters = local.counters();
         counters.fails.add(1);
-        if let Some(meta) = self.ring.meta(place) {
+        let meta = self.busy.as_ref().and_then(|busy| busy.ring.meta(place));
+        if let Some(meta) = meta {
             counters.commands[usize::from(meta.command)].fails.add(1);
         }
-    }
-
-    fn deliver(&mut self, local: &Local, meta: Meta, reply: &Reply<'_>, last: bool) {
-        let micros = local.now().saturating_sub(meta.born);
-        local
-            .counters()
-            .delivered(meta.command, micros, reply.bytes());
-        match reply {
-            Reply::Slice(slice) => self.out.copy(slice),
-            Reply::Shared(bytes) => self.out.push(bytes),
-        }
-        self.last |= last;
-    }
-}
-
-/// Whether the client may still send.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Input {
-    /// It may.
-    Open,
-    /// It closed its half; what it sent before is answered.
-    Ended,
-    /// The session takes no more: QUIT or a protocol error.
-    Refused,
-}
-
-/// The task's half of a session.
-#[derive(Debug)]
-pub(super) struct Io {
-    pub worker: Rc<Worker>,
-    pub session: Rc<Session>,
-    pub stream: TcpStream,
-    pub buf: BytesMut,
-    pub scanner: RequestScanner,
-    pub input: Input,
-    /// A complete request waits in the buffer for room elsewhere.
-    pub blocked: bool,
-    pub read_bytes: usize,
-    pub share: Share,
-    pub db: u16,
-    pub authenticated: bool,
-    pub own: client::Own,
-}
-
-/// Serves one client to its end.
-pub async fn run(worker: Rc<Worker>, stream: TcpStream) {
-    let peer = stream.peer_addr().ok();
-    let session = Rc::new(Session::new(
-        worker.next_session(),
-        peer,
-        worker.local.clone(),
-    ));
-    worker
-        .sessions
-        .borrow_mut()
-        .insert(session.id, session.clone());
-    let mut io = Io {
-        authenticated: worker.settings().session_auth.is_empty(),
-        worker: worker.clone(),
-        session: session.clone(),
-        stream,
-        buf: BytesMut::new(),
-        scanner: RequestScanner::new(Limits::default()),
-        input: Input::Open,
-        blocked: false,
-        read_bytes: READ_BYTES_MIN,
-        share: Share::new(worker.shared.clone()),
-        db: 0,
-        own: client::Own::new(worker.local.now()),
-    };
-    let ended = poll_fn(|cx| {
-        let polled = io.poll(cx);
-        io.share.set(io.buf.len() + session.buffered());
-        polled
-    })
-    .await;
-    session.close();
-    drop(io.share);
-    if ended.is_ok() {
-        linger(io.stream).await;
-    }
-    worker.sessions.borrow_mut().remove(&session.id);
-}
-
-/// Closes so that the client reads everything that was written.
-pub async fn linger(mut stream: TcpStream) {
-    let _ = tokio::time::timeout(LINGER_MAX, async {
-        stream.shutdown().await?;
-        let mut sink = [0u8; 4096];
-        while stream.read(&mut sink).await? > 0 {}
-        io::Result::Ok(())
-    })
-    .await;
-}
-
-impl Io {
-    /// Ends with `Ok` when everything was delivered.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.worker.local.tick();
-        self.begin(cx);
-        if self.session.killed.get() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        let mut reads = READS_PER_WAKE;
-        loop {
-            self.blocked = false;
-            let cut = self.take_up();
-            self.poll_flush(cx)?;
-            if self.is_finished() {
-                return Poll::Ready(Ok(()));
-            }
-            let has_room = self.has_room();
-            if cut && has_room {
-                continue;
-            }
-            if self.input != Input::Open || self.blocked || !has_room {
-                return Poll::Pending;
-            }
-            if reads == 0 {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            reads -= 1;
-            if self.poll_read(cx)?.is_pending() {
-                if !self.session.leaving.get() {
-                    return Poll::Pending;
-                }
-                // Nothing is on its way, or half a request that does not go on.
-                self.input = Input::Ended;
-                self.buf.clear();
-            }
-        }
-    }
-
-    fn begin(&self, cx: &Context<'_>) {
-        let mut state = self.session.state.borrow_mut();
-        state.woken = false;
-        match &state.waker {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => state.waker = Some(cx.waker().clone()),
-        }
-    }
-
-    /// Handles the requests in the buffer. Gives whether it stopped for want of room.
-    fn take_up(&mut self) -> bool {
-        let mut taken = 0;
-        let mut cut = false;
-        while self.input != Input::Refused && !self.buf.is_empty() {
-            if !self.has_room() {
-                cut = true;
-                break;
-            }
-            match self.scanner.scan(&self.buf) {
-                Ok(Some(len)) => {
-                    if !self.handle(len) {
-                        self.blocked = true;
-                        break;
-                    }
-                    self.scanner.reset();
-                    buffer::release(&mut self.buf, len);
-                    taken += 1;
-                }
-                Ok(None) if self.buf.len() > self.request_bytes_max() => {
-                    self.refuse("too big request");
-                }
-                Ok(None) if self.share.is_over(self.buf.len()) => {
-                    self.refuse("too many bytes of unfinished requests, see session_max_buffered");
-                }
-                Ok(None) => break,
-                Err(error) => self.refuse(&error.to_string()),
-            }
-        }
-        if taken > 0 {
-            self.worker.local.counters().total.add(taken);
-        }
-        cut
-    }
-
-    fn has_room(&self) -> bool {
-        let must_wait = || self.session.waits_for_much() && self.worker.shared.is_memory_full();
-        self.session.has_room() && !must_wait()
-    }
-
-    fn request_bytes_max(&self) -> usize {
-        if self.authenticated {
-            REQUEST_BYTES_MAX
-        } else {
-            STRANGER_BYTES_MAX
-        }
-    }
-
-    fn refuse(&mut self, reason: &str) {
-        tracing::debug!(session = self.session.id, reason, "protocol error");
-        self.input = Input::Refused;
-        let place = self.session.open(super::counters::COMMAND_BAD as u16, 0);
-        let reply = Reply::Shared(reply::protocol_error(reason));
-        self.session.complete_last(place, reply);
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut state = self.session.state.borrow_mut();
-        while !state.out.is_empty() {
-            match state.out.poll_write(Pin::new(&mut self.stream), cx)? {
-                Poll::Ready(written) => {
-                    self.worker.local.counters().bytes_out.add(written as u64);
-                    self.session.write_at.set(self.worker.local.now());
-                }
-                Poll::Pending => break,
-            }
-        }
-        Ok(())
-    }
-
-    fn is_finished(&self) -> bool {
-        let state = self.session.state.borrow();
-        let nothing_left = state.ring.is_empty() && !self.blocked;
-        let ended = self.input == Input::Ended && nothing_left && state.out.is_empty();
-        ended || (state.last && state.out.is_empty())
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {
-        let spare = self.buf.capacity() - self.buf.len();
-        if spare < self.read_bytes / 4 {
-            self.buf.reserve(self.read_bytes);
-        }
-        let spare = self.buf.capacity() - self.buf.len();
-        let polled = {
-            let read = self.stream.read_buf(&mut self.buf);
-            pin!(read).poll(cx)
-        };
-        let Poll::Ready(read) = polled else {
-            return Ok(Poll::Pending);
-        };
-        let read = read?;
-        self.worker.local.counters().bytes_in.add(read as u64);
-        if read == 0 {
-            self.input = Input::Ended;
-        }
-        if read == spare {
-            let max = self
-                .worker
-                .settings()
-                .session_recv_bufsize
-                .as_usize()
-                .max(READ_BYTES_MIN);
-            self.read_bytes = (self.read_bytes * 2).min(max);
-        }
-        self.session.read_at.set(self.worker.local.now());
-        Ok(Poll::Ready(()))
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use codis_core::resp::{write_array, write_bulk, write_integer, write_simple};
 
+use super::io::Io;
 use super::reply;
-use super::session::Io;
 use super::slow::{self, Entry};
 
 /// Entries that `SLOWLOG GET` gives without a number.

@@ -265,14 +265,6 @@ pub(super) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
     Ok(rustix::net::accept_with(listener, flags)?)
 }
 
-/// A stream socket of any family as the data path has it.
-///
-/// # Errors
-/// The runtime cannot watch it.
-pub fn stream(fd: OwnedFd) -> io::Result<tokio::net::TcpStream> {
-    tokio::net::TcpStream::from_std(std::net::TcpStream::from(fd))
-}
-
 /// Dials a path.
 ///
 /// # Errors
@@ -280,6 +272,14 @@ pub fn stream(fd: OwnedFd) -> io::Result<tokio::net::TcpStream> {
 pub async fn dial_path(path: &str) -> io::Result<tokio::net::TcpStream> {
     let dialled = tokio::net::UnixStream::connect(path).await?.into_std()?;
     stream(OwnedFd::from(dialled))
+}
+
+/// A stream socket of any family, watched by the runtime.
+///
+/// # Errors
+/// The runtime cannot watch it.
+pub fn stream(fd: OwnedFd) -> io::Result<tokio::net::TcpStream> {
+    tokio::net::TcpStream::from_std(std::net::TcpStream::from(fd))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -17,19 +18,25 @@ use codis_core::slot::{SLOTS, SlotId};
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::{Notify, watch};
 
+use slotmap::SlotMap;
+
 use super::conn::{self, Conn};
 use super::counters::Counters;
 use super::drained::Drained;
+use super::drive::Peer;
 use super::figures::LinkFigures;
 use super::listen;
+use super::marks::Marks;
 use super::migrate::lines::{Event, Lines};
 use super::parking::Parking;
+use super::poller::{Place, Poller};
 use super::refused::Waiting;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
 use super::slow::SlowLog;
 use super::socket::Listener;
+use super::spare::Spare;
 use crate::route::{BackendId, Hold, Method, Route, SlotSet, Table};
 use crate::settings::Settings;
 
@@ -147,6 +154,10 @@ impl Shared {
 pub struct Local {
     /// Settings of the process.
     pub settings: Arc<Settings>,
+    /// Who wants a turn.
+    pub marks: Marks,
+    /// Buffers that nobody uses now.
+    pub spare: Spare,
     port: Arc<Port>,
     origin: Instant,
     now: Cell<u64>,
@@ -203,6 +214,8 @@ pub struct Worker {
     pub local: Rc<Local>,
     /// What it shares with the process.
     pub shared: Arc<Shared>,
+    pub(super) poller: Poller,
+    pub(super) peers: RefCell<SlotMap<Place, Option<Peer>>>,
     /// Open sessions by id.
     pub sessions: RefCell<HashMap<u64, Rc<Session>>>,
     pub(super) table: RefCell<Arc<Table>>,
@@ -221,9 +234,14 @@ pub struct Worker {
 
 impl Worker {
     /// Worker number `index`.
-    pub fn new(shared: Arc<Shared>, index: usize) -> Rc<Self> {
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
+    pub fn new(shared: Arc<Shared>, index: usize) -> io::Result<Rc<Self>> {
         let local = Local {
             settings: shared.settings.clone(),
+            marks: Marks::default(),
+            spare: Spare::default(),
             port: shared.ports[index].clone(),
             origin: Instant::now(),
             now: Cell::new(0),
@@ -235,10 +253,12 @@ impl Worker {
         local.port.drained.tell(table.version, &nothing);
         local.port.applied.store(table.version, Ordering::Release);
         shared.acknowledged.notify_waiters();
-        Rc::new(Self {
+        Ok(Rc::new(Self {
             local: Rc::new(local),
             table: RefCell::new(table),
             shared,
+            poller: Poller::new()?,
+            peers: RefCell::default(),
             sessions: RefCell::default(),
             backends: RefCell::default(),
             parked: RefCell::default(),
@@ -249,7 +269,7 @@ impl Worker {
             leaving: Cell::new(0),
             tickets: Cell::new(0),
             sessions_next: Cell::new((index as u64) << 48),
-        })
+        }))
     }
 
     /// Settings of the process.
@@ -362,7 +382,7 @@ impl Worker {
             return conn;
         }
         let address = self.table.borrow().address(backend).clone();
-        let conn = Rc::new(Conn::new(backend, address, db, lane));
+        let conn = Rc::new(Conn::new(self.local.clone(), backend, address, db, lane));
         self.port().add_link(&conn.figures);
         let place = self.place(db, lane);
         let mut backends = self.backends.borrow_mut();
@@ -446,7 +466,10 @@ impl Worker {
 
 impl Worker {
     /// Serves clients of `listeners` until the process stops.
-    pub async fn run(self: Rc<Self>, listeners: Vec<Listener>) {
+    ///
+    /// # Errors
+    /// The runtime cannot watch sockets.
+    pub async fn run(self: Rc<Self>, listeners: Vec<Listener>) -> io::Result<()> {
         let runtime = tokio::runtime::Handle::current();
         let _ = self.port().runtime.set(runtime.metrics());
         tokio::task::spawn_local(self.clone().sweep());
@@ -455,6 +478,11 @@ impl Worker {
             .into_iter()
             .map(|listener| tokio::task::spawn_local(accept(listener)))
             .collect();
-        self.follow(accepting).await;
+        let served = tokio::select! {
+            served = self.clone().drive() => served,
+            () = self.clone().follow(accepting) => Ok(()),
+        };
+        self.peers.borrow_mut().clear();
+        served
     }
 }

@@ -188,10 +188,19 @@ fn work(
         }
     };
     runtime.block_on(async move {
-        shared.ports[index].started.store(true, Ordering::Release);
-        let worker = Worker::new(shared, index);
-        let _ = ready.send(Ok(()));
-        worker.run(listeners).await;
+        let started = shared.clone();
+        match Worker::new(shared, index) {
+            Ok(worker) => {
+                started.ports[index].started.store(true, Ordering::Release);
+                let _ = ready.send(Ok(()));
+                if let Err(error) = worker.run(listeners).await {
+                    tracing::error!(%error, index, "a worker ended");
+                }
+            }
+            Err(error) => {
+                let _ = ready.send(Err(error));
+            }
+        }
     });
 }
 

@@ -17,17 +17,21 @@ impl Session {
     /// Whether its client has more under way than it needs to make progress.
     pub fn waits_for_much(&self) -> bool {
         let state = self.state.borrow();
-        state.ring.len() >= MUCH_LEN || state.ring.bytes() >= MUCH_BYTES
+        state
+            .busy
+            .as_ref()
+            .is_some_and(|busy| busy.ring.len() >= MUCH_LEN || busy.ring.bytes() >= MUCH_BYTES)
     }
 
     /// Bytes of requests under way and of replies that the client has not read.
     pub fn buffered(&self) -> usize {
         let state = self.state.borrow();
-        state.ring.bytes() + state.out.len()
+        let busy = state.busy.as_ref();
+        busy.map_or(0, |busy| busy.ring.bytes() + busy.out.len())
     }
 
     /// Whether the client leaves more unread than a session may gather.
     pub fn is_unread(&self) -> bool {
-        self.state.borrow().out.len() >= UNREAD_BYTES_MAX
+        self.unread() >= UNREAD_BYTES_MAX
     }
 }
