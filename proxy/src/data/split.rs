@@ -93,6 +93,11 @@ impl Split {
         self.parts[part].keys.iter().map(|&key| self.slot(key))
     }
 
+    /// Whether a part has no more keys than `most`.
+    pub fn is_few(&self, part: usize, most: usize) -> bool {
+        self.parts[part].keys.len() <= most
+    }
+
     /// Groups the keys of a part by what `target` says of their slots, in order of first
     /// appearance. The first group stays in the part; each other becomes a new part.
     pub fn regroup<T: PartialEq>(

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use codis_core::command::Access;
-use codis_core::slot::{SLOTS, SlotId};
+use codis_core::slot::SlotId;
 use tokio::runtime::RuntimeMetrics;
 use tokio::sync::{Notify, watch};
 
@@ -198,11 +198,26 @@ pub enum Target {
     To(BackendId),
     /// Nowhere yet: its slot is held.
     Park,
-    /// To a line of its slot, which migrates; requests with different numbers do not travel as one.
-    Migrate(u64),
+    /// To a line of its slot, which migrates.
+    Migrate(SlotId),
     /// Nowhere: its slot has no backend.
     Offline,
 }
+
+impl Target {
+    /// Where a request goes whose slot is held or migrates.
+    fn beside(slot: SlotId, route: &Route) -> Self {
+        match (route.hold, route.master) {
+            (Hold::Held | Hold::Cut, _) => Target::Park,
+            (Hold::Open | Hold::Moving, None) => Target::Offline,
+            (Hold::Open | Hold::Moving, Some(_)) => Target::Migrate(slot),
+        }
+    }
+}
+
+/// With the semi-async method a server runs a command where one key is, not where several are. So
+/// the keys of a split command travel one by one, unless there are more of them than this.
+const KEYS_APART_MAX: usize = 64;
 
 /// Connections to one backend, by database and lane.
 type Lanes = Vec<Option<Rc<Conn>>>;
@@ -307,7 +322,7 @@ impl Worker {
         let table = self.table.borrow();
         let route = table.route(slot);
         if route.hold != Hold::Open {
-            return self.target_beside(slot, route);
+            return Target::beside(slot, route);
         }
         let Some(master) = route.master else {
             return Target::Offline;
@@ -327,18 +342,10 @@ impl Worker {
         Target::To(master)
     }
 
-    /// Where a request goes whose slot is held or migrates. With the semi-async method each key
-    /// travels on its own: the server can run a command where one key is, not where many are.
-    fn target_beside(&self, slot: SlotId, route: &Route) -> Target {
-        match (route.hold, route.master, route.migration) {
-            (Hold::Held | Hold::Cut, ..) => Target::Park,
-            (_, None, _) => Target::Offline,
-            (_, Some(_), Some(migration)) if migration.method == Method::SemiAsync => {
-                Target::Migrate(SLOTS as u64 + self.next_ticket())
-            }
-            (_, Some(_), Some(_)) => Target::Migrate(u64::from(slot.get())),
-            (_, Some(master), None) => Target::To(master),
-        }
+    fn is_semi_async(&self, slot: SlotId) -> bool {
+        let table = self.table.borrow();
+        let migration = table.route(slot).migration;
+        migration.is_some_and(|migration| migration.method == Method::SemiAsync)
     }
 
     /// Whether a replica may be read now. One that was not used yet is dialled meanwhile.
@@ -431,10 +438,22 @@ impl Worker {
 
     fn dispatch_part(self: &Rc<Self>, command: &Rc<SplitCommand>, part: usize, like: &Request) {
         let (access, db, lane) = (like.access, like.db, like.lane);
-        let groups = command
-            .split
-            .borrow_mut()
-            .regroup(part, |slot| self.target(slot, access, db, lane));
+        let mut split = command.split.borrow_mut();
+        let mut groups = Vec::new();
+        for (part, target) in split.regroup(part, |slot| self.target(slot, access, db, lane)) {
+            let is_single = |slot| self.is_semi_async(slot) && split.is_few(part, KEYS_APART_MAX);
+            if matches!(target, Target::Migrate(slot) if is_single(slot)) {
+                let mut number = 0;
+                let apart = split.regroup(part, |_| {
+                    number += 1;
+                    number
+                });
+                groups.extend(apart.into_iter().map(|(part, _)| (part, target)));
+            } else {
+                groups.push((part, target));
+            }
+        }
+        drop(split);
         for (part, target) in groups {
             let raw = command.split.borrow().encode(part);
             let origin = Origin::Part(command.clone(), part);

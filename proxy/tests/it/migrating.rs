@@ -490,3 +490,28 @@ fn slots_commands_reach_the_servers_that_they_name() {
     );
     assert_eq!(client.text(&["SLOTSHASHKEY", "{t}a"]), id);
 }
+
+/// More keys than travel one by one, some of them twice, and all of one slot.
+#[test]
+fn a_command_with_many_keys_finds_all_of_them() {
+    for method in [0, 1] {
+        let m = Migration::begin(method, settings());
+        let keys: Vec<String> = (0..400).map(|n| format!("{{t}}{n}")).collect();
+        let (mut old, mut new) = (m.old_data.client(), m.new_data.client());
+        for (n, key) in keys.iter().enumerate() {
+            let side = if n % 3 == 0 { &mut new } else { &mut old };
+            side.text(&["SET", key, &n.to_string()]);
+        }
+        let mut mget = vec!["MGET"];
+        mget.extend(keys.iter().map(String::as_str));
+        mget.push(&keys[7]);
+        let expected: Vec<String> = (0..400).chain([7]).map(|n| n.to_string()).collect();
+        let mut client = m.client();
+        assert_eq!(client.text(&mget), expected.join(" "));
+        let mut del = mget.clone();
+        del[0] = "DEL";
+        assert_eq!(client.text(&del), "400");
+        assert_eq!(m.at_old(&["DBSIZE"]), "0");
+        assert_eq!(m.at_new(&["DBSIZE"]), "0");
+    }
+}

@@ -37,6 +37,11 @@ pub enum Event {
     Again(Rc<Job>, u8),
 }
 
+/// What a request of a line takes in memory, with the step that repeats its words.
+fn cost(request: &Request) -> usize {
+    weight(2 * request.raw.len())
+}
+
 #[derive(Debug, Default)]
 struct Line {
     active: Option<Rc<Job>>,
@@ -72,7 +77,7 @@ impl Lines {
 
     fn enter(&mut self, id: LineId, request: Request) {
         self.len += 1;
-        self.bytes += weight(request.raw.len());
+        self.bytes += cost(&request);
         let waiting = &mut self.lines.entry(id).or_default().waiting;
         let place = waiting.partition_point(|other| other.ticket <= request.ticket);
         waiting.insert(place, request);
@@ -80,7 +85,7 @@ impl Lines {
 
     fn leave(&mut self, request: &Request) {
         self.len -= 1;
-        self.bytes -= weight(request.raw.len());
+        self.bytes -= cost(request);
     }
 }
 
@@ -312,8 +317,7 @@ impl Worker {
         }
         lines.lines.retain(|_, line| line.active.is_some());
         for request in &out {
-            lines.len -= 1;
-            lines.bytes -= weight(request.raw.len());
+            lines.leave(request);
         }
         out
     }

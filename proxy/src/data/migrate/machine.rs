@@ -16,13 +16,14 @@
 //!   |  ^                                                |  ^ \
 //!  busy | resume                                       busy | \--ran--> (answer)
 //!   v  |                                                v  |
-//!  Paused                                              Paused
+//!  PausedMoving                                        PausedAsking
 //!
 //! Moving, Asking --full--> Around --none there--> (run at the new owner)
 //!                             \---all there-----> (answer of a read; error of a write)
-//!                              \--some there----> Paused
+//!                              \--some there----> PausedMoving
 //! ```
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -32,6 +33,8 @@ use crate::route::Method;
 
 /// The pause before the owner that does not reach the other one is asked again.
 const UNREACHABLE_PAUSE: Duration = Duration::from_millis(100);
+/// Keys of one request that are being moved at a time.
+const MOVES_MAX: usize = 64;
 /// Attempts without a pause.
 const ATTEMPTS_AT_ONCE: u32 = 5;
 /// From this attempt on, and milliseconds of the longest pause.
@@ -73,6 +76,8 @@ pub enum Next {
 enum Phase {
     /// Keys are being moved.
     Moving {
+        /// Keys whose turn has not come.
+        todo: VecDeque<u32>,
         /// Replies that lack.
         open: usize,
         /// Keys to be moved again.
@@ -91,8 +96,10 @@ enum Phase {
         /// Its reply to the request as it is.
         reply: Option<Bytes>,
     },
-    /// These are to be sent.
-    Paused(Vec<Step>),
+    /// To be asked again.
+    PausedAsking,
+    /// These keys are to be moved.
+    PausedMoving(VecDeque<u32>),
     /// The request runs at the new owner, or is over.
     Settled,
 }
@@ -126,11 +133,9 @@ impl Machine {
         if self.keys == 0 {
             return self.run();
         }
-        let all = (0..self.keys).collect::<Vec<_>>();
         match (self.method, self.keys) {
-            (Method::SemiAsync, 1) => self.send(vec![Step::Wrap]),
-            (Method::SemiAsync, _) => self.send(all.into_iter().map(Step::MoveWrapped).collect()),
-            (Method::Sync, _) => self.send(all.into_iter().map(Step::Move).collect()),
+            (Method::SemiAsync, 1) => self.ask(),
+            (Method::SemiAsync | Method::Sync, _) => self.move_keys((0..self.keys).collect()),
         }
     }
 
@@ -160,8 +165,12 @@ impl Machine {
     /// Goes on after a pause.
     pub fn resume(&mut self) -> Next {
         match std::mem::replace(&mut self.phase, Phase::Settled) {
-            Phase::Paused(steps) => self.send(steps),
-            other => {
+            Phase::PausedAsking => self.ask(),
+            Phase::PausedMoving(keys) => self.move_keys(keys),
+            other @ (Phase::Moving { .. }
+            | Phase::Asking
+            | Phase::Around { .. }
+            | Phase::Settled) => {
                 self.phase = other;
                 Next::Wait
             }
@@ -173,22 +182,27 @@ impl Machine {
         self.hindrance.as_deref()
     }
 
-    fn send(&mut self, steps: Vec<Step>) -> Next {
-        self.phase = match steps.first() {
-            Some(Step::Move(_) | Step::MoveWrapped(_)) => Phase::Moving {
-                open: steps.len(),
-                again: Vec::new(),
-                full: None,
-                unreachable: false,
-            },
-            Some(Step::Wrap) => Phase::Asking,
-            Some(Step::Plain | Step::Exists | Step::Run) | None => Phase::Settled,
+    fn ask(&mut self) -> Next {
+        self.phase = Phase::Asking;
+        Next::Send(vec![Step::Wrap])
+    }
+
+    fn move_keys(&mut self, mut todo: VecDeque<u32>) -> Next {
+        let first = todo.drain(..todo.len().min(MOVES_MAX));
+        let steps: Vec<Step> = first.map(|key| move_step(self.method, key)).collect();
+        self.phase = Phase::Moving {
+            todo,
+            open: steps.len(),
+            again: Vec::new(),
+            full: None,
+            unreachable: false,
         };
         Next::Send(steps)
     }
 
     fn run(&mut self) -> Next {
-        self.send(vec![Step::Run])
+        self.phase = Phase::Settled;
+        Next::Send(vec![Step::Run])
     }
 
     fn answer(&mut self, reply: Bytes) -> Next {
@@ -201,19 +215,21 @@ impl Machine {
         Next::Fail(text)
     }
 
-    /// Sends `steps` again, as soon as the number of attempts allows.
-    fn retry(&mut self, steps: Vec<Step>, at_least: Duration) -> Next {
+    /// Goes on as `paused` says, as soon as the number of attempts allows.
+    fn retry(&mut self, paused: Phase, at_least: Duration) -> Next {
         let pause = pause(self.attempt).max(at_least);
         self.attempt += 1;
+        self.phase = paused;
         if pause.is_zero() {
-            return self.send(steps);
+            self.resume()
+        } else {
+            Next::Pause(pause)
         }
-        self.phase = Phase::Paused(steps);
-        Next::Pause(pause)
     }
 
     fn moved(&mut self, key: u32, told: Told) -> Next {
         let Phase::Moving {
+            todo,
             open,
             again,
             full,
@@ -235,32 +251,34 @@ impl Machine {
             Told::Failed(text) => return self.fail(text),
             Told::Ran(_) => return self.fail("bad slotsmgrt resp".to_owned()),
         }
+        if full.is_none()
+            && let Some(key) = todo.pop_front()
+        {
+            *open += 1;
+            return Next::Send(vec![move_step(self.method, key)]);
+        }
         if *open > 0 {
             return Next::Wait;
         }
         if let Some(text) = full.take() {
             return self.around(text);
         }
-        let again = std::mem::take(again);
         let least = if *unreachable {
             UNREACHABLE_PAUSE
         } else {
             Duration::ZERO
         };
+        let again = std::mem::take(again);
         if again.is_empty() {
             return self.run();
         }
-        let step = match self.method {
-            Method::Sync => Step::Move,
-            Method::SemiAsync => Step::MoveWrapped,
-        };
-        self.retry(again.into_iter().map(step).collect(), least)
+        self.retry(Phase::PausedMoving(again.into()), least)
     }
 
     fn asked(&mut self, told: Told, reply: &Bytes) -> Next {
         match told {
             Told::Gone => self.run(),
-            Told::Busy => self.retry(vec![Step::Wrap], Duration::ZERO),
+            Told::Busy => self.retry(Phase::PausedAsking, Duration::ZERO),
             Told::Ran(at) => self.answer(reply.slice(at..)),
             Told::Full(text) => self.around(text),
             Told::Failed(text) | Told::Unreachable(text) => self.fail(text),
@@ -289,15 +307,20 @@ impl Machine {
         }
         if there < u64::from(self.keys) {
             self.hindrance = Some(full);
-            let Next::Send(steps) = self.begin() else {
-                return Next::Wait;
-            };
-            return self.retry(steps, UNREACHABLE_PAUSE);
+            let all = (0..self.keys).collect();
+            return self.retry(Phase::PausedMoving(all), UNREACHABLE_PAUSE);
         }
         match reply {
             Some(reply) => self.answer(reply),
             None => self.fail(full),
         }
+    }
+}
+
+const fn move_step(method: Method, key: u32) -> Step {
+    match method {
+        Method::Sync => Step::Move(key),
+        Method::SemiAsync => Step::MoveWrapped(key),
     }
 }
 

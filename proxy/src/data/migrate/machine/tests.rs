@@ -145,6 +145,28 @@ fn some_keys_at_a_full_owner_are_waited_for() {
     assert_eq!(machine.resume(), Next::Send(moves));
 }
 
+#[test]
+fn a_request_with_many_keys_moves_a_few_at_a_time() {
+    let keys = 3 * MOVES_MAX as u32;
+    let mut machine = Machine::new(Method::SemiAsync, true, keys);
+    let Next::Send(first) = machine.begin() else {
+        panic!("keys are to be moved");
+    };
+    assert_eq!(first.len(), MOVES_MAX);
+    let mut queue = VecDeque::from(first);
+    let mut moved = BTreeSet::new();
+    while let Some(step) = queue.pop_front() {
+        assert!(queue.len() < MOVES_MAX);
+        if let Step::MoveWrapped(key) = step {
+            assert!(moved.insert(key));
+            if let Next::Send(steps) = machine.told(step, bytes(GONE)) {
+                queue.extend(steps);
+            }
+        }
+    }
+    assert_eq!(moved.len(), keys as usize);
+}
+
 /// Two owners as sets of keys, and a mover that takes keys over in between.
 #[derive(Debug)]
 struct World {
