@@ -29,9 +29,9 @@ impl MigrationMethod {
 /// of the serialized form or masked in it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// Which store keeps the records: `filesystem` or `fs`.
+    /// Which store keeps the records: `filesystem` or `fs`, `etcd`, `zookeeper` or `zk`.
     pub coordinator_name: String,
-    /// Where the store is: the root directory.
+    /// Where the store is: the root directory, or a list of servers.
     pub coordinator_addr: String,
     /// `user:password` for the store.
     #[serde(serialize_with = "masked")]

@@ -13,6 +13,7 @@ use codis_runtime::http::{self, Standard};
 use codis_runtime::metrics::Metrics;
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::{build, coordinator, host, telemetry};
+use futures_util::FutureExt as _;
 
 use crate::api::{self, App};
 use crate::cli::Options;
@@ -130,10 +131,14 @@ async fn serve(parts: Parts, app: &App, shutdown: &Shutdown, lock: Lock) -> anyh
             () = shutdown.requested() => Ok(()),
             _ = tasks.join_next() => Err(anyhow::anyhow!("a background task ended")),
             () = core.state.ended() => Err(anyhow::anyhow!("the owner of the records ended")),
+            reason = lock.lost() => Err(anyhow::anyhow!("lock {} lost: {reason}", lock.path())),
         };
         app.close();
         tasks.shutdown().await;
-        Shutdown::within(CLOSE_MAX, "last changes", core.state.close()).await;
+        // Without the lock nothing more is stored: another dashboard may have it by now.
+        if lock.lost().now_or_never().is_none() {
+            Shutdown::within(CLOSE_MAX, "last changes", core.state.close()).await;
+        }
     }
     let path = lock.path().to_owned();
     let released = Shutdown::within(RELEASE_MAX, "lock", lock.release()).await;

@@ -13,4 +13,7 @@ mod lock;
 mod poll;
 mod promotion;
 mod proxies;
+mod servers;
 mod stock;
+#[path = "../../../ha/runtime/tests/it/stores.rs"]
+mod stores;

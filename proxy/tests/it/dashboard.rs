@@ -15,6 +15,7 @@ use codis_core::xauth;
 use codis_runtime::http;
 
 use super::harness::{Client, Server, Text, free_port, wait_for};
+use super::stores::{Kind, Store};
 
 const PRODUCT: &str = "online";
 
@@ -130,4 +131,41 @@ fn a_dashboard_is_found_by_address_and_by_its_record() {
         .output()
         .unwrap();
     assert_eq!(other.status.code(), Some(1));
+}
+
+/// The same through coordinators across the network, with a password where there are users.
+#[test]
+fn a_dashboard_is_found_in_etcd_and_in_zookeeper() {
+    for (kind, auth) in [(Kind::Etcd, ""), (Kind::ZooKeeper, "codis:s3cret")] {
+        let store = Store::start(kind);
+        let server = Server::start(&[]);
+        let dir = tempfile::tempdir().unwrap();
+        let admin = format!("127.0.0.1:{}", free_port());
+        let addr = format!("127.0.0.1:{}", free_port());
+        write_settings(dir.path(), &admin, std::slice::from_ref(&addr));
+        let mut settings = std::fs::read_to_string(dir.path().join("dashboard.toml")).unwrap();
+        settings.push_str(&format!("\ncoordinator_auth = \"{auth}\""));
+        std::fs::write(dir.path().join("dashboard.toml"), settings).unwrap();
+        let proxy = Path::new(env!("CARGO_BIN_EXE_codis-proxy"));
+        let by_record = format!("--{}={}", store.name(), store.addr());
+        let password = format!("--{}-auth={auth}", store.name());
+        let mut args = vec!["-c", "proxy0.toml", &by_record];
+        if !auth.is_empty() {
+            args.push(&password);
+        }
+        // The proxy is there first and asks until the dashboard has written where it is.
+        let _proxy = start(proxy, dir.path(), &args);
+        wait_for("the proxy listens", || TcpStream::connect(&addr).is_ok());
+        let _dashboard = start(
+            &dashboard(),
+            dir.path(),
+            &["-c", "dashboard.toml", &by_record],
+        );
+        give_all_slots_to(&server, &admin);
+        wait_for("the proxy serves", || {
+            let mut client = Client::connect(&addr);
+            client.stream.write_all(b"SET k v\r\n").unwrap();
+            client.try_read().is_some_and(|reply| reply.text() == "OK")
+        });
+    }
 }

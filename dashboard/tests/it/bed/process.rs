@@ -37,6 +37,10 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
