@@ -10,6 +10,7 @@ pub mod admin;
 pub mod cache;
 pub mod exposed;
 pub mod figures;
+pub mod jodis;
 pub mod online;
 pub mod report;
 pub mod sentinels;
@@ -76,6 +77,8 @@ pub struct Control {
     pub log: Option<telemetry::Handle>,
     /// Counters as the API shows them.
     pub figures: Figures,
+    /// The record by which clients find this proxy.
+    pub jodis: jodis::Registration,
     xauth: String,
     closed: AtomicBool,
     /// Wakes whoever keeps the routes in a file.
@@ -94,12 +97,14 @@ impl Control {
         model: model::Proxy,
         shutdown: Shutdown,
         log: Option<telemetry::Handle>,
+        jodis: jodis::Registration,
     ) -> Arc<Self> {
         let settings = &shared.settings;
         let xauth = xauth::proxy(&settings.product_name, &settings.product_auth, &model.token);
         let book = Book::new(!settings.backend_primary_only);
         Arc::new(Self {
             figures: Figures::new(shared.clone()),
+            jodis,
             shared,
             model,
             shutdown,
@@ -157,6 +162,7 @@ impl Control {
         if !self.shared.online.swap(true, Ordering::Relaxed) {
             tracing::info!("online");
             self.changed.notify_one();
+            self.jodis.start();
         }
     }
 

@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::control::figures::SAMPLE_PERIOD;
+use crate::control::jodis::{self, Registration};
 use crate::control::{Control, admin, report};
 use crate::data::socket::{self, Bound, Wanted};
 use crate::data::worker::Shared;
@@ -101,12 +102,6 @@ impl Proxy {
         mut options: Options,
         shutdown: Shutdown,
     ) -> anyhow::Result<Self> {
-        for key in settings.idle() {
-            tracing::warn!(
-                key,
-                "this build does not have the function of this key: no effect"
-            );
-        }
         let workers = options.workers.max(1);
         let workers_max = options.workers_max.max(workers);
         let inherited = options.inherited.take().unwrap_or_default();
@@ -137,8 +132,9 @@ impl Proxy {
             workers,
             "proxy starts"
         );
+        let jodis = Registration::prepare(&settings, &model).await?;
         let shared = Arc::new(Shared::new(Arc::new(settings), workers_max));
-        let control = Control::new(shared.clone(), model, shutdown, options.log);
+        let control = Control::new(shared.clone(), model, shutdown, options.log, jodis);
         let crew = Crew::start(shared, listeners, workers).await?;
         let crew = Arc::new(Mutex::new(crew));
         Ok(Self {
@@ -185,9 +181,11 @@ impl Proxy {
         }));
     }
 
-    /// Stops in stages: `/ready` has said so since the order came, after a delay no new clients,
-    /// then the replies of what is in flight, the end.
+    /// Stops in stages: `/ready` has said so since the order came, the jodis record goes, after a
+    /// delay no new clients, then the replies of what is in flight, the end.
     pub async fn stop(mut self) {
+        // Clients that look for a proxy now must not find this one.
+        self.control.jodis.leave().await;
         let shared = self.control.shared.clone();
         let settings = shared.settings.clone();
         let handed_over = shared.handed_over.load(Ordering::Relaxed);
@@ -262,8 +260,10 @@ fn identity(
         Bound::Tcp(addr) => host::advertise(*addr, options.host_proxy.as_deref())?,
         Bound::Unix(_) => options.host_proxy.clone().unwrap_or_else(|| listen.clone()),
     };
+    let token = xauth::proxy_token(&host::macs(), &settings.product_name, &listen, &admin);
     Ok(model::Proxy {
-        token: xauth::proxy_token(&host::macs(), &settings.product_name, &listen, &admin),
+        jodis_path: jodis::path(settings, &token).unwrap_or_default(),
+        token,
         start_time: host::start_time_text().to_owned(),
         admin_addr: host::advertise(admin_addr, options.host_admin.as_deref())?,
         proto_type: settings.proto_type.clone(),

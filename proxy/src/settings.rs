@@ -1,7 +1,7 @@
 //! The settings of a proxy: the keys of Codis 3.2, and `ha_hold`.
 //!
 //! Keys that tune what this proxy does not have (garbage collection, off-heap buffers) are read
-//! and have no effect. Keys of functions that this build lacks are told with [`Settings::idle`].
+//! and have no effect.
 
 mod read;
 
@@ -226,15 +226,6 @@ impl Settings {
     /// Microseconds from which a request is a slow one; the largest number when none is.
     pub fn slow_after(&self) -> u64 {
         u64::try_from(self.slowlog_log_slower_than.nanos()).map_or(u64::MAX, |nanos| nanos / 1000)
-    }
-
-    /// Keys that are set and whose function this build does not have.
-    pub fn idle(&self) -> Vec<&'static str> {
-        [("jodis_addr", &self.jodis_addr)]
-            .into_iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(key, _)| key)
-            .collect()
     }
 
     /// The settings as a file that can be loaded again, with passwords left empty.

@@ -169,6 +169,27 @@ pub struct Proxy {
     pub datacenter: String,
 }
 
+/// `/jodis/{product}/proxy-{token}`: a proxy that serves clients.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Jodis {
+    /// Where clients connect.
+    pub addr: String,
+    /// The admin API.
+    pub admin: String,
+    /// Free text, never parsed.
+    pub start: String,
+    /// [`Jodis::ONLINE`].
+    pub state: String,
+    /// The token of the proxy.
+    pub token: String,
+}
+
+impl Jodis {
+    /// The only state that is ever registered.
+    pub const ONLINE: &str = "online";
+}
+
 /// `sentinel`: the sentinels of a product. Also the body of `PUT /api/proxy/sentinels`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

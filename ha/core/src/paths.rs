@@ -78,6 +78,16 @@ pub fn ha_group(product: &str, id: u32) -> String {
     format!("{ROOT}/{product}/ha/group-{id:04}")
 }
 
+/// Where clients find a proxy.
+pub fn jodis(product: &str, token: &str) -> String {
+    format!("/jodis/{product}/proxy-{token}")
+}
+
+/// Where clients of Codis 1 and 2 find a proxy.
+pub fn jodis_compatible(product: &str, token: &str) -> String {
+    format!("/zk/codis/db_{product}/proxy/{token}")
+}
+
 /// The name under which sentinels monitor a group: `{product}-{gid}`.
 pub fn monitor_name(product: &str, group: u32) -> String {
     format!("{product}-{group}")

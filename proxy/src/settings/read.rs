@@ -17,6 +17,9 @@ const DRAIN_MAX: TimeSpan = TimeSpan::from_secs(3600);
 /// The longest hold: beyond it clients have given up.
 const HOLD_MAX: TimeSpan = TimeSpan::from_secs(60);
 
+const NO_JODIS_IN_DIRECTORY: &str = "a directory keeps the records of dead proxies: use zookeeper \
+                                     or etcd, or leave jodis_name and jodis_addr empty";
+
 impl Settings {
     /// Reads all keys of a document.
     ///
@@ -36,8 +39,12 @@ impl Settings {
         s.read_sizes(d);
         s.read_spans(d);
         s.read_numbers(d);
-        if !s.jodis_name.is_empty() && s.jodis_addr.is_empty() {
-            d.problem("jodis_addr", "it must be set when jodis_name is");
+        match (s.jodis_name.as_str(), s.jodis_addr.is_empty()) {
+            ("", true) => {}
+            (_, true) => d.problem("jodis_addr", "it must be set when jodis_name is"),
+            ("zookeeper" | "zk" | "etcd", false) => {}
+            ("filesystem" | "fs", false) => d.problem("jodis_name", NO_JODIS_IN_DIRECTORY),
+            (_, false) => d.problem("jodis_name", "expected zookeeper or etcd"),
         }
         s.check_reports(d);
         doc.finish()?;

@@ -12,6 +12,7 @@ mod handshake;
 mod harness;
 mod hostile;
 mod http;
+mod jodis;
 mod loads;
 mod locks;
 mod metrics;
@@ -27,3 +28,5 @@ mod sentinels;
 mod session;
 mod slots;
 mod slowlog;
+#[path = "../../../ha/runtime/tests/it/stores.rs"]
+mod stores;

@@ -258,12 +258,13 @@ async fn etcd_is_asked_over_tls() {
         std::fs::write(file(&format!("{name}.pem")), cert).unwrap();
         std::fs::write(file(&format!("{name}.key")), key).unwrap();
     }
-    let server = Store::start_secure(&[
+    let args = [
         format!("--cert-file={}", file("server.pem")),
         format!("--key-file={}", file("server.key")),
         format!("--trusted-ca-file={}", file("ca.pem")),
         "--client-cert-auth".to_owned(),
-    ]);
+    ];
+    let server = Store::start_with(Kind::Etcd, "https", &args);
     let identity = format!("cert={}&key={}", file("client.pem"), file("client.key"));
     let trusted = format!("https://{}?ca={}&{identity}", server.addr(), file("ca.pem"));
     let store = coordinator::open("etcd", &trusted, "").await.unwrap();

@@ -3,6 +3,8 @@
 //! Tests of other crates include this file, so it knows only the standard library and `tempfile`.
 //! Servers listen on a loopback address that is this process's own, on ports that no package uses.
 
+#![allow(dead_code, reason = "each crate uses its part")]
+
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -54,15 +56,11 @@ pub struct Store {
 
 impl Store {
     pub fn start(kind: Kind) -> Self {
-        Self::launch(kind, "http", &[])
+        Self::start_with(kind, "http", &[])
     }
 
-    /// An etcd that asks for TLS, with the files that its arguments name.
-    pub fn start_secure(args: &[String]) -> Self {
-        Self::launch(Kind::Etcd, "https", args)
-    }
-
-    fn launch(kind: Kind, scheme: &'static str, args: &[String]) -> Self {
+    /// A server with more arguments; `scheme` is `https` when they make etcd ask for TLS.
+    pub fn start_with(kind: Kind, scheme: &'static str, args: &[String]) -> Self {
         let mut store = Self {
             kind,
             host: host(),
