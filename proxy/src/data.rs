@@ -13,6 +13,7 @@ pub mod commands;
 pub mod conn;
 pub mod counters;
 pub mod dial;
+pub mod dispatch;
 pub mod drained;
 pub mod drive;
 pub mod figures;

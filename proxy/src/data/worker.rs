@@ -27,17 +27,15 @@ use super::drive::Peer;
 use super::figures::LinkFigures;
 use super::listen;
 use super::marks::Marks;
-use super::migrate::lines::{Event, Lines};
+use super::migrate::lines::Lines;
 use super::parking::Parking;
 use super::poller::{Place, Poller};
 use super::refused::Waiting;
-use super::reply::{self, Reply};
-use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::session::Session;
 use super::slow::SlowLog;
 use super::socket::Listener;
 use super::spare::Spare;
-use crate::route::{BackendId, Hold, Method, Route, SlotSet, Table};
+use crate::route::{BackendId, Hold, Route, SlotSet, Table};
 use crate::settings::Settings;
 
 /// What the control side and the workers share.
@@ -215,10 +213,6 @@ impl Target {
     }
 }
 
-/// With the semi-async method a server runs a command where one key is, not where several are. So
-/// the keys of a split command travel one by one, unless there are more of them than this.
-const KEYS_APART_MAX: usize = 64;
-
 /// Connections to one backend, by database and lane.
 type Lanes = Vec<Option<Rc<Conn>>>;
 
@@ -342,12 +336,6 @@ impl Worker {
         Target::To(master)
     }
 
-    fn is_semi_async(&self, slot: SlotId) -> bool {
-        let table = self.table.borrow();
-        let migration = table.route(slot).migration;
-        migration.is_some_and(|migration| migration.method == Method::SemiAsync)
-    }
-
     /// Whether a replica may be read now. One that was not used yet is dialled meanwhile.
     fn is_readable(self: &Rc<Self>, replica: BackendId, db: u16, lane: u16) -> bool {
         let conn = self.conn(replica, db, lane);
@@ -413,73 +401,6 @@ impl Worker {
             .flatten()
             .cloned()
             .collect()
-    }
-
-    /// Sends a request to where its slots say now, whether there is room or not. A part whose
-    /// slots went different ways is grouped again.
-    pub fn dispatch(self: &Rc<Self>, request: Request) {
-        match &request.origin {
-            Origin::Part(command, part) => {
-                let (command, part) = (command.clone(), *part);
-                return self.dispatch_part(&command, part, &request);
-            }
-            Origin::Step(job, _) => {
-                return self.line_event(Event::Again(job.clone(), request.attempts));
-            }
-            Origin::Session(..) | Origin::Probe => {}
-        }
-        let Some(slot) = request.slot else {
-            let reply = Reply::Shared(reply::backend_failure("backend is gone"));
-            return request.finish(reply, Outcome::Failed);
-        };
-        let target = self.target(slot, request.access, request.db, request.lane);
-        self.send(request, target);
-    }
-
-    fn dispatch_part(self: &Rc<Self>, command: &Rc<SplitCommand>, part: usize, like: &Request) {
-        let (access, db, lane) = (like.access, like.db, like.lane);
-        let mut split = command.split.borrow_mut();
-        let mut groups = Vec::new();
-        for (part, target) in split.regroup(part, |slot| self.target(slot, access, db, lane)) {
-            let is_single = |slot| self.is_semi_async(slot) && split.is_few(part, KEYS_APART_MAX);
-            if matches!(target, Target::Migrate(slot) if is_single(slot)) {
-                let mut number = 0;
-                let apart = split.regroup(part, |_| {
-                    number += 1;
-                    number
-                });
-                groups.extend(apart.into_iter().map(|(part, _)| (part, target)));
-            } else {
-                groups.push((part, target));
-            }
-        }
-        drop(split);
-        for (part, target) in groups {
-            let raw = command.split.borrow().encode(part);
-            let origin = Origin::Part(command.clone(), part);
-            self.send(
-                Request {
-                    raw,
-                    origin,
-                    ..like.clone()
-                },
-                target,
-            );
-        }
-    }
-
-    fn send(self: &Rc<Self>, request: Request, target: Target) {
-        match target {
-            Target::To(backend) => {
-                let conn = self.conn(backend, request.db, request.lane);
-                conn.push(self, request);
-            }
-            Target::Park => self.park(request),
-            Target::Migrate(_) => self.migrate(request),
-            Target::Offline => {
-                request.finish(Reply::Shared(reply::SLOT_NOT_READY), Outcome::Failed)
-            }
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod loads;
 mod locks;
 mod metrics;
 mod migrating;
+mod migrating_failover;
 mod model;
 mod moving;
 mod process;

@@ -4,31 +4,29 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use codis_core::api::Slot;
-use codis_core::epoch::Epoch;
 use codis_core::slot::SlotId;
 use codis_core::units::{ByteSize, TimeSpan};
-use codis_proxy::route::Pair;
 use codis_proxy::settings::Settings;
 
 use super::double::Double;
 use super::harness::{Client, Fixture, Server, Text, settings, slot, wait_for};
 
 /// The slot of all keys with the tag `{t}`.
-fn tagged() -> u16 {
+pub fn tagged() -> u16 {
     SlotId::of_key(b"{t}").get()
 }
 
 /// Two servers, and the slot of `{t}` on its way from the first (group 1) to the second (group 2).
-struct Migration {
-    old: Double,
-    new: Double,
-    old_data: Server,
-    new_data: Server,
-    fixture: Fixture,
+pub struct Migration {
+    pub old: Double,
+    pub new: Double,
+    pub old_data: Server,
+    pub new_data: Server,
+    pub fixture: Fixture,
 }
 
 impl Migration {
-    fn begin(method: u8, with: Settings) -> Self {
+    pub fn begin(method: u8, with: Settings) -> Self {
         let (old_data, new_data) = (Server::start(&[]), Server::start(&[]));
         let (old, new) = (Double::before(&old_data), Double::before(&new_data));
         let fixture = Fixture::start(with);
@@ -50,12 +48,12 @@ impl Migration {
         Self::begin(0, settings())
     }
 
-    fn semi_async() -> Self {
+    pub fn semi_async() -> Self {
         Self::begin(1, settings())
     }
 
     /// The slot as it is pushed while it migrates.
-    fn form(&self, method: u8) -> Slot {
+    pub fn form(&self, method: u8) -> Slot {
         Slot {
             migrate_from: self.old.addr.clone(),
             migrate_from_group_id: 1,
@@ -64,15 +62,15 @@ impl Migration {
         }
     }
 
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
         self.fixture.client()
     }
 
-    fn at_old(&self, args: &[&str]) -> String {
+    pub fn at_old(&self, args: &[&str]) -> String {
         self.old_data.run(args).text()
     }
 
-    fn at_new(&self, args: &[&str]) -> String {
+    pub fn at_new(&self, args: &[&str]) -> String {
         self.new_data.run(args).text()
     }
 }
@@ -364,106 +362,6 @@ fn what_waits_for_keys_is_bounded_in_memory() {
         assert!(told.contains(&full.to_owned()), "{told:?}");
         assert_eq!(client.read().text(), "OK");
     });
-}
-
-#[test]
-fn a_failover_of_the_old_owner_re_points_what_waits() {
-    for method in [0, 1] {
-        let m = Migration::begin(method, settings());
-        m.at_old(&["SET", "{t}a", "1"]);
-        let mut client = m.client();
-        m.old.die();
-        client.send(&["INCR", "{t}a"]);
-        assert!(client.is_silent_for(Duration::from_millis(100)));
-        let next = Double::before(&m.old_data);
-        let pair = Pair {
-            epoch: Epoch(3),
-            master: next.addr.clone(),
-        };
-        m.fixture.proxy().control.adopt(1, pair, "test");
-        assert_eq!(client.read().text(), "2");
-        assert_eq!(client.text(&["INCR", "{t}a"]), "3");
-        let shown = &m.fixture.slot_table()[usize::from(tagged())];
-        assert_eq!(shown.migrate_from, next.addr);
-        assert_eq!(shown.migrate_from_epoch, Epoch(3));
-    }
-}
-
-#[test]
-fn a_failover_of_the_new_owner_re_points_what_waits() {
-    for method in [0, 1] {
-        let m = Migration::begin(method, settings());
-        m.at_old(&["SET", "{t}a", "1"]);
-        m.at_new(&["SET", "{t}b", "1"]);
-        m.new.die();
-        let (mut one, mut other) = (m.client(), m.client());
-        one.send(&["INCR", "{t}b"]);
-        other.send(&["INCR", "{t}a"]);
-        assert!(one.is_silent_for(Duration::from_millis(100)));
-        let next = Double::before(&m.new_data);
-        let pair = Pair {
-            epoch: Epoch(3),
-            master: next.addr.clone(),
-        };
-        m.fixture.proxy().control.adopt(2, pair, "test");
-        assert_eq!(one.read().text(), "2");
-        assert_eq!(other.read().text(), "2");
-    }
-}
-
-/// A wrapped write that was sent to an owner which then died may have run.
-#[test]
-fn a_wrapped_write_without_an_answer_is_never_sent_again() {
-    let m = Migration::semi_async();
-    m.at_old(&["SET", "{t}a", "1"]);
-    let mut client = m.client();
-    assert_eq!(client.text(&["GET", "{t}a"]), "1");
-    m.old.knobs().hang.store(true, Ordering::Relaxed);
-    let before = m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER");
-    client.send(&["INCR", "{t}a"]);
-    wait_for("the write is there", || {
-        m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER") > before
-    });
-    let next = Double::before(&m.old_data);
-    let pair = Pair {
-        epoch: Epoch(3),
-        master: next.addr.clone(),
-    };
-    m.fixture.proxy().control.adopt(1, pair, "test");
-    let told = client.read().text();
-    assert!(told.contains("outcome of the write is unknown"), "{told}");
-    assert_eq!(next.knobs().seen("SLOTSMGRT-EXEC-WRAPPER"), 0);
-    assert_eq!(client.text(&["GET", "{t}a"]), "1", "a new request goes on");
-}
-
-#[test]
-fn a_move_that_is_rolled_back_sends_what_waits_to_the_old_owner() {
-    for method in [0, 1] {
-        let m = Migration::begin(method, settings());
-        m.at_old(&["SET", "{t}a", "1"]);
-        m.old.knobs().hang.store(true, Ordering::Relaxed);
-        let mut client = m.client();
-        client.send(&["GET", "{t}a"]);
-        client.send(&["INCR", "{t}a"]);
-        let mut back = m.form(method);
-        back.locked = true;
-        std::thread::scope(|scope| {
-            scope.spawn(|| m.fixture.fill(&[back]).unwrap());
-            std::thread::sleep(Duration::from_millis(100));
-            m.old.knobs().hang.store(false, Ordering::Relaxed);
-        });
-        m.fixture
-            .fill(&[slot(tagged(), 1, &m.old.addr, 0)])
-            .unwrap();
-        let got = client.read().text();
-        let expected = if m.at_new(&["EXISTS", "{t}a"]) == "1" {
-            "(nil)"
-        } else {
-            "1"
-        };
-        assert_eq!(got, expected);
-        client.read();
-    }
 }
 
 #[test]
