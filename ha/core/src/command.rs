@@ -273,6 +273,7 @@ impl Command {
         let mut slots = positions.map(|key| SlotId::of_key(args.get(key)));
         match slots.next() {
             Some(first) if slots.any(|slot| slot != first) => Err(CrossSlot),
+            Some(first) if self.row.keys.has_stray_patterns(args, first) => Err(CrossSlot),
             Some(_) | None => Ok(()),
         }
     }

@@ -8,7 +8,8 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use codis_core::resp::{Limits, ReplyScanner, encode_command};
+use codis_core::command::Name;
+use codis_core::resp::{Limits, ReplyScanner, Value, encode_command};
 use codis_core::slot::SlotId;
 
 use super::reply;
@@ -167,15 +168,39 @@ impl Split {
         }
         let merged = match self.kind {
             Kind::Gather => self.gather(),
-            Kind::Set => self.parts.last().and_then(|part| part.reply.clone()),
+            Kind::Set => self.set(),
             Kind::Count => self.count(),
         };
-        merged.unwrap_or_else(|| {
-            let name = String::from_utf8_lossy(self.arg(0)).to_ascii_lowercase();
-            reply::error(&format!(
-                "ERR handle response, bad {name} resp: unexpected shape"
-            ))
-        })
+        merged.unwrap_or_else(|| self.bad_shape())
+    }
+
+    /// What the client is told when a server answers with something else than the command gives.
+    fn bad_shape(&self) -> Bytes {
+        let name = Name::shown(self.arg(0)).to_ascii_lowercase();
+        let is_bad = |part: &&Part| part.reply.as_ref().is_none_or(|r| !self.fits(part, r));
+        let first = self.parts.iter().filter(is_bad);
+        let first = first.min_by_key(|part| part.keys.first().copied());
+        let raw = first.and_then(|part| part.reply.as_ref());
+        let shape = shape(raw.map_or(&[], |raw| raw), self.kind);
+        reply::error(&format!("ERR handle response, bad {name} resp: {shape}"))
+    }
+
+    fn fits(&self, part: &Part, raw: &[u8]) -> bool {
+        match self.kind {
+            Kind::Gather => array_body(raw, part.keys.len()).is_some(),
+            Kind::Set => raw.first() == Some(&b'+'),
+            Kind::Count => number(raw).is_some(),
+        }
+    }
+
+    /// The last `+OK`.
+    fn set(&self) -> Option<Bytes> {
+        let mut last = None;
+        for part in &self.parts {
+            last = part.reply.as_ref().filter(|raw| self.fits(part, raw));
+            last?;
+        }
+        last.cloned()
     }
 
     /// The error of the part with the lowest key.
@@ -194,12 +219,7 @@ impl Split {
     fn count(&self) -> Option<Bytes> {
         let mut sum = 0u64;
         for part in &self.parts {
-            let digits = part
-                .reply
-                .as_ref()?
-                .strip_prefix(b":")?
-                .strip_suffix(b"\r\n")?;
-            sum += std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?;
+            sum = sum.saturating_add(number(part.reply.as_ref()?)?);
         }
         Some(reply::integer(sum))
     }
@@ -226,6 +246,35 @@ impl Split {
             out.extend_from_slice(element);
         }
         Some(Bytes::from(out))
+    }
+}
+
+/// An integer reply.
+fn number(raw: &[u8]) -> Option<u64> {
+    let digits = raw.strip_prefix(b":")?.strip_suffix(b"\r\n")?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// A reply in the words of Codis: its type, and how long it is.
+fn shape(raw: &[u8], kind: Kind) -> String {
+    let value = Value::parse(raw, &Limits::default()).ok().flatten();
+    let (name, values, bytes) = match value.map(|(value, _)| value) {
+        Some(Value::Simple(text)) => ("<string>", 0, text.len()),
+        Some(Value::Error(text)) => ("<error>", 0, text.len()),
+        Some(Value::Integer(number)) => ("<int>", 0, number.to_string().len()),
+        Some(Value::Array(elements)) => ("<array>", elements.unwrap_or_default().len(), 0),
+        other => (
+            "<bulkbytes>",
+            0,
+            other
+                .as_ref()
+                .and_then(Value::as_bytes)
+                .map_or(0, <[u8]>::len),
+        ),
+    };
+    match kind {
+        Kind::Gather => format!("{name} array.len = {values}"),
+        Kind::Set | Kind::Count => format!("{name} value.len = {bytes}"),
     }
 }
 
@@ -322,6 +371,25 @@ mod tests {
         let merged = get
             .answer(1, Bytes::from_static(b"*2\r\n$-1\r\n$-1\r\n"))
             .unwrap();
-        assert!(merged.starts_with(b"-ERR handle response, bad mget resp"));
+        assert_eq!(
+            merged,
+            "-ERR handle response, bad mget resp: <array> array.len = 2\r\n"
+        );
+        let mut del = split(Kind::Count, &["DEL", "a", "b"]);
+        del.regroup(0, SlotId::get);
+        del.answer(0, Bytes::from_static(b":18446744073709551615\r\n"));
+        let merged = del.answer(1, Bytes::from_static(b"$3\r\nabc\r\n"));
+        assert_eq!(
+            merged.unwrap(),
+            "-ERR handle response, bad del resp: <bulkbytes> value.len = 3\r\n"
+        );
+        let mut set = split(Kind::Set, &["MSET", "a", "1", "b", "2"]);
+        set.regroup(0, SlotId::get);
+        set.answer(0, Bytes::from_static(b":1\r\n"));
+        let merged = set.answer(1, reply::OK);
+        assert_eq!(
+            merged.unwrap(),
+            "-ERR handle response, bad mset resp: <int> value.len = 1\r\n"
+        );
     }
 }

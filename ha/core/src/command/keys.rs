@@ -9,6 +9,8 @@ use std::iter::{Chain, StepBy};
 use std::ops::Range;
 use std::option;
 
+use crate::slot::SlotId;
+
 /// Where the keys of a command are. Argument 0 is the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
@@ -44,6 +46,8 @@ pub enum Keys {
         words: &'static [&'static str],
         /// Other options with as many values, so that no value is taken for an option.
         valued: &'static [(&'static str, u8)],
+        /// Those of them whose value is a pattern that names more keys.
+        patterns: &'static [&'static str],
     },
 }
 
@@ -121,14 +125,52 @@ impl Keys {
                 let even = (len - first).is_multiple_of(2) && half > 0;
                 even.then(|| positions(None, first..first + half, 1, None))
             }
-            Self::Stored {
-                from,
-                words,
-                valued,
-            } => {
-                let stored = last_stored(args, usize::from(from), words, valued);
-                Some(positions(None, 1.min(len)..len.min(2), 1, stored))
+            Self::Stored { words, .. } => {
+                let mut stored = None;
+                self.each_option(args, |option, value| {
+                    if value < len && words.iter().any(|word| is(args, option, word)) {
+                        stored = Some(value);
+                    }
+                });
+                let first = 1.min(len)..len.min(2);
+                Some(positions(None, first, 1, stored))
             }
+        }
+    }
+
+    /// Whether a request names keys by patterns that may be in other slots than `slot`.
+    pub(super) fn has_stray_patterns<A: Args + ?Sized>(self, args: &A, slot: SlotId) -> bool {
+        let Self::Stored { patterns, .. } = self else {
+            return false;
+        };
+        let mut stray = false;
+        self.each_option(args, |option, value| {
+            if value < args.count() && patterns.iter().any(|word| is(args, option, word)) {
+                stray |= is_stray(args.get(value), slot);
+            }
+        });
+        stray
+    }
+
+    /// Gives each option that takes values, with the index of what follows it.
+    fn each_option<A: Args + ?Sized>(self, args: &A, mut each: impl FnMut(usize, usize)) {
+        let Self::Stored {
+            from,
+            words,
+            valued,
+            ..
+        } = self
+        else {
+            return;
+        };
+        let mut at = usize::from(from);
+        while at < args.count() {
+            let stores = words.iter().any(|word| is(args, at, word));
+            let value = valued.iter().find(|(word, _)| is(args, at, word));
+            if stores || value.is_some() {
+                each(at, at + 1);
+            }
+            at += 1 + value.map_or(usize::from(stores), |(_, values)| usize::from(*values));
         }
     }
 
@@ -165,28 +207,20 @@ fn counted(digits: &[u8]) -> Option<usize> {
     text.parse().ok()
 }
 
-/// The argument behind the last of `words`: Redis takes the last one too.
-fn last_stored<A: Args + ?Sized>(
-    args: &A,
-    from: usize,
-    words: &[&str],
-    valued: &[(&str, u8)],
-) -> Option<usize> {
-    let is = |index: usize, word: &str| args.get(index).eq_ignore_ascii_case(word.as_bytes());
-    let mut at = from;
-    let mut stored = None;
-    while at < args.count() {
-        if words.iter().any(|word| is(at, word)) {
-            at += 1;
-            if at < args.count() {
-                stored = Some(at);
-            }
-        } else if let Some((_, values)) = valued.iter().find(|(word, _)| is(at, word)) {
-            at += usize::from(*values);
-        }
-        at += 1;
-    }
-    stored
+fn is<A: Args + ?Sized>(args: &A, index: usize, word: &str) -> bool {
+    args.get(index).eq_ignore_ascii_case(word.as_bytes())
+}
+
+/// Whether the keys that a pattern makes may be in other slots than `slot`. They are in one slot
+/// when a tag stands in front of the `*`; without a `*` there are none.
+fn is_stray(pattern: &[u8], slot: SlotId) -> bool {
+    let Some(star) = memchr::memchr(b'*', pattern) else {
+        return false;
+    };
+    let fixed = &pattern[..star];
+    let open = memchr::memchr(b'{', fixed);
+    let has_tag = open.is_some_and(|open| memchr::memchr(b'}', &fixed[open..]).is_some());
+    !has_tag || SlotId::of_key(fixed) != slot
 }
 
 /// What the options of `XREAD` and `XREADGROUP` say.

@@ -51,12 +51,21 @@ pub(super) const SORT: Keys = Keys::Stored {
     from: 2,
     words: &["STORE"],
     valued: &[("BY", 1), ("GET", 1), ("LIMIT", 2)],
+    patterns: &["BY", "GET"],
+};
+/// As [`SORT`], without a destination.
+pub(super) const SORT_RO: Keys = Keys::Stored {
+    from: 2,
+    words: &[],
+    valued: &[("BY", 1), ("GET", 1), ("LIMIT", 2)],
+    patterns: &["BY", "GET"],
 };
 /// `key centre... radius unit ... [STORE|STOREDIST destination]`
 pub(super) const GEORADIUS: Keys = Keys::Stored {
     from: 5,
     words: &["STORE", "STOREDIST"],
     valued: &[],
+    patterns: &[],
 };
 
 const fn range(first: u8, last: i8, step: u8) -> Keys {

@@ -151,12 +151,17 @@ fn specifications(row: &Row) -> Vec<Value> {
             let begin = typed("keyword", word);
             vec![specification(writes, begin, range(-1, 1, 2))]
         }
-        Keys::Stored { .. } => {
-            let unknown = || typed("unknown", Vec::new());
-            vec![
-                specification(false, begin("index", "index", 1), range(0, 1, 0)),
-                specification(true, unknown(), unknown()),
-            ]
+        Keys::Stored {
+            words, patterns, ..
+        } => {
+            let unknown = |writes| {
+                let unknown = || typed("unknown", Vec::new());
+                specification(writes, unknown(), unknown())
+            };
+            let patterns = (!patterns.is_empty()).then(|| unknown(false));
+            let stores = words.iter().map(|_| unknown(true));
+            let key = specification(false, begin("index", "index", 1), range(0, 1, 0));
+            [key].into_iter().chain(patterns).chain(stores).collect()
         }
     }
 }

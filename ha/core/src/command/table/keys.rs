@@ -1,7 +1,7 @@
 //! What concerns keys of any type.
 
 use crate::command::row::{
-    ALL, KEY, KEY_2, Row, SORT, TWO, parts, read, read_master, refuse, split, write,
+    ALL, KEY, KEY_2, Row, SORT, SORT_RO, TWO, parts, read, read_master, refuse, split, write,
 };
 use crate::command::{Access, Split};
 
@@ -30,7 +30,7 @@ pub(super) const KEYS: &[Row] = &[
     refuse("RESTORE-ASKING"),
     refuse("SCAN"),
     write("SORT", -2, SORT),
-    read("SORT_RO", -2, KEY),
+    read("SORT_RO", -2, SORT_RO),
     split("TOUCH", -2, Access::Write, Split::Touch, ALL),
     read("TTL", 2, KEY),
     read("TYPE", 2, KEY),
