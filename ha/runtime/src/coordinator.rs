@@ -10,7 +10,8 @@
 //! who do not trust that they are alone.
 //!
 //! A store across the network is opened without being asked anything: the first call connects, and
-//! so does each call after a failure. No call takes longer than [`CALL_MAX`].
+//! so does each call after a failure. No exchange with a server takes longer than [`CALL_MAX`]; an
+//! operation is one of them or a few.
 
 mod credentials;
 mod error;
@@ -41,8 +42,8 @@ use async_trait::async_trait;
 
 /// The largest value that a store accepts: what ZooKeeper takes by default.
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024 - 1024;
-/// How long a call to a store across the network may take, connecting included. A directory has
-/// limits of its own.
+/// How long an exchange with a store across the network may take, connecting included. A directory
+/// has limits of its own.
 pub const CALL_MAX: Duration = Duration::from_secs(5);
 /// How long locks and ephemeral records outlive a process that dies, when nothing else is asked
 /// for.

@@ -30,6 +30,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(30);
 const CALM: Duration = Duration::from_secs(1);
 /// How long a stop waits for the record to go.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
+/// How often a record that others change at the same time is tried before a pause.
+const TRIES: u32 = 3;
 /// What a `jodis_timeout` of nothing means.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 
@@ -175,32 +177,44 @@ impl Registrar {
 
     async fn register(&self) -> Result<Ephemeral, Failure> {
         let (path, value) = (&self.path, &self.value);
-        match self.store.create_ephemeral(path, value, None).await {
-            Err(Error::Exists { .. }) => {}
-            outcome => return Ok(outcome?),
+        let mut last = Error::Changed { path: path.clone() };
+        for _ in 0..TRIES {
+            match self.store.create_ephemeral(path, value, None).await {
+                Err(Error::Exists { .. }) => {}
+                outcome => return Ok(outcome?),
+            }
+            let Some(found) = self.store.read(path).await? else {
+                continue;
+            };
+            self.check_replaceable(&found)?;
+            tracing::info!(path, "jodis record of an earlier run is replaced");
+            let replaced = self.store.create_ephemeral(path, value, Some(&found));
+            match replaced.await {
+                Err(error @ (Error::Changed { .. } | Error::Exists { .. })) => last = error,
+                outcome => return Ok(outcome?),
+            }
         }
-        let Some(found) = self.store.read(path).await? else {
-            return Ok(self.store.create_ephemeral(path, value, None).await?);
-        };
-        if let Some(twin) = self.twin(&found) {
-            return Err(Failure::Twin(path.clone(), twin));
-        }
-        tracing::info!(path, "jodis record of an earlier run is replaced");
-        let replaced = self.store.create_ephemeral(path, value, Some(&found));
-        Ok(replaced.await?)
+        Err(last.into())
     }
 
-    /// The address of another proxy that lives by our token, as far as the record tells. One that
-    /// has our addresses too is an earlier run of this proxy; or a later one, that took over from
-    /// us after we had the record.
-    fn twin(&self, found: &[u8]) -> Option<String> {
-        let record: Jodis = json::decode(found).ok()?;
+    /// Whose record it is, as far as it tells. One with our token and our addresses is an earlier
+    /// run of this proxy; or a later one, that took over from us after we had the record.
+    fn check_replaceable(&self, found: &[u8]) -> Result<(), Failure> {
         let own = &self.own;
+        let Ok(record) = json::decode::<Jodis>(found) else {
+            return Ok(());
+        };
         if found == self.value || record.token != own.token {
-            return None;
+            return Ok(());
         }
-        let same_place = record.addr == own.addr && record.admin == own.admin;
-        (!same_place || self.was_held).then_some(record.addr)
+        let path = self.path.clone();
+        if record.addr != own.addr || record.admin != own.admin {
+            Err(Failure::Twin(path, record.addr))
+        } else if self.was_held {
+            Err(Failure::Successor(path))
+        } else {
+            Ok(())
+        }
     }
 
     async fn remove(&self, record: Ephemeral) {
@@ -226,6 +240,8 @@ enum Failure {
          proxy_addr or admin_addr, or stop it"
     )]
     Twin(String, String),
+    #[error("{0} belongs to a later run of this proxy: stop one of the two")]
+    Successor(String),
 }
 
 #[cfg(test)]
@@ -278,8 +294,8 @@ mod tests {
         let _again = second.register().await.expect("its own is made again");
         let _later = registrar(&store, "3", "a:1").register().await.unwrap();
         assert!(!held.lost().await.is_empty());
-        let twin = second.register().await.unwrap_err();
-        assert!(matches!(twin, Failure::Twin(..)), "{twin}");
+        let refused = second.register().await.unwrap_err();
+        assert!(matches!(refused, Failure::Successor(_)), "{refused}");
     }
 
     #[tokio::test]

@@ -41,9 +41,14 @@ impl Proxy {
     }
 
     fn run(&mut self) {
+        self.run_with(&["--fillslots=slots.json"]);
+    }
+
+    fn run_with(&mut self, args: &[&str]) {
         let child = Command::new(env!("CARGO_BIN_EXE_codis-proxy"))
             .current_dir(self.dir.path())
-            .args(["-c", "proxy.toml", "--fillslots=slots.json", "--ncpu=1"])
+            .args(["-c", "proxy.toml", "--ncpu=1"])
+            .args(args)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
@@ -210,6 +215,28 @@ fn old_clients_and_passwords_are_served() {
     assert!(refused.is_err(), "{refused:?}");
     proxy.stop();
     assert!(look.is_missing(&path));
+}
+
+/// The record changes hands with the sockets, and the predecessor does not take it along.
+#[test]
+fn a_successor_has_the_record() {
+    for kind in [Kind::Etcd, Kind::ZooKeeper] {
+        let store = Store::start(kind);
+        let look = Look::at(&store, "");
+        let handover = "proxy_handover = \"handover.sock\"\n";
+        let mut first = Proxy::start(&(settings(&store, "3s") + handover));
+        let (path, _) = look.registered(&first);
+        let old = look.record(&path).unwrap();
+        let mut predecessor = first.child.take().unwrap();
+        first.run_with(&["--takeover"]);
+        wait(|| predecessor.try_wait().unwrap());
+        look.registered(&first);
+        assert_ne!(look.record(&path).unwrap(), old);
+        std::thread::sleep(Duration::from_secs(5));
+        look.registered(&first);
+        first.stop();
+        assert!(look.is_missing(&path), "{kind:?}");
+    }
 }
 
 /// A coordinator that hangs or is not there delays neither clients nor the end.

@@ -152,6 +152,22 @@ async fn a_server_that_hangs_costs_a_limited_time() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_server_of_the_list_is_used() {
+    for kind in [Kind::Etcd, Kind::ZooKeeper] {
+        let (server, hung) = (Store::start(kind), Store::start(kind));
+        hung.signal("-STOP");
+        let addr = format!("{}:9,{},{}", Store::host(), hung.addr(), server.addr());
+        let store = coordinator::open(server.name(), &addr, "").await.unwrap();
+        eventually("the living server is found", || async {
+            store.update("/a", b"1").await.ok()
+        })
+        .await;
+        let held = store.read("/a").await.unwrap();
+        assert_eq!(held.as_deref(), Some(&b"1"[..]), "{kind:?}");
+    }
+}
+
 /// A process that dies cannot say good-bye.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_held_goes_with_its_session() {
@@ -209,7 +225,7 @@ async fn the_records_of_a_user_of_zookeeper_are_its_own() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn etcd_asks_for_the_password() {
-    let server = Store::start(Kind::Etcd);
+    let mut server = Store::start(Kind::Etcd);
     let mut raw = etcd_client::Client::connect([server.addr()], None)
         .await
         .unwrap();
@@ -245,6 +261,12 @@ async fn etcd_asks_for_the_password() {
         let error = other.read("/codis3/p/topom").await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{auth}: {error:?}");
     }
+    // A restart forgets who has logged in.
+    server.restart();
+    eventually("it logs in again", || async {
+        own.update("/codis3/p/topom", b"2").await.ok()
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

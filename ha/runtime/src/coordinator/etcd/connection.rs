@@ -145,7 +145,9 @@ impl Connection {
             .with_keep_alive_while_idle(true)
             .with_require_leader(true);
         if let Some(auth) = &self.auth {
-            options = options.with_user(auth.user.clone(), auth.password.clone());
+            options = options
+                .with_user(auth.user.clone(), auth.password.clone())
+                .with_auto_token_refresh(true);
         }
         if let Some(tls) = &self.address.tls {
             options = options.with_tls(tls.clone());
