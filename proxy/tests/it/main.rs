@@ -4,10 +4,13 @@
 
 mod admin;
 mod api;
+mod clients;
 mod commands;
+mod crowds;
 mod dashboard;
 mod double;
 mod failover;
+mod garbage;
 mod handshake;
 mod harness;
 mod hostile;
@@ -20,6 +23,7 @@ mod migrating;
 mod migrating_failover;
 mod model;
 mod moving;
+mod ordering;
 mod process;
 mod protocol;
 mod replicas;

@@ -22,10 +22,16 @@ pub struct Process {
 
 impl Process {
     pub fn start(slots: &[codis_core::api::Slot]) -> Self {
+        Self::start_with(slots, "")
+    }
+
+    /// With more lines for its `proxy.toml`.
+    pub fn start_with(slots: &[codis_core::api::Slot], more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let addr = format!("127.0.0.1:{}", free_port());
         let config = format!(
-            "product_name = \"t\"\nproxy_addr = \"{addr}\"\nadmin_addr = \"127.0.0.1:{}\"\n",
+            "product_name = \"t\"\nproxy_addr = \"{addr}\"\nadmin_addr = \"127.0.0.1:{}\"\n\
+             {more}\n",
             free_port()
         );
         std::fs::write(dir.path().join("proxy.toml"), config).unwrap();
