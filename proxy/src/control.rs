@@ -10,6 +10,7 @@ pub mod admin;
 pub mod cache;
 pub mod exposed;
 pub mod figures;
+pub mod info;
 pub mod jodis;
 pub mod online;
 pub mod report;
@@ -81,6 +82,7 @@ pub struct Control {
     pub jodis: jodis::Registration,
     xauth: String,
     closed: AtomicBool,
+    since: std::time::Instant,
     /// Wakes whoever keeps the routes in a file.
     pub(crate) changed: Notify,
     /// The groups whose master a majority of the watched sentinels has named.
@@ -102,7 +104,7 @@ impl Control {
         let settings = &shared.settings;
         let xauth = xauth::proxy(&settings.product_name, &settings.product_auth, &model.token);
         let book = Book::new(!settings.backend_primary_only);
-        Arc::new(Self {
+        let control = Arc::new(Self {
             figures: Figures::new(shared.clone()),
             jodis,
             shared,
@@ -111,12 +113,17 @@ impl Control {
             log,
             xauth,
             closed: AtomicBool::new(false),
+            since: std::time::Instant::now(),
             changed: Notify::new(),
             confirmed: watch::Sender::default(),
             book: Mutex::new(book),
             turns: turns::Turns::default(),
             watching: Mutex::default(),
-        })
+        });
+        let asked = Arc::downgrade(&control);
+        let info = move || asked.upgrade().map_or_else(String::new, |it| it.info());
+        control.shared.info.set(info);
+        control
     }
 
     /// Settings of the process.

@@ -17,7 +17,7 @@ use super::Control;
 use super::figures::{Backends, Figures};
 use crate::data::counters::{Counter, Counters, ERROR_CODES, command_name};
 use crate::data::latency::{self, CLASSES, Sums};
-use crate::route::{Hold, Route};
+use crate::route::{Hold, Route, Table};
 
 /// Reads all counters at each scrape.
 #[derive(Debug)]
@@ -193,21 +193,25 @@ fn durations(out: &mut DescriptorEncoder<'_>, figures: &Figures) -> Encoded {
 }
 
 fn slots_by_state(out: &mut DescriptorEncoder<'_>, control: &Control) -> Encoded {
-    let mut states = BTreeMap::from(
-        ["offline", "locked", "held", "migrating", "open"].map(|state| (state, 0u64)),
-    );
-    for route in &control.shared.table.load().routes {
-        *states.entry(slot_state(route)).or_default() += 1;
-    }
-    let rows = states
+    let rows = slot_states(&control.shared.table.load())
         .into_iter()
         .map(|(state, count)| ([("state", state)], gauge(count)));
     let help = "Slots by what happens to their requests";
     family(out, "slots", help, MetricType::Gauge, rows)
 }
 
+/// How many slots are in each state.
+pub fn slot_states(table: &Table) -> BTreeMap<&'static str, u64> {
+    let states = ["offline", "locked", "held", "migrating", "open"];
+    let mut counts = BTreeMap::from(states.map(|state| (state, 0)));
+    for route in &table.routes {
+        *counts.entry(slot_state(route)).or_default() += 1;
+    }
+    counts
+}
+
 /// What happens to new requests of a slot.
-pub fn slot_state(route: &Route) -> &'static str {
+fn slot_state(route: &Route) -> &'static str {
     if route.master.is_none() {
         "offline"
     } else if route.wire.locked {

@@ -229,7 +229,7 @@ impl Figures {
                 objects: 0,
             },
             num_procs: self.shared.started().count() as u64,
-            num_goroutines: self.tasks(),
+            num_goroutines: self.tasks() + self.alive(),
             ..Runtime::default()
         }
     }

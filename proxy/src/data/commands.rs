@@ -284,6 +284,10 @@ impl Io {
                 let slot = (self.worker.next_ticket() % codis_core::slot::SLOTS as u64) as u16;
                 return self.forward_to(head, SlotId::new(slot).unwrap_or_default());
             }
+            Special::Info if words == 1 && self.get(1).eq_ignore_ascii_case(b"proxy") => {
+                let text = self.worker.shared.info.text();
+                self.answer(head, reply::bulk(text.as_bytes()), Outcome::Answered);
+            }
             Special::SlotsInfo if words != 1 => {
                 let reply = reply::wrong_arguments("SLOTSINFO");
                 self.answer(head, reply, Outcome::Answered);

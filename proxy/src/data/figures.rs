@@ -1,13 +1,12 @@
-//! What one connection to a backend shows of itself.
-//!
-//! The worker writes these about twenty times a second, when it looks at its deadlines; readers
-//! never stop it.
+//! What connections show of themselves, and what clients may ask of the proxy as a whole.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use super::counters::Counter;
 
-/// Figures of one connection.
+/// Figures of one connection to a backend. The worker writes them about twenty times a second, when
+/// it looks at its deadlines; readers never stop it.
 #[derive(Debug)]
 pub struct LinkFigures {
     /// The address of the backend.
@@ -35,5 +34,30 @@ impl LinkFigures {
             replies: Counter::default(),
             losses: Counter::default(),
         }
+    }
+}
+
+type Tell = Box<dyn Fn() -> String + Send + Sync>;
+
+/// Tells the text of `INFO proxy`, which the control side knows.
+#[derive(Default)]
+pub struct Info(OnceLock<Tell>);
+
+impl Info {
+    /// Lets `tell` answer from now on.
+    pub fn set(&self, tell: impl Fn() -> String + Send + Sync + 'static) {
+        // Nobody sets it twice.
+        let _ = self.0.set(Box::new(tell));
+    }
+
+    /// The text; empty before there is a control side.
+    pub fn text(&self) -> String {
+        self.0.get().map_or_else(String::new, |tell| tell())
+    }
+}
+
+impl fmt::Debug for Info {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Info").finish_non_exhaustive()
     }
 }

@@ -299,6 +299,7 @@ impl Io {
             // What comes from now on is another event; the end was one already.
             self.readable = self.ended;
         }
+        self.worker.local.counters().bytes_in.add(read as u64);
         self.session.read_at.set(self.worker.local.now());
         Ok(())
     }

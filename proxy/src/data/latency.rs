@@ -101,6 +101,19 @@ pub type Sums = [u64; BUCKETS];
 /// Sums of nothing.
 pub const EMPTY: Sums = [0; BUCKETS];
 
+/// The time in seconds that `part` of the requests did not exceed, as the upper bound of its
+/// bucket; the last finite bound for all that took longer. `None` without any request.
+pub fn quantile(sums: &Sums, part: f64) -> Option<f64> {
+    let total: u64 = sums.iter().sum();
+    let rank = (total as f64 * part).ceil() as u64;
+    let mut seen = 0;
+    let found = sums.iter().position(|count| {
+        seen += count;
+        seen >= rank
+    });
+    (total > 0).then(|| bound(found.unwrap_or(FINITE).min(FINITE - 1)))
+}
+
 fn bucket(micros: u64) -> usize {
     let micros = micros.max(1 << SHORTEST_LOG2);
     let log2 = micros.ilog2();
@@ -143,6 +156,17 @@ mod tests {
         for (index, (class, _)) in CLASSES.iter().enumerate() {
             assert_eq!(class.index(), index);
         }
+    }
+
+    #[test]
+    fn quantiles_are_bounds_of_buckets() {
+        let mut sums = EMPTY;
+        assert_eq!(quantile(&sums, 0.5), None);
+        sums[2] = 99;
+        sums[FINITE] = 1;
+        assert_eq!(quantile(&sums, 0.5), Some(bound(2)));
+        assert_eq!(quantile(&sums, 0.99), Some(bound(2)));
+        assert_eq!(quantile(&sums, 0.999), Some(bound(FINITE - 1)));
     }
 
     proptest! {

@@ -286,9 +286,10 @@ impl Session {
             return Ok(true);
         };
         while !busy.out.is_empty() {
-            if busy.out.write(stream)?.is_none() {
+            let Some(written) = busy.out.write(stream)? else {
                 return Ok(false);
-            }
+            };
+            self.local.counters().bytes_out.add(written as u64);
             self.write_at.set(self.local.now());
         }
         if busy.ring.is_empty()

@@ -24,7 +24,7 @@ use super::conn::{self, Conn};
 use super::counters::Counters;
 use super::drained::Drained;
 use super::drive::Peer;
-use super::figures::LinkFigures;
+use super::figures::{Info, LinkFigures};
 use super::listen;
 use super::marks::Marks;
 use super::migrate::lines::Lines;
@@ -59,6 +59,8 @@ pub struct Shared {
     pub acknowledged: Notify,
     /// One for each worker.
     pub ports: Box<[Arc<Port>]>,
+    /// The text of `INFO proxy`.
+    pub info: Info,
 }
 
 /// Where the control side meets one worker.
@@ -125,6 +127,7 @@ impl Shared {
             buffered: AtomicUsize::new(0),
             acknowledged: Notify::new(),
             ports,
+            info: Info::default(),
         }
     }
 

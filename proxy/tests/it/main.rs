@@ -15,6 +15,7 @@ mod handshake;
 mod harness;
 mod hostile;
 mod http;
+mod info;
 mod jodis;
 mod loads;
 mod locks;

@@ -1,6 +1,6 @@
 //! `/metrics`, `/live` and `/ready`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::harness::{Fixture, Server, key_on, settings, slot, wait_for};
@@ -173,4 +173,32 @@ fn readiness_says_what_is_missing() {
     fixture.put("shutdown").unwrap();
     let why = fixture.proxy().control.readiness().unwrap_err();
     assert_eq!(why, "shutting down");
+}
+
+/// The document of the metrics names all of them, and no others.
+#[test]
+fn every_metric_is_explained() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    fixture.client().run(&["GET", "k"]);
+    let text = get(&fixture, "/metrics").text();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let exposed: BTreeSet<String> = types
+        .map(|line| match line.split_once(' ').unwrap() {
+            (name, "counter") => format!("{name}_total"),
+            (name, "info") => format!("{name}_info"),
+            (name, _) => name.to_owned(),
+        })
+        .collect();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/proxy-metrics.md");
+    let document = std::fs::read_to_string(file).unwrap();
+    let explained: BTreeSet<String> = document
+        .split('`')
+        .filter(|word| word.starts_with("codis_proxy_"))
+        .map(str::to_owned)
+        .collect();
+    let unexplained: Vec<&String> = exposed.difference(&explained).collect();
+    assert!(unexplained.is_empty(), "not in {file}: {unexplained:?}");
+    let gone: Vec<&String> = explained.difference(&exposed).collect();
+    assert!(gone.is_empty(), "not exposed: {gone:?}");
 }

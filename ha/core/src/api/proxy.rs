@@ -85,7 +85,7 @@ pub struct Runtime {
     pub gc: RuntimeGc,
     /// Worker threads.
     pub num_procs: u64,
-    /// Tasks of all workers.
+    /// Sessions and tasks of all workers.
     pub num_goroutines: u64,
     /// Always 0.
     pub num_cgo_call: u64,
