@@ -43,10 +43,14 @@ impl Snapshot {
         self.slots.iter().any(|slot| !slot.backend_addr.is_empty())
     }
 
-    /// The groups that own slots.
+    /// The groups that own slots, or did until the slots migrate.
     pub fn owners(&self) -> BTreeSet<u32> {
         let owned = self.slots.iter().filter(|s| !s.backend_addr.is_empty());
-        owned.map(|slot| slot.backend_addr_group_id).collect()
+        let from = self.slots.iter().filter(|s| !s.migrate_from.is_empty());
+        owned
+            .map(|slot| slot.backend_addr_group_id)
+            .chain(from.map(|slot| slot.migrate_from_group_id))
+            .collect()
     }
 }
 

@@ -159,18 +159,22 @@ impl Stage {
     }
 
     fn form(&self, from: &str, locked: bool) -> Slot {
+        self.form_to(&self.new, from, locked)
+    }
+
+    fn form_to(&self, to: &Double, from: &str, locked: bool) -> Slot {
         Slot {
             migrate_from: from.to_owned(),
             migrate_from_group_id: if from.is_empty() { 0 } else { 1 },
             forward_method: self.method,
             locked,
-            ..slot(self.id, 2, &self.new.addr, 0)
+            ..slot(self.id, 2, &to.addr, 0)
         }
     }
 
     /// Moves what is there, like the dashboard does, until nothing is left or `until` says so.
-    fn move_all(&self, from: &Double, until: impl Fn() -> bool) {
-        let (host, port) = self.new.addr.rsplit_once(':').unwrap();
+    fn move_all(&self, from: &Double, to: &Double, until: impl Fn() -> bool) {
+        let (host, port) = to.addr.rsplit_once(':').unwrap();
         let slot = self.id.to_string();
         for db in 0..DATABASES {
             let mut mover = from.client();
@@ -245,8 +249,6 @@ impl Stage {
             );
         }
         assert_eq!(self.old_data.run(&["DBSIZE"]).text(), "0");
-        let old = self.old_data.client();
-        drop(old);
     }
 }
 
@@ -266,7 +268,7 @@ fn a_slot_moves_under_load(method: u8) {
         stage.fixture.fill(&[stage.form(&from, true)]).unwrap();
         stage.fixture.fill(&[stage.form(&from, false)]).unwrap();
         stage.progress(ledger);
-        stage.move_all(&stage.old, || false);
+        stage.move_all(&stage.old, &stage.new, || false);
         stage.progress(ledger);
         stage.fixture.fill(&[stage.form("", false)]).unwrap();
     });
@@ -297,7 +299,7 @@ fn an_old_owner_dies_under_load(method: u8) {
         stage.fixture.fill(&[stage.form(&from, false)]).unwrap();
         let enough = || began.elapsed() > SOON;
         let some = || stage.new_data.run(&["DBSIZE"]).text() != "0" || enough();
-        stage.move_all(&stage.old, some);
+        stage.move_all(&stage.old, &stage.new, some);
         stage.old.die();
         std::thread::sleep(Duration::from_millis(200));
         let pair = Pair {
@@ -306,7 +308,7 @@ fn an_old_owner_dies_under_load(method: u8) {
         };
         stage.fixture.proxy().control.adopt(1, pair, "test");
         stage.progress(ledger);
-        stage.move_all(&next, || false);
+        stage.move_all(&next, &stage.new, || false);
         stage.fixture.fill(&[stage.form("", false)]).unwrap();
     });
 }
@@ -319,4 +321,42 @@ fn an_old_owner_dies_under_load_by_the_sync_method() {
 #[test]
 fn an_old_owner_dies_under_load_by_the_semi_async_method() {
     an_old_owner_dies_under_load(1);
+}
+
+/// The new owner dies in the middle, and its successor (with the same data) takes the rest.
+fn a_new_owner_dies_under_load(method: u8) {
+    let stage = Stage::new(method);
+    let from = stage.old.addr.clone();
+    let began = Instant::now();
+    let next = Double::before(&stage.new_data);
+    stage.run(true, |ledger| {
+        stage.fixture.fill(&[stage.form(&from, true)]).unwrap();
+        stage.fixture.fill(&[stage.form(&from, false)]).unwrap();
+        let enough = || began.elapsed() > SOON;
+        let some = || stage.new_data.run(&["DBSIZE"]).text() != "0" || enough();
+        stage.move_all(&stage.old, &stage.new, some);
+        stage.new.die();
+        std::thread::sleep(Duration::from_millis(200));
+        let pair = Pair {
+            epoch: Epoch(5),
+            master: next.addr.clone(),
+        };
+        stage.fixture.proxy().control.adopt(2, pair, "test");
+        stage.progress(ledger);
+        stage.move_all(&stage.old, &next, || false);
+        stage
+            .fixture
+            .fill(&[stage.form_to(&next, "", false)])
+            .unwrap();
+    });
+}
+
+#[test]
+fn a_new_owner_dies_under_load_by_the_sync_method() {
+    a_new_owner_dies_under_load(0);
+}
+
+#[test]
+fn a_new_owner_dies_under_load_by_the_semi_async_method() {
+    a_new_owner_dies_under_load(1);
 }
