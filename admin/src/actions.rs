@@ -10,7 +10,7 @@ pub enum Target {
     Proxy,
     /// `--dashboard=ADDR`.
     Dashboard,
-    /// `--filesystem=ROOT` and its kin.
+    /// `--filesystem=ROOT`, `--zookeeper=ADDR` or `--etcd=ADDR`.
     Store,
 }
 
@@ -137,9 +137,18 @@ pub const fn common(target: Target) -> &'static [&'static str] {
     match target {
         Target::Proxy => &["proxy", "auth", "verbose", "output"],
         Target::Dashboard => &["dashboard", "verbose", "output"],
-        Target::Store => &["filesystem"],
+        Target::Store => &[
+            "filesystem",
+            "zookeeper",
+            "zookeeper-auth",
+            "etcd",
+            "etcd-auth",
+        ],
     }
 }
+
+/// The kinds of coordinator, as options that name one.
+pub const STORES: [&str; 3] = ["filesystem", "zookeeper", "etcd"];
 
 /// Finds the action that the given options describe.
 ///
@@ -147,18 +156,30 @@ pub const fn common(target: Target) -> &'static [&'static str] {
 /// A text that says which option is missing, or does not belong.
 pub fn resolve(given: &[&str]) -> Result<&'static Action, String> {
     let has = |option: &str| given.contains(&option);
-    let target = match (has("proxy"), has("dashboard"), has("filesystem")) {
+    let store = STORES.iter().any(|store| has(store));
+    let target = match (has("proxy"), has("dashboard"), store) {
         (true, false, false) => Target::Proxy,
         (false, true, false) => Target::Dashboard,
         (false, false, true) => Target::Store,
         (false, false, false) => {
             return Err(
-                "name what to talk to: --dashboard=ADDR, --proxy=ADDR or --filesystem=ROOT"
+                "name what to talk to: --dashboard=ADDR, --proxy=ADDR, --filesystem=ROOT, \
+                 --zookeeper=ADDR or --etcd=ADDR"
                     .to_owned(),
             );
         }
-        _ => return Err("--dashboard, --proxy and --filesystem exclude each other".to_owned()),
+        _ => {
+            return Err("--dashboard, --proxy and a coordinator exclude each other".to_owned());
+        }
     };
+    if STORES.iter().filter(|store| has(store)).count() > 1 {
+        return Err("--filesystem, --zookeeper and --etcd exclude each other".to_owned());
+    }
+    for (auth, store) in [("zookeeper-auth", "zookeeper"), ("etcd-auth", "etcd")] {
+        if has(auth) && !has(store) {
+            return Err(format!("option --{auth} needs --{store}"));
+        }
+    }
     let of_target = || ACTIONS.iter().filter(move |action| action.target == target);
     let mut chosen = of_target().filter(|action| !action.verb.is_empty() && has(action.verb));
     let action = match (chosen.next(), chosen.next()) {
@@ -254,6 +275,10 @@ mod tests {
             verb(&["filesystem", "dashboard-list"]),
             Ok("dashboard-list")
         );
+        assert_eq!(
+            verb(&["etcd", "etcd-auth", "dashboard-list"]),
+            Ok("dashboard-list")
+        );
     }
 
     #[test]
@@ -269,6 +294,9 @@ mod tests {
             &["dashboard", "list-group", "part"],
             &["filesystem", "config-dump"],
             &["filesystem"],
+            &["filesystem", "etcd", "dashboard-list"],
+            &["zookeeper", "etcd-auth", "dashboard-list"],
+            &["dashboard", "zookeeper-auth"],
         ] {
             assert!(resolve(given).is_err(), "{given:?}");
         }

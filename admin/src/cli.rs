@@ -37,6 +37,25 @@ const VALUES: &[(&str, Option<char>, &str, &str)] = &[
         "ROOT",
         "work on the coordinator's directory itself",
     ),
+    (
+        "zookeeper",
+        None,
+        "ADDR",
+        "work on the records in ZooKeeper at these servers",
+    ),
+    (
+        "zookeeper-auth",
+        None,
+        "AUTH",
+        "user:password for ZooKeeper",
+    ),
+    (
+        "etcd",
+        None,
+        "ADDR",
+        "work on the records in etcd at these servers",
+    ),
+    ("etcd-auth", None, "AUTH", "user:password for etcd"),
     ("auth", Some('a'), "AUTH", "the proxy's product_auth"),
     (
         "addr",

@@ -7,7 +7,8 @@ use codis_runtime::coordinator::{self, Shared};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::Invocation;
+use crate::actions::STORES;
+use crate::cli::{Invocation, Options};
 use crate::output::print_json;
 
 /// `--config-dump`.
@@ -31,10 +32,7 @@ struct ListRow {
 /// The store cannot be read or written.
 pub async fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let options = &invocation.options;
-    let root = options.needed("filesystem")?;
-    let store = coordinator::open("filesystem", root, "")
-        .await
-        .with_context(|| format!("open the coordinator's directory {root}"))?;
+    let store = open(options).await?;
     match invocation.action.verb {
         "remove-lock" => {
             let product = options.needed("product")?;
@@ -44,6 +42,22 @@ pub async fn run(invocation: &Invocation) -> anyhow::Result<()> {
         "config-dump" => dump(&store, options.needed("product")?).await,
         _ => list(&store).await,
     }
+}
+
+/// Opens the coordinator that one of [`STORES`] names.
+async fn open(options: &Options) -> anyhow::Result<Shared> {
+    let named = STORES
+        .iter()
+        .find_map(|name| Some((*name, options.text(name)?)));
+    let (name, addr) = named.context("no coordinator is named")?;
+    let auth = match name {
+        "zookeeper" => options.text("zookeeper-auth"),
+        "etcd" => options.text("etcd-auth"),
+        _ => None,
+    };
+    coordinator::open(name, addr, auth.unwrap_or_default())
+        .await
+        .with_context(|| format!("open the coordinator --{name}={addr}"))
 }
 
 async fn list(store: &Shared) -> anyhow::Result<()> {

@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+#[path = "../../../ha/runtime/tests/it/stores.rs"]
+mod stores;
+
 use std::process::{Command, Output};
 
 use codis_core::model::{Group, GroupServer, Topom};
 use codis_core::{json, paths};
 use codis_runtime::coordinator::{self, Shared};
+
+use stores::{Kind, Store};
 
 fn admin(words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_codis-admin"))
@@ -25,8 +30,8 @@ fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-async fn store_with_a_product(root: &str) -> Shared {
-    let store = coordinator::open("filesystem", root, "").await.unwrap();
+async fn store_with_a_product(name: &str, addr: &str, auth: &str) -> Shared {
+    let store = coordinator::open(name, addr, auth).await.unwrap();
     let topom = Topom {
         admin_addr: "127.0.0.1:18080".to_owned(),
         ..Topom::default()
@@ -51,28 +56,49 @@ async fn store_with_a_product(root: &str) -> Shared {
     store
 }
 
-#[tokio::test]
-async fn the_store_is_read_and_the_lock_removed() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().to_str().unwrap();
-    let store = store_with_a_product(root).await;
-    let filesystem = format!("--filesystem={root}");
+/// Whatever the coordinator is, the actions on its records are the same.
+async fn the_store_is_read_and_the_lock_removed(name: &str, addr: &str, auth: &str) {
+    let store = store_with_a_product(name, addr, auth).await;
+    let (option, password) = (format!("--{name}={addr}"), format!("--{name}-auth={auth}"));
+    let run = |words: &[&str]| {
+        let mut all = vec![option.as_str()];
+        if !auth.is_empty() {
+            all.push(&password);
+        }
+        all.extend(words);
+        stdout(&admin(&all))
+    };
 
-    let list = stdout(&admin(&[&filesystem, "--dashboard-list"]));
-    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&run(&["--dashboard-list"])).unwrap();
     assert_eq!(list[0]["name"], "demo");
     assert_eq!(list[0]["dashboard"], "127.0.0.1:18080");
 
-    let dump = stdout(&admin(&[&filesystem, "--config-dump", "--product=demo"]));
+    let dump = run(&["--config-dump", "--product=demo"]);
     let dump: serde_json::Value = serde_json::from_str(&dump).unwrap();
     assert_eq!(dump["slots"].as_array().unwrap().len(), 1024);
     assert_eq!(dump["group"][0]["servers"][0]["server"], "127.0.0.1:6379");
 
-    assert_eq!(
-        stdout(&admin(&[&filesystem, "--remove-lock", "--product=demo"])),
-        ""
-    );
+    assert_eq!(run(&["--remove-lock", "--product=demo"]), "");
     assert_eq!(store.read(&paths::topom("demo")).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_directory_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().to_str().unwrap();
+    the_store_is_read_and_the_lock_removed("filesystem", root, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn zookeeper_is_read() {
+    let server = Store::start(Kind::ZooKeeper);
+    the_store_is_read_and_the_lock_removed("zookeeper", &server.addr(), "u:secret").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn etcd_is_read() {
+    let server = Store::start(Kind::Etcd);
+    the_store_is_read_and_the_lock_removed("etcd", &server.addr(), "").await;
 }
 
 #[test]
