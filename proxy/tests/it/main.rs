@@ -19,6 +19,7 @@ mod info;
 mod jodis;
 mod loads;
 mod locks;
+mod logs;
 mod metrics;
 mod migrating;
 mod migrating_failover;
