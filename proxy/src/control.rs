@@ -168,6 +168,7 @@ impl Control {
     pub fn start(&self) {
         if !self.shared.online.swap(true, Ordering::Relaxed) {
             tracing::info!("online");
+            self.shared.accepting.send_replace(true);
             self.changed.notify_one();
             self.jodis.start();
         }

@@ -29,6 +29,9 @@ pub use inherit::Inherited;
 use workers::Crew;
 pub use workers::abort_when_a_worker_panics;
 
+/// How long clients wait in the queue of an inherited socket for the proxy to come online. After
+/// that they are told that it is not.
+const ONLINE_MAX: Duration = Duration::from_secs(10);
 /// How often a stop looks whether the workers have ended.
 const STOP_POLL: Duration = Duration::from_millis(5);
 
@@ -105,6 +108,7 @@ impl Proxy {
         let workers = options.workers.max(1);
         let workers_max = options.workers_max.max(workers);
         let inherited = options.inherited.take().unwrap_or_default();
+        let had_clients = !inherited.clients.is_empty();
         let listeners = match inherited.clients {
             held if !held.is_empty() => held,
             _ => socket::bind(Wanted {
@@ -134,6 +138,9 @@ impl Proxy {
         );
         let jodis = Registration::prepare(&settings, &model).await?;
         let shared = Arc::new(Shared::new(Arc::new(settings), workers_max));
+        if had_clients {
+            wait_with_accepting(shared.clone());
+        }
         let control = Control::new(shared.clone(), model, shutdown, options.log, jodis);
         let crew = Crew::start(shared, listeners, workers).await?;
         let crew = Arc::new(Mutex::new(crew));
@@ -217,6 +224,15 @@ impl Proxy {
             let _ = serving.await;
         }
     }
+}
+
+/// Leaves clients in the queue until the proxy is online; but not for ever.
+fn wait_with_accepting(shared: Arc<Shared>) {
+    shared.accepting.send_replace(false);
+    tokio::spawn(async move {
+        tokio::time::sleep(ONLINE_MAX).await;
+        shared.accepting.send_replace(true);
+    });
 }
 
 /// A socket file, known again by its inode.

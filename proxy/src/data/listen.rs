@@ -50,6 +50,11 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
         Err(error) => return tracing::error!(%error, "cannot accept clients"),
     };
     let mut closing = worker.closing_door.subscribe();
+    let mut accepting = worker.shared.accepting.subscribe();
+    tokio::select! {
+        _ = closing.wait_for(|closing| *closing) => return,
+        _ = accepting.wait_for(|accepting| *accepting) => {}
+    }
     loop {
         let accepted = tokio::select! {
             biased;

@@ -47,6 +47,9 @@ pub struct Shared {
     pub table: ArcSwap<Table>,
     /// Whether clients are served.
     pub online: AtomicBool,
+    /// Whether clients are taken in. Those in the queue of a socket that was open before this
+    /// process began wait until they can be served.
+    pub accepting: watch::Sender<bool>,
     /// Whether the process ends.
     pub stopping: AtomicBool,
     /// Whether another process listens on the same sockets.
@@ -121,6 +124,7 @@ impl Shared {
             settings,
             table: ArcSwap::from_pointee(Table::offline()),
             online: AtomicBool::new(false),
+            accepting: watch::Sender::new(true),
             stopping: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             alive: AtomicUsize::new(0),

@@ -4,9 +4,11 @@
 
 mod admin;
 mod api;
+mod cached;
 mod clients;
 mod commands;
 mod crowds;
+mod daemon;
 mod dashboard;
 mod double;
 mod failover;
@@ -17,6 +19,8 @@ mod hostile;
 mod http;
 mod info;
 mod jodis;
+mod lifecycle;
+mod limits;
 mod loads;
 mod locks;
 mod logs;
@@ -35,5 +39,5 @@ mod sentinels;
 mod session;
 mod slots;
 mod slowlog;
-#[path = "../../../ha/runtime/tests/it/stores.rs"]
+mod sockets;
 mod stores;

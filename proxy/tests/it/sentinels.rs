@@ -15,14 +15,14 @@ use codis_core::resp::{
 use super::harness::{Fixture, Server, Text, free_port, settings, slot, wait_for};
 
 /// A stock sentinel.
-struct Sentinel {
-    port: u16,
+pub struct Sentinel {
+    pub port: u16,
     child: Child,
     _dir: tempfile::TempDir,
 }
 
 impl Sentinel {
-    fn start(name: &str, master: &Server) -> Self {
+    pub fn start(name: &str, master: &Server) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (port, file) = (free_port(), dir.path().join("sentinel.conf"));
         let text = format!(
