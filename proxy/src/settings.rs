@@ -79,7 +79,7 @@ pub struct Settings {
     pub session_recv_bufsize: ByteSize,
     /// How long a session may be idle; 0 is for ever.
     pub session_recv_timeout: TimeSpan,
-    /// No effect: what is gathered for one write is limited by a constant.
+    /// No effect: replies are written as soon as they are there.
     pub session_send_bufsize: ByteSize,
     /// How long a client may leave replies unread; 0 is for ever.
     pub session_send_timeout: TimeSpan,

@@ -40,4 +40,5 @@ mod session;
 mod slots;
 mod slowlog;
 mod sockets;
+#[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;
