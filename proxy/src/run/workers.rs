@@ -206,10 +206,17 @@ fn work(
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Command, Stdio};
 
+    use codis_core::api::Slot;
+    use codis_runtime::shutdown::Shutdown;
+
     use super::*;
+    use crate::run::{Options, Proxy};
+    use crate::settings::Settings;
 
     const CHILD: &str = "CODIS_PROXY_TEST_PANICS";
 
@@ -239,6 +246,50 @@ mod tests {
         assert_eq!(growth(4, 32, 2.9), 7);
         assert_eq!(growth(30, 32, 29.0), 1);
         assert_eq!(growth(32, 32, 32.0), 0);
+    }
+
+    /// It gets clients of its own, and follows fills like those that were there before.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_worker_that_is_added_routes_and_serves() {
+        let settings = Settings {
+            proxy_addr: "127.0.0.1:0".to_owned(),
+            admin_addr: "127.0.0.1:0".to_owned(),
+            ..Settings::default()
+        };
+        let options = Options {
+            workers: 1,
+            workers_max: 2,
+            ..Options::default()
+        };
+        let shutdown = Shutdown::new();
+        let proxy = Proxy::start(settings, options, shutdown.clone()).await;
+        let proxy = proxy.unwrap();
+        proxy.control.fill(vec![Slot::default()]).await.unwrap();
+        for _ in 0..3 {
+            proxy.crew.lock().await.add().await.unwrap();
+        }
+        let shared = proxy.control.shared.clone();
+        assert_eq!(shared.started().count(), 2, "never more than may be");
+        proxy.control.fill(vec![Slot::default()]).await.unwrap();
+        proxy.control.start();
+        let addr = proxy.addr.to_string();
+        let served = tokio::task::spawn_blocking(move || {
+            for _ in 0..64 {
+                let mut client = TcpStream::connect(&addr).unwrap();
+                client.write_all(b"PING\r\n").unwrap();
+                let mut reply = [0; 7];
+                client.read_exact(&mut reply).unwrap();
+                assert_eq!(&reply, b"+PONG\r\n");
+            }
+        });
+        served.await.unwrap();
+        assert!(
+            shared
+                .started()
+                .all(|port| port.counters.sessions.get() > 0)
+        );
+        shutdown.request("end of test");
+        proxy.stop().await;
     }
 
     fn panic_in_a_task() {

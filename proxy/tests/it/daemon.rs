@@ -171,17 +171,6 @@ impl Daemon {
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
         kib / 1024
     }
-
-    /// Worker threads that it has.
-    pub fn workers(&self) -> usize {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).unwrap();
-        let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
-        tasks
-            .flatten()
-            .filter_map(|task| name(task).ok())
-            .filter(|name| name.starts_with("worker-"))
-            .count()
-    }
 }
 
 impl Drop for Daemon {

@@ -1,7 +1,6 @@
 //! What clients, servers and load may take from the others, and from the process.
 
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use codis_core::resp::encode_command;
@@ -143,42 +142,4 @@ fn unread_replies_are_limited() {
         fixture.stats().sessions.alive < 9
     });
     assert_eq!(client.text(&["PING"]), "PONG");
-}
-
-#[test]
-fn busy_workers_get_company() {
-    let server = Server::start(&[]);
-    let place = Place::new("");
-    place.write_slots(&spread(&[&server], 0));
-    let proxy = place.start(&["--fillslots=slots.json", "--ncpu=1", "--max-ncpu=2"]);
-    place.wait_served();
-    assert_eq!(proxy.workers(), 1);
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let mut held: Vec<Client> = (0..8).map(|_| place.client()).collect();
-        for client in &mut held {
-            assert_eq!(client.text(&["PING"]), "PONG");
-        }
-        for client in &held {
-            let (mut writer, stop) = (client.stream.try_clone().unwrap(), &stop);
-            let mut reader = client.stream.try_clone().unwrap();
-            scope.spawn(move || {
-                let pings = b"PING\r\n".repeat(10_000);
-                while !stop.load(Ordering::Relaxed) && writer.write_all(&pings).is_ok() {}
-                let _ = writer.shutdown(std::net::Shutdown::Both);
-            });
-            scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-        }
-        let deadline = std::time::Instant::now() + Duration::from_secs(60);
-        while proxy.workers() < 2 {
-            assert!(std::time::Instant::now() < deadline, "{}", place.said());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
-    // Fills reach the new one too, and it serves clients.
-    place.bring_online(&spread(&[&server], 1), &[]);
-    for _ in 0..20 {
-        assert_eq!(place.client().text(&["SET", "k", "v"]), "OK");
-    }
 }
