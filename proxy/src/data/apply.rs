@@ -29,7 +29,7 @@ impl Worker {
     pub(super) fn apply(self: &Rc<Self>, next: Arc<Table>) {
         let version = next.version;
         *self.table.borrow_mut() = next.clone();
-        let mut again: Vec<Request> = self.take_parked().into();
+        let mut again = self.take_opened(&next);
         again.extend(self.take_lines());
         for conn in self.conns() {
             self.change_over(&conn, &next, &mut again);

@@ -6,16 +6,19 @@
 //! rather than kept out: its session goes on with requests for other slots.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 
 use bytes::Bytes;
 
 use super::reply::{self, Reply};
 use super::request::{Outcome, Request};
 use super::worker::Worker;
+use crate::route::Table;
 
 /// What keeping a request takes beside its bytes: itself, its place in a queue and in its session.
 const OVERHEAD_BYTES: usize = 256;
+
+/// A request of this size has most of its buffer for itself.
+const SHARED_BYTES_MIN: usize = 64 * 1024;
 
 /// What a request of so many bytes takes while it waits.
 pub const fn weight(len: usize) -> usize {
@@ -62,17 +65,31 @@ impl Worker {
 
     /// Keeps a request until its slot is open.
     pub fn park(&self, mut request: Request) {
-        // Its bytes share a buffer with others; the buffer must not wait with them.
-        request.raw = Bytes::copy_from_slice(&request.raw);
+        // A small request shares a buffer with others; the buffer must not wait with it.
+        if request.raw.len() < SHARED_BYTES_MIN {
+            request.raw = Bytes::copy_from_slice(&request.raw);
+        }
         let mut parked = self.parked.borrow_mut();
         parked.bytes += weight(request.raw.len());
         parked.all.push_back(request);
     }
 
-    pub(super) fn take_parked(&self) -> VecDeque<Request> {
+    /// Takes out what `test` names, in order.
+    fn take_parked(&self, test: impl Fn(&Request) -> bool) -> Vec<Request> {
         let mut parked = self.parked.borrow_mut();
-        parked.bytes = 0;
-        std::mem::take(&mut parked.all)
+        if !parked.all.iter().any(&test) {
+            return Vec::new();
+        }
+        let all = std::mem::take(&mut parked.all).into_iter();
+        let (taken, kept): (Vec<_>, Vec<_>) = all.partition(test);
+        parked.bytes = kept.iter().map(|request| weight(request.raw.len())).sum();
+        parked.all = kept.into();
+        taken
+    }
+
+    /// Takes out what does not wait any more for all of its slots.
+    pub(super) fn take_opened(&self, table: &Table) -> Vec<Request> {
+        self.take_parked(|request| request.any_slot(|slot| !table.route(slot).hold.is_held()))
     }
 
     /// Whether a request that waits since then has waited for too long.
@@ -81,21 +98,9 @@ impl Worker {
         self.local.now().saturating_sub(since) > limit
     }
 
-    pub(super) fn sweep_parked(self: &Rc<Self>) {
-        let is_late = |request: &Request| self.is_late(request.since);
-        if !self.parked.borrow().all.iter().any(is_late) {
-            return;
-        }
-        let (late, kept) = self
-            .take_parked()
-            .into_iter()
-            .partition::<Vec<_>, _>(is_late);
-        {
-            let mut parked = self.parked.borrow_mut();
-            parked.bytes = kept.iter().map(|request| weight(request.raw.len())).sum();
-            parked.all = kept.into();
-        }
-        for request in late {
+    pub(super) fn sweep_parked(&self) {
+        drop(self.take_parked(Request::is_moot));
+        for request in self.take_parked(|request| self.is_late(request.since)) {
             self.local.counters().slot_timeouts.add(1);
             request.finish(Reply::Shared(reply::SLOT_LOCKED), Outcome::Failed);
         }

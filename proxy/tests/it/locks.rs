@@ -123,6 +123,41 @@ fn a_session_goes_on_behind_a_locked_slot() {
     assert_eq!(metric(&fixture, "slot_waiting_bytes"), 0);
 }
 
+/// Each slot of a command that waits for two locks goes its way when its own lock ends.
+#[test]
+fn a_command_over_two_locks_keeps_the_order_of_each() {
+    let (a, b) = (Server::start(&[]), Server::start(&[]));
+    let fixture = Fixture::online(settings(), &[&a, &b]);
+    let all = spread(&[&a, &b], 0);
+    fixture.fill(&locked(all.clone())).unwrap();
+    let (first, second) = (key_on(0, 2, 0), key_on(1, 2, 0));
+    let mut client = fixture.client();
+    client.send(&["MSET", &first, "1", &second, "1"]);
+    client.send(&["APPEND", &first, "2"]);
+    client.send(&["APPEND", &second, "2"]);
+    wait_for("they wait", || metric(&fixture, "slot_waiting") == 3);
+    fixture.fill(&half(&all, 0)).unwrap();
+    wait_for("the first slot goes on", || {
+        a.run(&["GET", &first]).text() == "12"
+    });
+    let mut reader = fixture.client();
+    reader.send(&["GET", &second]);
+    wait_for("it waits too", || metric(&fixture, "slot_waiting") == 3);
+    // A client that only closes may still read; one that resets its connection does not.
+    let socket = socket2::SockRef::from(&reader.stream);
+    socket.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(reader);
+    wait_for("nobody reads what it asked for", || {
+        metric(&fixture, "slot_waiting") == 2
+    });
+    assert_eq!(b.run(&["EXISTS", &second]).text(), "0");
+    fixture.fill(&half(&all, 1)).unwrap();
+    for reply in ["OK", "2", "2"] {
+        assert_eq!(client.read().text(), reply);
+    }
+    assert_eq!(b.run(&["GET", &second]).text(), "12");
+}
+
 #[test]
 fn what_waits_for_a_lock_is_bounded_in_memory_and_in_time() {
     let server = Server::start(&[]);

@@ -306,7 +306,7 @@ fn a_key_that_is_being_moved_delays_its_slot_only() {
 }
 
 #[test]
-fn the_wait_for_a_key_is_bounded_and_ends_with_its_client() {
+fn the_wait_for_a_key_is_bounded() {
     let mut with = settings();
     with.slot_wait_timeout = TimeSpan::from_millis(400);
     let m = Migration::begin(1, with);
@@ -323,9 +323,26 @@ fn the_wait_for_a_key_is_bounded_and_ends_with_its_client() {
             told,
             "-ERR handle request, key is being migrated for too long"
         );
+    });
+    assert_eq!(m.at_new(&["GET", "{t}a"]), "1");
+}
+
+#[test]
+fn the_wait_for_a_key_ends_with_its_client() {
+    let m = Migration::semi_async();
+    m.at_old(&["SET", "{t}a", "1"]);
+    m.old.knobs().batch_millis.store(4000, Ordering::Relaxed);
+    std::thread::scope(|scope| {
+        scope.spawn(|| migrate_some(&m, 0, 10));
+        wait_for("the batch is under way", || {
+            m.old.knobs().seen("SLOTSMGRTTAGSLOT-ASYNC") > 0
+        });
+        let began = Instant::now();
         let mut leaving = m.client();
         leaving.send(&["INCR", "{t}a"]);
         std::thread::sleep(Duration::from_millis(50));
+        let socket = socket2::SockRef::from(&leaving.stream);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
         drop(leaving);
         let wrapped = || m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER");
         wait_for("nobody asks any more", || {
@@ -333,8 +350,9 @@ fn the_wait_for_a_key_is_bounded_and_ends_with_its_client() {
             std::thread::sleep(Duration::from_millis(150));
             wrapped() == before
         });
+        assert!(began.elapsed() < Duration::from_secs(3), "before the batch");
     });
-    assert_eq!(m.at_new(&["GET", "{t}a"]), "1");
+    assert_eq!(m.at_new(&["GET", "{t}a"]), "1", "its write never ran");
 }
 
 #[test]
