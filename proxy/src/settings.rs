@@ -279,6 +279,39 @@ mod tests {
         assert!(!told.contains("secret"), "{told}");
     }
 
+    /// Whatever a key may be, this is not: the file, the key and what is expected are named.
+    #[test]
+    fn a_wrong_value_of_any_key_is_told() {
+        let known = serde_json::to_value(Settings::default()).unwrap();
+        let mut keys: Vec<String> = known.as_object().unwrap().keys().cloned().collect();
+        let secret = ["product_auth", "session_auth", "jodis_auth"];
+        keys.extend(secret.map(str::to_owned));
+        for key in keys {
+            let text = format!("{key} = 1979-05-27");
+            let told = Settings::read(Document::parse("p.toml", &text).unwrap());
+            let told = told.unwrap_err().to_string();
+            for part in ["p.toml", &key, "line 1", "expected"] {
+                assert!(told.contains(part), "{part} in {told}");
+            }
+        }
+        for text in [
+            "proxy_max_clients = -1",
+            "backend_primary_parallel = 257",
+            "backend_number_databases = 0",
+            "session_send_timeout = \"-1s\"",
+            "session_recv_timeout = \"1h30m\"",
+            "session_max_buffered = \"-1mb\"",
+            "backend_recv_bufsize = \"1zb\"",
+            "proxy_addr = \"\"",
+            "proxy_unix_mode = \"1777\"",
+            "drain_timeout = \"2h\"",
+        ] {
+            let told = Settings::read(Document::parse("p.toml", text).unwrap());
+            let told = told.unwrap_err().to_string();
+            assert!(told.contains("expected"), "{told}");
+        }
+    }
+
     #[test]
     fn every_problem_is_told_at_once() {
         let text = "product_name = \"-x\"\nha_hold = \"2h\"\nproto_type = \"udp\"\n\

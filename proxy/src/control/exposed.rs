@@ -5,6 +5,7 @@ mod slots;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use codis_runtime::metrics::put;
 use prometheus_client::collector::Collector;
@@ -81,8 +82,19 @@ fn gauges(out: &mut DescriptorEncoder<'_>, control: &Control) -> Encoded {
     let figures = &control.figures;
     let table = control.shared.table.load();
     let offline = |route: &&Route| route.master.is_none();
-    let rows: [(&str, &str, u64); 10] = [
+    let buffered = control.shared.buffered.load(Ordering::Relaxed);
+    let rows: [(&str, &str, u64); 12] = [
         ("sessions_alive", "Sessions open", figures.alive()),
+        (
+            "sessions_buffered_bytes",
+            "Unfinished requests and unread replies of sessions with 64 KiB or more",
+            buffered as u64,
+        ),
+        (
+            "sessions_buffered_bytes_max",
+            "What session_max_buffered allows, 0 without limit",
+            control.settings().session_max_buffered.as_usize() as u64,
+        ),
         (
             "sessions_alive_max",
             "Sessions allowed",

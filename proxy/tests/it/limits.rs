@@ -143,3 +143,42 @@ fn unread_replies_are_limited() {
     });
     assert_eq!(client.text(&["PING"]), "PONG");
 }
+
+/// Connections are opened when they are used, up to the number that belongs to the role.
+#[test]
+fn parallel_connections_come_on_demand() {
+    let (master, replica) = (Server::start(&[]), Server::start(&[]));
+    replica.follow(&master);
+    let mut with = settings();
+    with.backend_primary_parallel = 3;
+    with.backend_replica_parallel = 1;
+    with.backend_ping_period = codis_core::units::TimeSpan::from_secs(0);
+    let fixture = Fixture::start(with);
+    let mut all = spread(&[&master], 0);
+    for slot in &mut all {
+        slot.replica_groups = vec![vec![replica.addr()]];
+    }
+    fixture.fill(&all).unwrap();
+    fixture.put("start").unwrap();
+    let connections = |server: &Server| {
+        let listed = server.run(&["CLIENT", "LIST", "TYPE", "normal"]).text();
+        // One of them is the connection that asks.
+        listed.lines().count() - 1
+    };
+    assert_eq!((connections(&master), connections(&replica)), (0, 0));
+    let mut clients: Vec<Client> = (0..24).map(|_| fixture.client()).collect();
+    assert_eq!(clients[0].text(&["SET", "k", "v"]), "OK");
+    assert_eq!(connections(&master), 1, "of one client");
+    for client in &mut clients {
+        assert_eq!(client.text(&["SET", "k", "v"]), "OK");
+        assert_eq!(client.text(&["GET", "k"]), "v");
+    }
+    // Two workers.
+    let of_master = connections(&master);
+    assert!((4..=6).contains(&of_master), "{of_master}");
+    wait_for("the replica is read", || {
+        assert_eq!(clients[0].text(&["GET", "k"]), "v");
+        connections(&replica) >= 1
+    });
+    assert!(connections(&replica) <= 2);
+}
