@@ -48,7 +48,7 @@ impl Worker {
     /// Whether one more request of `len` bytes may wait for a slot. Counts it if not.
     pub fn admits(&self, len: usize) -> bool {
         let (_, bytes) = self.slot_waiting();
-        let workers = self.shared.ports.len().max(1);
+        let workers = self.shared.started().count().max(1);
         let limit = self.settings().slot_wait_max_bytes.as_usize() / workers;
         let fits = bytes + weight(len) <= limit;
         if !fits {
