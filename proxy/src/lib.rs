@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod control;
 pub mod data;
+pub mod fuzzing;
 pub mod route;
 pub mod run;
 pub mod settings;

@@ -104,7 +104,7 @@ fn random_bytes_of_clients_hurt_nobody_else() {
 }
 
 /// Changes a few bytes, or takes some out, or puts some in.
-fn damage(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
+pub fn damage(bytes: &mut Vec<u8>, rng: &mut SplitMix64) {
     const TOKENS: &[&[u8]] = &[
         b"\r\n",
         b"*",

@@ -12,6 +12,7 @@ mod daemon;
 mod dashboard;
 mod double;
 mod failover;
+mod fuzz;
 mod garbage;
 mod handshake;
 mod harness;
