@@ -139,52 +139,6 @@ fn what_command_says_is_what_a_server_says() {
     }
 }
 
-/// Requests whose keys both must name alike, or both refuse with the same text.
-const GETKEYS: &[&str] = &[
-    "GET a",
-    "PING a b",
-    "NOTHING a",
-    "MSET a 1 b 2",
-    "MGET a b c",
-    "ZUNIONSTORE d 2 a b",
-    "ZUNIONSTORE d x a b",
-    "ZUNIONSTORE d 3 a b",
-    "ZUNION 2 a b",
-    "ZINTERCARD 2 a b LIMIT 1",
-    "LMPOP 2 a b LEFT",
-    "EVAL s 2 a b c",
-    "EVAL s 0 c",
-    "EVAL s 5 c",
-    "FCALL f 1 a b",
-    "XREAD COUNT 1 STREAMS a b 0 0",
-    "XREADGROUP GROUP g c STREAMS a >",
-    "SORT a BY x GET STORE STORE d",
-    "SORT a STORE d STORE e",
-    "GEORADIUS a 1 1 1 km STORE d",
-    "GEORADIUSBYMEMBER a m 1 km STOREDIST d",
-    "COPY a b",
-    "LMOVE a b LEFT LEFT",
-    "OBJECT ENCODING a",
-    "MEMORY USAGE a",
-    "XGROUP CREATE a g 0",
-    "XINFO STREAM a",
-    "PFCOUNT a b",
-    "GEOSEARCHSTORE a b FROMMEMBER m BYBOX 1 1 km",
-    "ZRANGESTORE a b 0 1",
-];
-
-#[test]
-fn getkeys_answers_as_a_server_does() {
-    let server = Server::start(&[]);
-    let fixture = Fixture::online(settings(), &[&server]);
-    let (mut ours, mut real) = (fixture.client(), server.client());
-    for line in GETKEYS {
-        let mut request = vec!["COMMAND", "GETKEYS"];
-        request.extend(line.split(' '));
-        assert_eq!(ours.text(&request), real.text(&request), "{line}");
-    }
-}
-
 /// Commands of several keys, `A` and `B` being two of them, with the reply when both are on one
 /// server. The state before each: sets, lists or sorted sets as the name asks.
 const SEVERAL: &[&str] = &[

@@ -14,6 +14,7 @@ mod double;
 mod failover;
 mod fuzz;
 mod garbage;
+mod getkeys;
 mod handshake;
 mod harness;
 mod hostile;

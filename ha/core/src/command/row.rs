@@ -60,13 +60,19 @@ pub(super) const SORT_RO: Keys = Keys::Stored {
     valued: &[("BY", 1), ("GET", 1), ("LIMIT", 2)],
     patterns: &["BY", "GET"],
 };
-/// `key centre... radius unit ... [STORE|STOREDIST destination]`
-pub(super) const GEORADIUS: Keys = Keys::Stored {
-    from: 5,
-    words: &["STORE", "STOREDIST"],
-    valued: &[],
-    patterns: &[],
-};
+/// `key longitude latitude radius unit ... [STORE|STOREDIST destination]`
+pub(super) const GEORADIUS: Keys = stored_from(6);
+/// `key member radius unit ... [STORE|STOREDIST destination]`
+pub(super) const GEORADIUSBYMEMBER: Keys = stored_from(5);
+
+const fn stored_from(from: u8) -> Keys {
+    Keys::Stored {
+        from,
+        words: &["STORE", "STOREDIST"],
+        valued: &[],
+        patterns: &[],
+    }
+}
 
 const fn range(first: u8, last: i8, step: u8) -> Keys {
     Keys::Range { first, last, step }

@@ -38,6 +38,7 @@ const CASES: &[(&str, &str)] = &[
     ("SORT a STORE b STORE c", "a c"),
     ("SORT a STORE", "a"),
     ("GEORADIUS a 1 2 3 km STORE b STOREDIST c", "a c"),
+    ("GEORADIUS a 1 2 3 STORE b", "a"),
     ("GEORADIUSBYMEMBER a STORE 3 km", "a"),
     ("GEORADIUSBYMEMBER a m 3 km STORE b", "a b"),
 ];

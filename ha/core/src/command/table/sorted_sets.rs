@@ -1,7 +1,8 @@
 //! Sorted sets, and places, which are sorted sets.
 
 use crate::command::row::{
-    COUNTED, GEORADIUS, KEY, Row, STORE_COUNTED, TWO, read, read_master, refuse, write,
+    COUNTED, GEORADIUS, GEORADIUSBYMEMBER, KEY, Row, STORE_COUNTED, TWO, read, read_master, refuse,
+    write,
 };
 
 /// Sorted sets.
@@ -50,7 +51,7 @@ pub(super) const PLACES: &[Row] = &[
     read("GEOHASH", -2, KEY),
     read("GEOPOS", -2, KEY),
     write("GEORADIUS", -6, GEORADIUS),
-    write("GEORADIUSBYMEMBER", -5, GEORADIUS),
+    write("GEORADIUSBYMEMBER", -5, GEORADIUSBYMEMBER),
     read("GEORADIUSBYMEMBER_RO", -5, KEY),
     read("GEORADIUS_RO", -6, KEY),
     read("GEOSEARCH", -7, KEY),
