@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -85,7 +86,8 @@ fn checksum(body: &[u8]) -> String {
 /// Writes the file so that a crash leaves the old or the new one.
 fn store(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut fresh = path.as_os_str().to_owned();
-    fresh.push(".new");
+    // A predecessor that still drains may write at the same time.
+    fresh.push(format!(".{}.new", std::process::id()));
     let fresh = PathBuf::from(fresh);
     let mut file = File::create(&fresh)?;
     file.write_all(bytes)?;
@@ -104,6 +106,10 @@ pub async fn keep(control: Arc<Control>, path: PathBuf, shutdown: Shutdown) {
         tokio::select! {
             () = control.changed.notified() => {}
             () = shutdown.requested() => ending = true,
+        }
+        // From then on the file belongs to the successor.
+        if control.shared.handed_over.load(Ordering::Relaxed) {
+            return;
         }
         let snapshot = control.snapshot();
         // What was never filled must not take the place of what was.

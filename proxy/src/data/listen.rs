@@ -51,6 +51,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
     };
     let mut closing = worker.closing_door.subscribe();
     let mut accepting = worker.shared.accepting.subscribe();
+    let mut failing = false;
     tokio::select! {
         _ = closing.wait_for(|closing| *closing) => return,
         _ = accepting.wait_for(|accepting| *accepting) => {}
@@ -62,9 +63,14 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
             accepted = door.accept() => accepted,
         };
         match accepted {
-            Ok(stream) => greet(&worker, stream, door.is_tcp),
+            Ok(stream) => {
+                failing = false;
+                greet(&worker, stream, door.is_tcp);
+            }
             Err(error) => {
-                tracing::warn!(%error, "accept failed");
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::warn!(%error, "accept failed, clients wait");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -68,7 +68,9 @@ fn a_start_without_a_dashboard_serves_what_the_sentinels_confirm() {
         client.text(&["SET", "k", "after"]) == "OK"
     });
     assert_eq!(replica.run(&["GET", "k"]).text(), "after");
-    assert!(place.said().contains("serving by the routes of ha_cache"));
+    wait_for("it is told", || {
+        place.said().contains("serving by the routes of ha_cache")
+    });
 }
 
 #[test]
@@ -105,8 +107,9 @@ fn a_damaged_file_is_told_and_not_used() {
     std::fs::write(place.path("routes"), bytes).unwrap();
     let _proxy = place.start(&[]);
     wait_for("it listens", || is_offline(&place));
-    let said = place.said();
-    assert!(said.contains("its checksum does not match"), "{said}");
+    wait_for("the damage is told", || {
+        place.said().contains("its checksum does not match")
+    });
     std::thread::sleep(Duration::from_secs(4));
     assert!(is_offline(&place));
     // A dashboard that comes later is served as ever, and the file is written anew.

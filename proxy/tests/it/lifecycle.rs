@@ -70,7 +70,7 @@ fn without_a_refused_client(addr: &str, restarts: impl FnOnce(&dyn Fn())) {
 #[test]
 fn a_successor_takes_over_without_a_refused_client() {
     let server = Server::start(&[]);
-    let place = Place::new("proxy_handover = \"handover.sock\"");
+    let place = Place::new("proxy_handover = \"handover.sock\"\nha_cache = \"routes\"");
     place.write_slots(&spread(&[&server], 7));
     let mut running = place.start(&["--takeover", "--fillslots=slots.json"]);
     place.wait_served();
@@ -91,6 +91,14 @@ fn a_successor_takes_over_without_a_refused_client() {
     running.signal("-TERM");
     assert_eq!(running.wait(), Some(0));
     assert!(!place.path("handover.sock").exists());
+    let routes = std::fs::read_to_string(place.path("routes")).unwrap();
+    assert!(routes.contains(&server.addr()));
+    let files = std::fs::read_dir(place.dir.path()).unwrap().flatten();
+    let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+    assert!(
+        !names.any(|name| name.ends_with(".new")),
+        "nothing half written"
+    );
 }
 
 #[test]
