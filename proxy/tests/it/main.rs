@@ -7,6 +7,7 @@ mod api;
 mod cached;
 mod clients;
 mod commands;
+mod connects;
 mod crowds;
 mod daemon;
 mod dashboard;
