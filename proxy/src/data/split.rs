@@ -221,7 +221,8 @@ impl Split {
         for part in &self.parts {
             sum = sum.saturating_add(number(part.reply.as_ref()?)?);
         }
-        Some(reply::integer(sum))
+        // An integer of the protocol has a sign.
+        Some(reply::integer(sum.min(i64::MAX as u64)))
     }
 
     fn gather(&self) -> Option<Bytes> {
