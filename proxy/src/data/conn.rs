@@ -162,6 +162,12 @@ impl Conn {
         self.state.borrow().link == LinkState::Up
     }
 
+    /// Whether nothing is queued or in flight.
+    pub fn is_quiet(&self) -> bool {
+        let state = self.state.borrow();
+        state.queue.is_empty() && state.flight.is_empty()
+    }
+
     /// Requests that have not left.
     pub fn queued(&self) -> usize {
         self.state.borrow().queue.len()

@@ -4,6 +4,7 @@
 //! as the session has room.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -87,8 +88,12 @@ pub(super) struct Io {
 }
 
 /// Begins to serve a client.
-pub fn start(worker: &Rc<Worker>, stream: Stream, alive: Alive) -> io::Result<()> {
-    let peer = stream.peer();
+pub fn start(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    alive: Alive,
+) -> io::Result<()> {
     let session = Rc::new(Session::new(
         worker.next_session(),
         peer,

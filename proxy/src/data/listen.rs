@@ -1,6 +1,7 @@
 //! Taking clients in: each worker accepts from a listening socket of its own.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +46,8 @@ impl Drop for Alive {
 /// Accepts clients until the worker stops accepting. Those that wait in the kernel's queue then
 /// are still taken, unless a successor listens on the same socket.
 pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
-    let door = match Door::new(listener) {
+    let period = worker.settings().session_keepalive_period.duration();
+    let door = match Door::new(listener, period) {
         Ok(door) => door,
         Err(error) => return tracing::error!(%error, "cannot accept clients"),
     };
@@ -63,9 +65,9 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
             accepted = door.accept() => accepted,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((accepted, peer)) => {
                 failing = false;
-                greet(&worker, stream, door.is_tcp);
+                greet(&worker, accepted, peer);
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -76,8 +78,8 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
         }
     }
     if !worker.shared.handed_over.load(Ordering::Relaxed) {
-        while let Ok(stream) = door.accept_now() {
-            greet(&worker, stream, door.is_tcp);
+        while let Ok((accepted, peer)) = door.accept_now() {
+            greet(&worker, accepted, peer);
         }
     }
 }
@@ -86,19 +88,25 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: Listener) {
 struct Door {
     listener: AsyncFd<OwnedFd>,
     has_packets: bool,
-    is_tcp: bool,
 }
 
 impl Door {
-    fn new(listener: Listener) -> io::Result<Self> {
+    /// What is set on a listening socket holds for the clients that it accepts.
+    fn new(listener: Listener, keepalive_period: Duration) -> io::Result<Self> {
+        let has_packets = listener.has_packets()?;
+        let is_tcp = matches!(listener.bound()?, Bound::Tcp(_));
+        let listener = OwnedFd::from(listener);
+        if is_tcp {
+            set_tcp_nodelay(&listener, true)?;
+            keepalive(&listener, keepalive_period)?;
+        }
         Ok(Self {
-            has_packets: listener.has_packets()?,
-            is_tcp: matches!(listener.bound()?, Bound::Tcp(_)),
-            listener: watch(OwnedFd::from(listener))?,
+            listener: watch(listener)?,
+            has_packets,
         })
     }
 
-    async fn accept(&self) -> io::Result<OwnedFd> {
+    async fn accept(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
         loop {
             let mut ready = self.listener.readable().await?;
             match self.accept_now() {
@@ -109,31 +117,23 @@ impl Door {
     }
 
     /// A client that is in the queue now.
-    fn accept_now(&self) -> io::Result<OwnedFd> {
-        let accepted = socket::accept(self.listener.get_ref())?;
+    fn accept_now(&self) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
+        let (accepted, peer) = socket::accept(self.listener.get_ref())?;
         if self.has_packets {
-            packets::as_stream(accepted)
+            Ok((packets::as_stream(accepted)?, None))
         } else {
-            Ok(accepted)
+            Ok((accepted, peer))
         }
     }
 }
 
-fn greet(worker: &Rc<Worker>, accepted: OwnedFd, is_tcp: bool) {
+fn greet(worker: &Rc<Worker>, accepted: OwnedFd, peer: Option<SocketAddr>) {
     worker.local.tick();
     let settings = worker.settings();
     let counters = worker.local.counters();
     let alive = worker.shared.alive.fetch_add(1, Ordering::Relaxed) + 1;
     let alive_guard = Alive(worker.shared.clone());
     counters.sessions.add(1);
-    let prepare = || {
-        set_tcp_nodelay(&accepted, true)?;
-        keepalive(&accepted, settings.session_keepalive_period.duration())
-    };
-    if is_tcp && let Err(error) = prepare() {
-        tracing::debug!(%error, "session ended before it began");
-        return;
-    }
     let refusal = if !worker.shared.online.load(Ordering::Relaxed) {
         Some(reply::NOT_ONLINE)
     } else if alive > settings.proxy_max_clients {
@@ -150,7 +150,7 @@ fn greet(worker: &Rc<Worker>, accepted: OwnedFd, is_tcp: bool) {
             refuse(worker, stream, refusal);
         }
         None => {
-            if let Err(error) = super::io::start(worker, stream, alive_guard) {
+            if let Err(error) = super::io::start(worker, stream, peer, alive_guard) {
                 tracing::warn!(%error, "session ended before it began");
             }
         }

@@ -190,6 +190,7 @@ impl Session {
             bytes: bytes as u32,
             born: self.local.now(),
         };
+        self.local.stir();
         let mut state = self.state.borrow_mut();
         let place = state.busy(&self.local).ring.push(meta);
         state.next = place + 1;

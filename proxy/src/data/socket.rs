@@ -260,9 +260,10 @@ fn remove_stale(path: &Path, kind: Type) -> io::Result<()> {
 ///
 /// # Errors
 /// None waits, or none can be taken.
-pub(super) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+pub(super) fn accept(listener: impl AsFd) -> io::Result<(OwnedFd, Option<SocketAddr>)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    Ok(rustix::net::accept_with(listener, flags)?)
+    let (accepted, peer) = rustix::net::acceptfrom_with(listener, flags)?;
+    Ok((accepted, peer.and_then(|peer| peer.try_into().ok())))
 }
 
 /// Dials a path.

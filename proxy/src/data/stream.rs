@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use bytes::BytesMut;
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{
-    SendAncillaryBuffer, SendFlags, Shutdown, getpeername, getsockname, send, sendmsg, shutdown,
-};
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown, getsockname, send, sendmsg, shutdown};
 
 use super::unsafe_io::read_spare;
 
@@ -67,11 +65,6 @@ impl Stream {
             let mut none = SendAncillaryBuffer::default();
             sendmsg(&self.0, pieces, &mut none, SendFlags::NOSIGNAL)
         }))
-    }
-
-    /// The address of the peer; none for a Unix socket.
-    pub fn peer(&self) -> Option<SocketAddr> {
-        getpeername(&self.0).ok()??.try_into().ok()
     }
 
     /// The address that the peer has dialled; none for a Unix socket.

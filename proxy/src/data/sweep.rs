@@ -9,8 +9,14 @@ use std::time::Duration;
 use super::session::Session;
 use super::worker::Worker;
 
-/// How often deadlines are looked at.
+/// How often deadlines are looked at while anything is under way.
 const SWEEP_PERIOD: Duration = Duration::from_millis(50);
+/// How often they are while nothing is.
+const DOZE_PERIOD: Duration = Duration::from_secs(1);
+/// Sessions are looked at so many times within the shortest of their time limits.
+const LOOKS_PER_LIMIT: u32 = 10;
+/// The longest time between two looks at all sessions.
+const SESSIONS_PERIOD_MAX: Duration = Duration::from_secs(5);
 
 /// At the limit of memory, how long a client may leave a lot of replies unread.
 const UNREAD_MAX: Duration = Duration::from_secs(1);
@@ -18,14 +24,23 @@ const UNREAD_MAX: Duration = Duration::from_secs(1);
 impl Worker {
     /// Looks at every deadline, again and again.
     pub async fn sweep(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval(SWEEP_PERIOD);
+        let mut sessions_at = 0;
+        let sessions_period = self.sessions_period();
         loop {
-            ticks.tick().await;
+            if self.local.dozing.get() {
+                let stirred = self.local.stirred.notified();
+                let _ = tokio::time::timeout(DOZE_PERIOD, stirred).await;
+            } else {
+                tokio::time::sleep(SWEEP_PERIOD).await;
+            }
             self.local.tick();
             self.sweep_refused();
             self.sweep_parked();
             self.sweep_lines();
-            self.sweep_sessions();
+            if self.local.now() >= sessions_at || self.shared.is_memory_full() {
+                sessions_at = self.local.now() + sessions_period;
+                self.sweep_sessions();
+            }
             let conns = self.conns();
             let mut links = 0;
             for conn in &conns {
@@ -45,7 +60,24 @@ impl Worker {
                 .sum();
             counters.waiting.set((waiting + queued) as u64);
             self.check_drained();
+            let busy = waiting > 0 || self.draining.get().is_some();
+            self.local
+                .dozing
+                .set(!busy && conns.iter().all(|conn| conn.is_quiet()));
         }
+    }
+
+    /// Microseconds between two looks at all sessions.
+    fn sessions_period(&self) -> u64 {
+        let settings = self.settings();
+        let limits = [
+            &settings.session_recv_timeout,
+            &settings.session_send_timeout,
+        ];
+        let set = limits.into_iter().map(|limit| limit.duration());
+        let shortest = set.filter(|limit| !limit.is_zero()).min();
+        let period = shortest.map_or(SESSIONS_PERIOD_MAX, |limit| limit / LOOKS_PER_LIMIT);
+        period.clamp(SWEEP_PERIOD, SESSIONS_PERIOD_MAX).as_micros() as u64
     }
 
     fn sweep_sessions(&self) {

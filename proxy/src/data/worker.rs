@@ -161,6 +161,9 @@ pub struct Local {
     pub settings: Arc<Settings>,
     /// Who wants a turn.
     pub marks: Marks,
+    /// Nothing was under way at the last look at deadlines.
+    pub(super) dozing: Cell<bool>,
+    pub(super) stirred: Notify,
     /// Buffers that nobody uses now.
     pub spare: Spare,
     port: Arc<Port>,
@@ -170,6 +173,13 @@ pub struct Local {
 }
 
 impl Local {
+    /// Something is under way: deadlines are looked at often again.
+    pub fn stir(&self) {
+        if self.dozing.replace(false) {
+            self.stirred.notify_one();
+        }
+    }
+
     /// Reads the clock; once for each wake-up of a task.
     pub fn tick(&self) {
         self.now.set(self.origin.elapsed().as_micros() as u64);
@@ -257,6 +267,8 @@ impl Worker {
         let local = Local {
             settings: shared.settings.clone(),
             marks: Marks::default(),
+            dozing: Cell::new(false),
+            stirred: Notify::new(),
             spare: Spare::default(),
             port: shared.ports[index].clone(),
             origin: Instant::now(),
