@@ -135,6 +135,12 @@ fn clients_that_do_not_read_are_ended_at_the_limit() {
         }
         scene.check(900);
     }
+    let all = format!("connected_clients:{}\r\n", CLIENTS + 1);
+    wait_for("somebody is ended", || {
+        let info = scene.bystander.text(&["INFO", "proxy"]);
+        assert!(info.contains("connected_clients:"), "{info}");
+        !info.contains(&all)
+    });
     scene.check_memory_returns(200);
     let is_ended = |client: &mut Client| (0..60).map_while(|_| client.try_read()).count() < 60;
     assert!(lazy.iter_mut().any(is_ended), "nobody was ended");
