@@ -54,6 +54,7 @@ impl Worker {
         let marks = &self.local.marks;
         marks.driving.set(true);
         let mut more = false;
+        let mut late = Vec::new();
         for _ in 0..LOOKS_MAX {
             self.local.tick();
             if let Err(error) = self.poller.take(events) {
@@ -64,7 +65,7 @@ impl Worker {
                 let (place, ready) = poller::read(event);
                 self.give_turn(place, ready);
             }
-            self.run_marked_sessions();
+            self.run_marked_sessions(Some(&mut late));
             if !more {
                 break;
             }
@@ -72,23 +73,39 @@ impl Worker {
             // processor free for each it costs less than the write that it saves.
             std::thread::yield_now();
         }
+        for place in late {
+            self.give_turn(place, Ready::default());
+        }
         for _ in 0..marks.links() {
             if let Some(place) = marks.take_link() {
                 self.give_turn(place, Ready::default());
             }
         }
-        self.run_marked_sessions();
+        self.run_marked_sessions(None);
         marks.driving.set(false);
         more || marks.any()
     }
 
-    /// Every session that is marked now, once.
-    fn run_marked_sessions(self: &Rc<Self>) {
+    /// Every session that is marked now, once. Those with only a part of their replies are put off
+    /// to the end of the round when there is one: the rest is on its way, and one write costs as
+    /// much as the other.
+    fn run_marked_sessions(self: &Rc<Self>, mut late: Option<&mut Vec<Place>>) {
         let marks = &self.local.marks;
         for _ in 0..marks.sessions() {
-            if let Some(place) = marks.take_session() {
-                self.give_turn(place, Ready::default());
+            let Some(place) = marks.take_session() else {
+                return;
+            };
+            match &mut late {
+                Some(late) if self.is_partly_answered(place) => late.push(place),
+                Some(_) | None => self.give_turn(place, Ready::default()),
             }
+        }
+    }
+
+    fn is_partly_answered(&self, place: Place) -> bool {
+        match self.peers.borrow().get(place) {
+            Some(Some(Peer::Session(io))) => io.session.is_partly_answered(),
+            _ => false,
         }
     }
 

@@ -112,7 +112,7 @@ pub fn start(
         share: Share::new(worker.shared.clone()),
         db: 0,
         own: client::Own::new(worker.local.now()),
-        readable: false,
+        readable: true,
         ended: false,
         writable: true,
         lent: false,
@@ -126,6 +126,8 @@ pub fn start(
     }
     peers[place] = Some(Peer::Session(Box::new(io)));
     session.settle(place);
+    // Most clients have sent their first request by now.
+    session.wake();
     worker.sessions.borrow_mut().insert(session.id, session);
     Ok(())
 }

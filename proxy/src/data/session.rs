@@ -275,6 +275,13 @@ impl Session {
         state.busy.as_ref().is_none_or(|busy| busy.ring.is_empty())
     }
 
+    /// Whether replies wait that would leave sooner than those of the requests behind them.
+    pub(super) fn is_partly_answered(&self) -> bool {
+        let state = self.state.borrow();
+        let busy = state.busy.as_ref();
+        busy.is_some_and(|busy| !busy.ring.is_empty() && !busy.out.is_empty())
+    }
+
     /// Whether the reply after which the session closes has been delivered.
     pub(super) fn has_ended(&self) -> bool {
         self.state.borrow().last
