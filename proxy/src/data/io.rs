@@ -164,8 +164,12 @@ impl Io {
         }
         let next = self.serve().unwrap_or(Next::Close);
         self.settle_buffer();
-        self.share.set(self.buf.len() + self.session.buffered());
+        let replies = self.session.buffered();
+        self.share.set(self.buf.len() + replies);
         self.session.end_turn();
+        if self.share.is_over(replies) && self.session.overstays(&self.worker.shared) {
+            return Next::Close;
+        }
         next
     }
 
@@ -212,7 +216,9 @@ impl Io {
 
     /// The session is over.
     pub fn end(self, next: Next) {
-        self.session.close();
+        if self.session.close() {
+            self.worker.forget_parts(&self.session);
+        }
         self.worker.sessions.borrow_mut().remove(&self.session.id);
         if next == Next::Linger {
             self.worker.poller.remove(&self.stream);
@@ -260,7 +266,7 @@ impl Io {
     }
 
     fn has_room(&self) -> bool {
-        let must_wait = || self.session.waits_for_much() && self.worker.shared.is_memory_full();
+        let must_wait = || self.session.keeps_much() && self.worker.shared.is_memory_full();
         self.session.has_room() && !must_wait()
     }
 

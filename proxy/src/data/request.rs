@@ -90,10 +90,19 @@ impl Request {
             Origin::Part(command, part) => {
                 let outcome = outcome.max(command.outcome.get());
                 command.outcome.set(outcome);
-                let merged = command.split.borrow_mut().answer(part, reply.into_bytes());
+                let session = &command.session;
+                let reply = if session.is_closed() {
+                    Bytes::new()
+                } else {
+                    reply.into_bytes()
+                };
+                let mut split = command.split.borrow_mut();
+                let before = split.kept_bytes();
+                let merged = split.answer(part, reply);
+                session.count_parts(before, split.kept_bytes());
+                drop(split);
                 if let Some(merged) = merged {
                     let reply = Reply::Shared(merged);
-                    let session = &command.session;
                     let took = session.complete(command.place, reply, outcome);
                     session.note_time(took, self.since, command.split.borrow().raw(), backend);
                 }

@@ -5,8 +5,8 @@
 //! there when it comes; what is complete at the head leaves. A reply that comes for the head
 //! itself needs no storage at all, which is the common case and the reason for [`Ring::is_head`].
 //!
-//! The ring also counts the bytes of the requests that wait, so that the session knows when to
-//! stop reading.
+//! The ring also counts the bytes of the requests that wait and of the replies that are kept for
+//! them, so that the session knows when to stop reading, and when it keeps too much.
 
 use std::collections::VecDeque;
 
@@ -46,6 +46,7 @@ struct Place {
 pub struct Ring {
     head: u64,
     bytes: usize,
+    done_bytes: usize,
     places: VecDeque<Place>,
 }
 
@@ -82,6 +83,7 @@ impl Ring {
         if place.done.is_some() {
             return None;
         }
+        self.done_bytes += done.reply.len();
         place.done = Some(done);
         Some(place.meta)
     }
@@ -103,6 +105,7 @@ impl Ring {
     /// Removes the head if its reply is there.
     pub fn pop_done(&mut self) -> Option<(Meta, Done)> {
         let done = self.places.front_mut()?.done.take()?;
+        self.done_bytes -= done.reply.len();
         let meta = self.take_head()?;
         Some((meta, done))
     }
@@ -120,6 +123,11 @@ impl Ring {
     /// The bytes of the requests that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The bytes of the replies that wait for others before them.
+    pub fn done_bytes(&self) -> usize {
+        self.done_bytes
     }
 }
 
@@ -156,6 +164,9 @@ mod tests {
             }
             let mut left = Vec::new();
             for n in order {
+                let kept = |done: &Option<Done>| done.as_ref().map_or(0, |d| d.reply.len());
+                let kept: usize = ring.places.iter().map(|place| kept(&place.done)).sum();
+                prop_assert_eq!(ring.done_bytes(), kept);
                 if ring.is_head(n) {
                     ring.take_head();
                     left.push(n.to_string());
@@ -168,6 +179,7 @@ mod tests {
             }
             prop_assert!(ring.is_empty());
             prop_assert_eq!(ring.bytes(), 0);
+            prop_assert_eq!(ring.done_bytes(), 0);
             prop_assert_eq!(left, (0..50).map(|n: u64| n.to_string()).collect::<Vec<_>>());
         }
     }
@@ -177,10 +189,12 @@ mod tests {
         let mut ring = Ring::default();
         let n = ring.push(meta(1));
         ring.complete(n, done(7));
-        ring.complete(n, done(8));
+        ring.complete(n, done(8888));
+        assert_eq!(ring.done_bytes(), 1, "what is dropped is not counted");
         assert_eq!(ring.pop_done().map(|(_, d)| d), Some(done(7)));
         ring.complete(n, done(9));
         ring.complete(n + 5, done(9));
+        assert_eq!(ring.done_bytes(), 0);
         assert!(ring.pop_done().is_none());
     }
 }

@@ -13,18 +13,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use super::memory;
 use super::poller::Place;
 use super::reply::Reply;
 use super::request::Outcome;
 use super::ring::{Done, Meta};
-
 use super::spare::Busy;
 use super::stream::Stream;
 use super::worker::Local;
 
 /// Bytes of requests of one session that may wait for replies; one request may exceed it.
 pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of replies that a client has not read yet before its session stops reading.
+/// Bytes of replies that a client has not read yet, or that wait for others before them, before
+/// its session stops reading.
 pub const UNREAD_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of replies that the requests in flight of one session may bring, by the size of its last
 /// replies. A client that asks for large values has few in flight, so it cannot fill the memory.
@@ -33,6 +34,7 @@ const EXPECTED_BYTES_MAX: usize = 32 * 1024 * 1024;
 const EXPECTED_BYTES_FIRST: usize = 32 * 1024;
 /// Requests in flight that a session is always allowed, if its pipeline is that long.
 const IN_FLIGHT_MIN: usize = 32;
+
 /// What backends complete replies into.
 #[derive(Debug)]
 pub struct Session {
@@ -122,10 +124,12 @@ impl Session {
     }
 
     /// The client is gone. Requests under way still refer to the session, but not to its replies.
-    pub(super) fn close(&self) {
+    /// Gives whether parts of split commands keep replies.
+    pub(super) fn close(&self) -> bool {
         self.closed.set(true);
         self.place.set(None);
-        self.state.borrow_mut().busy = None;
+        let busy = self.state.borrow_mut().busy.take();
+        busy.is_some_and(|busy| busy.part_bytes > 0)
     }
 
     /// Gives the session a turn: replies are there, room has come, or the worker stops.
@@ -224,12 +228,20 @@ impl Session {
         state.ending |= last;
         state.reply_bytes = (state.reply_bytes * 7 + reply.bytes().len()) / 8;
         let busy = state.busy(&self.local);
-        if busy.out.is_empty() {
+        let is_head = busy.ring.is_head(place);
+        let before = busy.reply_bytes();
+        if busy.out.is_empty() && (is_head || before == 0) {
             self.write_at.set(self.local.now());
         }
-        if !busy.ring.is_head(place) {
+        if !is_head {
             let reply = reply.into_bytes();
-            return busy.ring.complete(place, Done { reply, last });
+            let meta = busy.ring.complete(place, Done { reply, last });
+            let after = busy.reply_bytes();
+            drop(state);
+            if memory::is_step(before, after) {
+                self.wake();
+            }
+            return meta;
         }
         let meta = busy.ring.take_head()?;
         let mut ended = self.deliver(busy, meta, &reply, last);
@@ -266,7 +278,7 @@ impl Session {
         let expected = EXPECTED_BYTES_MAX / state.reply_bytes.max(1);
         busy.ring.len() < pipeline.min(expected.max(IN_FLIGHT_MIN))
             && busy.ring.bytes() < WAITING_BYTES_MAX
-            && busy.out.len() < UNREAD_BYTES_MAX
+            && busy.reply_bytes() < UNREAD_BYTES_MAX
     }
 
     /// Whether no request waits for a reply.

@@ -27,6 +27,15 @@ pub struct Busy {
     pub ring: Ring,
     /// Replies on their way out.
     pub out: Outgoing,
+    /// Bytes of the replies to parts of commands that wait for their other parts.
+    pub part_bytes: usize,
+}
+
+impl Busy {
+    /// Bytes of replies that have not left, whether or not they may.
+    pub fn reply_bytes(&self) -> usize {
+        self.ring.done_bytes() + self.part_bytes + self.out.len()
+    }
 }
 
 /// Where the bytes of requests arrive.
@@ -59,6 +68,7 @@ impl Spare {
 
     /// Takes back what is empty.
     pub fn take_back(&self, mut busy: Box<Busy>) {
+        debug_assert_eq!(busy.part_bytes, 0, "a part of a command without one");
         let mut kept = self.busy.borrow_mut();
         if kept.len() < KEPT_MAX {
             busy.ring.trim();

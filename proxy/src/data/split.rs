@@ -50,6 +50,7 @@ pub struct Split {
     args: Box<[Range<u32>]>,
     parts: Vec<Part>,
     open: usize,
+    kept_bytes: usize,
 }
 
 impl Split {
@@ -71,7 +72,13 @@ impl Split {
             args,
             parts: vec![part],
             open: 1,
+            kept_bytes: 0,
         }
+    }
+
+    /// Bytes of the replies that wait for those to other parts.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     /// The whole command as the client sent it.
@@ -148,15 +155,29 @@ impl Split {
         Bytes::from(out)
     }
 
+    /// Drops the replies that are kept: nobody waits for the merged one any more.
+    pub fn forget(&mut self) {
+        for reply in self.parts.iter_mut().flat_map(|part| &mut part.reply) {
+            *reply = Bytes::new();
+        }
+        self.kept_bytes = 0;
+    }
+
     /// Takes the reply of a part; gives the merged one when it was the last that lacked.
     pub fn answer(&mut self, part: usize, reply: Bytes) -> Option<Bytes> {
         let slot = &mut self.parts[part].reply;
         if slot.is_some() {
             return None;
         }
+        self.kept_bytes += reply.len();
         *slot = Some(reply);
         self.open -= 1;
-        (self.open == 0).then(|| self.merge())
+        if self.open > 0 {
+            return None;
+        }
+        let merged = self.merge();
+        self.kept_bytes = 0;
+        Some(merged)
     }
 
     fn merge(&self) -> Bytes {
@@ -349,6 +370,7 @@ mod tests {
         assert_eq!(&del.encode(1)[..], b"*2\r\n$3\r\nDEL\r\n$1\r\nb\r\n");
         assert!(del.answer(2, Bytes::from_static(b":1\r\n")).is_none());
         assert!(del.answer(0, Bytes::from_static(b":41\r\n")).is_none());
+        assert_eq!(del.kept_bytes(), 9);
         assert_eq!(
             del.answer(1, Bytes::from_static(b":0\r\n")).unwrap(),
             ":42\r\n"

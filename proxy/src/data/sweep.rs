@@ -18,9 +18,6 @@ const LOOKS_PER_LIMIT: u32 = 10;
 /// The longest time between two looks at all sessions.
 const SESSIONS_PERIOD_MAX: Duration = Duration::from_secs(5);
 
-/// At the limit of memory, how long a client may leave a lot of replies unread.
-const UNREAD_MAX: Duration = Duration::from_secs(1);
-
 impl Worker {
     /// Looks at every deadline, again and again.
     pub async fn sweep(self: Rc<Self>) {
@@ -60,7 +57,8 @@ impl Worker {
                 .sum();
             counters.waiting.set((waiting + queued) as u64);
             self.check_drained();
-            let busy = waiting > 0 || self.draining.get().is_some();
+            let full = self.shared.is_memory_full();
+            let busy = waiting > 0 || full || self.draining.get().is_some();
             self.local
                 .dozing
                 .set(!busy && conns.iter().all(|conn| conn.is_quiet()));
@@ -88,8 +86,8 @@ impl Worker {
         let is_late = |session: &Rc<Session>| {
             let (read, unread) = session.idle();
             let unread = unread.unwrap_or(0);
-            let hogs = || full && unread > UNREAD_MAX.as_micros() as u64 && session.is_unread();
-            (recv > 0 && read > recv) || (send > 0 && unread > send) || hogs()
+            let overstays = || full && session.overstays(&self.shared);
+            (recv > 0 && read > recv) || (send > 0 && unread > send) || overstays()
         };
         let late: Vec<_> = self
             .sessions
