@@ -19,6 +19,7 @@ pub mod drive;
 pub mod figures;
 pub mod handshake;
 pub mod io;
+pub mod lane;
 pub mod latency;
 pub mod link;
 pub mod listen;

@@ -95,6 +95,8 @@ pub struct Settings {
     pub session_keepalive_period: TimeSpan,
     /// Close a session after an error that the proxy made.
     pub session_break_on_failure: bool,
+    /// Serve RESP3 to clients that say `HELLO 3`; if not, they are told that it is not known.
+    pub session_resp3: bool,
     /// What happens to a request whose keys are in several slots, and that is not split.
     pub proxy_cross_slot: CrossSlots,
     /// How long requests wait for a new master.
@@ -190,6 +192,7 @@ impl Default for Settings {
             session_max_buffered: ByteSize::from_mib(1024),
             session_keepalive_period: seconds(75),
             session_break_on_failure: false,
+            session_resp3: true,
             proxy_cross_slot: CrossSlots::Refuse,
             ha_hold: seconds(3),
             slowlog_log_slower_than: TimeSpan::from_millis(10),

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use codis_core::command::{Args, Client};
+use codis_core::resp::Value;
 
 use super::io::Io;
 use super::reply;
@@ -43,11 +44,13 @@ impl Io {
         }
         match part {
             Client::Id => reply::integer(self.session.id),
-            Client::GetName if self.session.name().is_empty() => reply::NULL,
+            Client::GetName if self.session.name().is_empty() => {
+                Value::Null.to_bytes_as(self.session.protocol())
+            }
             Client::GetName => reply::bulk(&self.session.name()),
             Client::SetName => self.set_name(),
             Client::SetInfo => self.set_info(),
-            Client::Info => reply::bulk(self.line().as_bytes()),
+            Client::Info => self.verbatim(&self.line()),
             Client::List => self.list(),
             // No client is ever evicted.
             Client::NoEvict => self.only(&["ON", "OFF"]),
@@ -129,7 +132,7 @@ impl Io {
             return reply::error("ERR syntax error");
         };
         let line = if shown { self.line() } else { String::new() };
-        reply::bulk(line.as_bytes())
+        self.verbatim(&line)
     }
 
     /// The members that Redis has, as far as they mean something here.
@@ -175,7 +178,7 @@ impl Io {
             ),
             ("user", "default".to_owned()),
             ("redir", "-1".to_owned()),
-            ("resp", "2".to_owned()),
+            ("resp", self.session.protocol().number().to_string()),
             (
                 "lib-name",
                 library.map(|l| shown(&l.name)).unwrap_or_default(),

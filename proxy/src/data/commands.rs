@@ -10,6 +10,7 @@ use codis_core::slot::SlotId;
 
 use super::counters::{COMMAND_BAD, COMMAND_UNKNOWN};
 use super::io::Io;
+use super::lane::Lane;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::split::{Kind, Split};
@@ -74,10 +75,7 @@ impl Io {
             }
             Handling::Split(split) if self.authenticated => self.split(head, split, command),
             Handling::Special(special) if self.authenticated => self.special(head, special),
-            Handling::Local(local) => {
-                self.run_local(head, local, command);
-                true
-            }
+            Handling::Local(local) => self.run_local(head, local, command),
             Handling::Forward
             | Handling::Unblocked
             | Handling::Split(_)
@@ -134,8 +132,11 @@ impl Io {
         Bytes::from(raw)
     }
 
-    fn lane(&self) -> u16 {
-        (self.session.id % u64::from(self.worker.settings().lanes())) as u16
+    fn lane(&self) -> Lane {
+        Lane {
+            number: (self.session.id % u64::from(self.worker.settings().lanes())) as u16,
+            protocol: self.session.protocol(),
+        }
     }
 
     fn forward(&mut self, head: Head, command: Command) -> bool {
@@ -286,7 +287,7 @@ impl Io {
             }
             Special::Info if words == 1 && self.get(1).eq_ignore_ascii_case(b"proxy") => {
                 let text = self.worker.shared.info.text();
-                self.answer(head, reply::bulk(text.as_bytes()), Outcome::Answered);
+                self.answer(head, self.verbatim(&text), Outcome::Answered);
             }
             Special::SlotsInfo if words != 1 => {
                 let reply = reply::wrong_arguments("SLOTSINFO");

@@ -19,6 +19,7 @@ use codis_core::command::Access;
 
 use super::dial;
 use super::figures::LinkFigures;
+use super::lane::Lane;
 use super::link;
 use super::poller::Place;
 use super::reply::{self, Reply};
@@ -106,8 +107,8 @@ pub struct Conn {
     pub address: Arc<str>,
     /// The database.
     pub db: u16,
-    /// Which of several parallel ones.
-    pub lane: u16,
+    /// Which of several, and what is spoken on it.
+    pub lane: Lane,
     /// What it shows of itself.
     pub figures: Arc<LinkFigures>,
     pub(super) state: RefCell<State>,
@@ -119,7 +120,7 @@ impl Conn {
         backend: BackendId,
         address: Arc<str>,
         db: u16,
-        lane: u16,
+        lane: Lane,
     ) -> Self {
         let state = State {
             link: LinkState::Fresh,
@@ -303,7 +304,7 @@ fn probe(worker: &Worker) -> Request {
         since: worker.local.now(),
         slot: None,
         db: 0,
-        lane: 0,
+        lane: Lane::default(),
         access: Access::Write,
         attempts: 0,
     }
@@ -404,7 +405,7 @@ impl State {
 pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
     let seed = worker.next_ticket() ^ (u64::from(conn.backend.0) << 32);
     let mut backoff = Backoff::new(DIAL_PAUSE_MIN, DIAL_PAUSE_MAX, seed);
-    while wanted(&conn).await {
+    while wanted(&worker, &conn).await {
         let started = worker.local.now();
         let reason = match dial::open(&worker, &conn).await {
             Ok(stream) => link::serve(&worker, &conn, stream).await,
@@ -419,6 +420,10 @@ pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
             tracing::warn!(backend = %conn.address, db = conn.db, reason, "backend link lost");
         }
         conn.lost(&worker, &reason);
+        conn.state.borrow_mut().wake_waiters();
+        if !conn.is_useful(&worker) {
+            conn.fail_queue(&reason);
+        }
         if conn.state.borrow().closing {
             break;
         }
@@ -432,7 +437,7 @@ pub(super) async fn run(worker: Rc<Worker>, conn: Rc<Conn>) {
 
 /// Waits until the connection is needed: a request waits, or the link has been lost and is to be
 /// found again. Gives `false` when it is closed.
-async fn wanted(conn: &Conn) -> bool {
+async fn wanted(worker: &Worker, conn: &Conn) -> bool {
     poll_fn(|cx| {
         let mut state = conn.state.borrow_mut();
         state.woken = false;
@@ -441,7 +446,8 @@ async fn wanted(conn: &Conn) -> bool {
             return Poll::Ready(false);
         }
         let is_down = matches!(state.link, LinkState::Down(..));
-        if is_down || state.wanted || !state.queue.is_empty() {
+        let is_awaited = (is_down || state.wanted) && conn.is_useful(worker);
+        if is_awaited || !state.queue.is_empty() {
             return Poll::Ready(true);
         }
         Poll::Pending
@@ -450,6 +456,15 @@ async fn wanted(conn: &Conn) -> bool {
 }
 
 impl Conn {
+    /// Fails what waits for a link.
+    fn fail_queue(&self, reason: &str) {
+        let queue = self.state.borrow_mut().take_queue(|_| true);
+        for request in queue {
+            let reply = Reply::Shared(reply::backend_failure(reason));
+            request.finish(reply, Outcome::Failed);
+        }
+    }
+
     /// Waits for the end of the link, and gives its reason.
     pub(super) async fn link_lost(&self) -> String {
         poll_fn(|cx| {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -21,7 +22,7 @@ use crate::settings::Settings;
 /// How long a dial and its handshake may take.
 const DIAL_MAX: Duration = Duration::from_secs(5);
 
-/// Dials, authenticates and selects the database.
+/// Dials, authenticates, agrees on the protocol and selects the database.
 pub(super) async fn open(worker: &Worker, conn: &Conn) -> Result<Stream, String> {
     let opened = tokio::time::timeout(DIAL_MAX, dial(worker, conn)).await;
     match opened {
@@ -29,55 +30,84 @@ pub(super) async fn open(worker: &Worker, conn: &Conn) -> Result<Stream, String>
             let stream = stream.into_std().map_err(|error| error.to_string())?;
             Ok(Stream::from(OwnedFd::from(stream)))
         }
-        Ok(Err(reason)) => Err(reason),
+        Ok(Err(reason)) => Err(format!("dial {}: {reason}", conn.address)),
         Err(_) => Err(format!("dial {}: i/o timeout", conn.address)),
     }
 }
 
-async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
-    let settings = worker.settings();
-    let address: &str = &conn.address;
-    let say = |error: io::Error| format!("dial {address}: {error}");
-    let mut stream = connect(address, settings).await.map_err(say)?;
-    let mut hello = Vec::new();
-    // A frozen server accepts connections: only an answer shows that somebody is there.
-    let mut expected = 1;
+/// A request of the handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Auth,
+    Hello,
+    Select,
+    /// A frozen server accepts connections: only an answer shows that somebody is there.
+    Ping,
+}
+
+/// The whole handshake, which is sent at once.
+fn handshake(settings: &Settings, conn: &Conn) -> (Vec<Step>, Vec<u8>) {
+    let (mut steps, mut out) = (Vec::new(), Vec::new());
+    let mut ask = |step, words: &[&str]| {
+        steps.push(step);
+        encode_command(&mut out, words);
+    };
     if !settings.product_auth.is_empty() {
-        encode_command(&mut hello, &["AUTH", &settings.product_auth]);
-        expected += 1;
+        ask(Step::Auth, &["AUTH", &settings.product_auth]);
+    }
+    if conn.lane.is_resp3() {
+        ask(Step::Hello, &["HELLO", "3"]);
     }
     if conn.db != 0 {
-        encode_command(&mut hello, &["SELECT", &conn.db.to_string()]);
-        expected += 1;
+        ask(Step::Select, &["SELECT", &conn.db.to_string()]);
     }
-    encode_command(&mut hello, &["PING"]);
-    stream.write_all(&hello).await.map_err(say)?;
+    ask(Step::Ping, &["PING"]);
+    (steps, out)
+}
+
+async fn dial(worker: &Worker, conn: &Conn) -> Result<TcpStream, String> {
+    let say = |error: io::Error| error.to_string();
+    let mut stream = connect(&conn.address, worker.settings())
+        .await
+        .map_err(say)?;
+    let (steps, asked) = handshake(worker.settings(), conn);
+    stream.write_all(&asked).await.map_err(say)?;
     let mut buf = BytesMut::new();
-    let mut scanner = ReplyScanner::new(Limits::default());
-    while expected > 0 {
-        match scanner
-            .scan(&buf)
-            .map_err(|error| format!("dial {address}: {error}"))?
-        {
-            Some(len) => {
-                let reply = buf.split_to(len);
-                // The last reply is that of PING; a server that is loading is there.
-                let is_there = expected == 1 && rule::is_alive(&reply);
-                if reply.first() != Some(&b'+') && !is_there {
-                    let text = String::from_utf8_lossy(&reply);
-                    return Err(format!("dial {address}: {}", text.trim()));
-                }
-                scanner.reset();
-                expected -= 1;
-            }
-            None => {
-                if stream.read_buf(&mut buf).await.map_err(say)? == 0 {
-                    return Err(format!("dial {address}: EOF"));
-                }
-            }
+    for step in steps {
+        let reply = read_reply(&mut stream, &mut buf).await?;
+        if step == Step::Hello && rule::lacks_resp3(&reply) {
+            let text = String::from_utf8_lossy(&reply);
+            worker.decline_resp3(&conn.address, text.trim());
+            return Err("the server does not know HELLO 3, the client must use RESP2".to_owned());
+        }
+        let is_right = match step {
+            Step::Auth | Step::Select => reply.starts_with(b"+"),
+            Step::Hello => reply.starts_with(b"%"),
+            // A server that is loading is there.
+            Step::Ping => reply.starts_with(b"+") || rule::is_alive(&reply),
+        };
+        if !is_right {
+            return Err(String::from_utf8_lossy(&reply).trim().to_owned());
+        }
+        if step == Step::Hello {
+            worker.shared.knows_resp3.store(true, Ordering::Relaxed);
         }
     }
     Ok(stream)
+}
+
+async fn read_reply(stream: &mut TcpStream, buf: &mut BytesMut) -> Result<BytesMut, String> {
+    let mut scanner = ReplyScanner::new(Limits::default());
+    loop {
+        let scanned = scanner.scan(buf).map_err(|error| error.to_string())?;
+        if let Some(len) = scanned {
+            return Ok(buf.split_to(len));
+        }
+        let read = stream.read_buf(buf).await;
+        if read.map_err(|error| error.to_string())? == 0 {
+            return Err("EOF".to_owned());
+        }
+    }
 }
 
 async fn connect(address: &str, settings: &Settings) -> io::Result<TcpStream> {

@@ -4,7 +4,7 @@
 //! user, `default`. Whatever form is used, a wrong password ends an earlier authentication.
 
 use bytes::Bytes;
-use codis_core::resp::{write_array, write_bulk, write_integer};
+use codis_core::resp::{Protocol, Value};
 
 use super::client;
 use super::io::Io;
@@ -51,12 +51,18 @@ impl Io {
         Err(reply::error(WRONG_PASSWORD))
     }
 
-    /// `HELLO [2 [AUTH user password] [SETNAME name]]`. Only RESP2 is spoken.
+    /// `HELLO [2|3 [AUTH user password] [SETNAME name]]`.
     pub(super) fn hello(&mut self) -> Bytes {
+        let mut protocol = self.session.protocol();
         if let Some(version) = self.arg(1) {
             match std::str::from_utf8(version).map(str::parse::<i64>) {
-                Ok(Ok(2)) => {}
-                Ok(Ok(_)) => return reply::NO_PROTO,
+                Ok(Ok(number)) => match Protocol::from_number(number) {
+                    Some(Protocol::Resp3) if !self.worker.takes_resp3() => {
+                        return reply::NO_PROTO;
+                    }
+                    Some(asked) => protocol = asked,
+                    None => return reply::NO_PROTO,
+                },
                 Ok(Err(_)) | Err(_) => {
                     return reply::error("ERR Protocol version is not an integer or out of range");
                 }
@@ -96,23 +102,24 @@ impl Io {
         if let Some(name) = name {
             self.session.set_name(self.arg(name).unwrap_or_default());
         }
+        self.session.set_protocol(protocol);
         self.hello_reply()
     }
 
     fn hello_reply(&self) -> Bytes {
-        let mut out = Vec::with_capacity(160);
-        write_array(&mut out, 14);
-        for text in ["server", "redis", "version", SERVER_VERSION, "proto"] {
-            write_bulk(&mut out, text.as_bytes());
-        }
-        write_integer(&mut out, 2);
-        write_bulk(&mut out, b"id");
-        write_integer(&mut out, self.session.id as i64);
-        for text in ["mode", "standalone", "role", "master", "modules"] {
-            write_bulk(&mut out, text.as_bytes());
-        }
-        write_array(&mut out, 0);
-        Bytes::from(out)
+        let protocol = self.session.protocol();
+        let text = |text: &'static str| Value::bulk(text);
+        let pairs = [
+            ("server", text("redis")),
+            ("version", text(SERVER_VERSION)),
+            ("proto", Value::Integer(protocol.number())),
+            ("id", Value::Integer(self.session.id as i64)),
+            ("mode", text("standalone")),
+            ("role", text("master")),
+            ("modules", Value::array([])),
+        ];
+        let pairs = pairs.map(|(name, value)| (text(name), value));
+        Value::Map(pairs.into()).to_bytes_as(protocol)
     }
 
     /// The connection is as it was when it was new.
@@ -120,6 +127,7 @@ impl Io {
         self.db = 0;
         self.authenticated = self.worker.settings().session_auth.is_empty();
         self.session.set_name(b"");
+        self.session.set_protocol(Protocol::default());
         Bytes::from_static(b"+RESET\r\n")
     }
 }

@@ -254,6 +254,11 @@ impl Link {
                 break;
             };
             self.scanner.reset();
+            // A push of RESP3 answers no request.
+            if self.buf[at] == b'>' {
+                at += len;
+                continue;
+            }
             replies += 1;
             let flight = self.conn.state.borrow_mut().flight.pop_front();
             let Some(flight) = flight else {

@@ -33,15 +33,13 @@ impl Reply<'_> {
 pub const OK: Bytes = Bytes::from_static(b"+OK\r\n");
 /// `+PONG`.
 pub const PONG: Bytes = Bytes::from_static(b"+PONG\r\n");
-/// The null bulk string.
-pub const NULL: Bytes = Bytes::from_static(b"$-1\r\n");
 /// Sent on accept when the limit of sessions is reached.
 pub const MAX_CLIENTS: &[u8] = b"-ERR max number of clients reached\r\n";
 /// Sent on accept before `start`.
 pub const NOT_ONLINE: &[u8] = b"-ERR router is not online\r\n";
 /// Sent to a session that did not authenticate.
 pub const NO_AUTH: Bytes = Bytes::from_static(b"-NOAUTH Authentication required\r\n");
-/// HELLO 3: only RESP2 is spoken.
+/// HELLO with a version that is not spoken.
 pub const NO_PROTO: Bytes = Bytes::from_static(b"-NOPROTO unsupported protocol version\r\n");
 /// The slot has no backend.
 pub const SLOT_NOT_READY: Bytes =

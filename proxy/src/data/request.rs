@@ -7,6 +7,7 @@ use bytes::Bytes;
 use codis_core::command::Access;
 use codis_core::slot::SlotId;
 
+use super::lane::Lane;
 use super::migrate::job::Job;
 use super::migrate::machine::Step;
 use super::reply::Reply;
@@ -66,8 +67,8 @@ pub struct Request {
     pub slot: Option<SlotId>,
     /// The database of its session.
     pub db: u16,
-    /// Which of several parallel connections its session uses.
-    pub lane: u16,
+    /// Which of several connections its session uses.
+    pub lane: Lane,
     /// Which servers may run it.
     pub access: Access,
     /// How often it was sent, whole or in part, without an answer.

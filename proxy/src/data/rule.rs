@@ -59,9 +59,41 @@ pub fn is_alive(reply: &[u8]) -> bool {
         .any(|code| reply.starts_with(code))
 }
 
+/// Whether a reply to `HELLO 3` shows that the server never speaks RESP3, rather than not now.
+pub fn lacks_resp3(reply: &[u8]) -> bool {
+    [&b"-ERR unknown command"[..], b"-NOPROTO"]
+        .iter()
+        .any(|code| reply.starts_with(code))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_without_resp3_is_known_by_its_reply() {
+        for (reply, lacks) in [
+            ("-ERR unknown command 'HELLO'", true),
+            (
+                "-ERR unknown command `HELLO`, with args beginning with: `3`, ",
+                true,
+            ),
+            ("-NOPROTO unsupported protocol version", true),
+            (
+                "-NOAUTH HELLO must be called with the client already authenticated",
+                false,
+            ),
+            ("-NOPERM this user has no permissions", false),
+            ("-LOADING Redis is loading the dataset in memory", false),
+            ("%7", false),
+        ] {
+            assert_eq!(
+                lacks_resp3(format!("{reply}\r\n").as_bytes()),
+                lacks,
+                "{reply}"
+            );
+        }
+    }
 
     #[test]
     fn only_a_write_that_left_is_never_repeated() {

@@ -13,6 +13,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use codis_core::resp::Protocol;
+
 use super::memory;
 use super::poller::Place;
 use super::reply::Reply;
@@ -44,6 +46,7 @@ pub struct Session {
     peer: Option<SocketAddr>,
     /// What the client calls itself.
     name: RefCell<Vec<u8>>,
+    protocol: Cell<Protocol>,
     pub(super) local: Rc<Local>,
     state: RefCell<State>,
     place: Cell<Option<Place>>,
@@ -78,6 +81,7 @@ impl Session {
             id,
             peer,
             name: RefCell::default(),
+            protocol: Cell::default(),
             local,
             state: RefCell::new(State {
                 busy: None,
@@ -111,6 +115,21 @@ impl Session {
     /// Takes the name that the client gives itself.
     pub fn set_name(&self, name: &[u8]) {
         *self.name.borrow_mut() = name.to_vec();
+    }
+
+    /// What the client speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol.get()
+    }
+
+    /// Whether the client speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.protocol() == Protocol::Resp3
+    }
+
+    /// Takes what the client is going to speak.
+    pub fn set_protocol(&self, protocol: Protocol) {
+        self.protocol.set(protocol);
     }
 
     /// Whether the client is gone.

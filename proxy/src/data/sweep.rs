@@ -34,6 +34,7 @@ impl Worker {
             self.sweep_refused();
             self.sweep_parked();
             self.sweep_lines();
+            self.end_resp3();
             if self.local.now() >= sessions_at || self.shared.is_memory_full() {
                 sessions_at = self.local.now() + sessions_period;
                 self.sweep_sessions();

@@ -25,6 +25,7 @@ use super::counters::Counters;
 use super::drained::Drained;
 use super::drive::Peer;
 use super::figures::{Info, LinkFigures};
+use super::lane::Lane;
 use super::listen;
 use super::marks::Marks;
 use super::migrate::lines::Lines;
@@ -56,6 +57,10 @@ pub struct Shared {
     pub handed_over: AtomicBool,
     /// Open sessions.
     pub alive: AtomicUsize,
+    /// A server was met that knows RESP3.
+    pub(super) knows_resp3: AtomicBool,
+    /// A server was met that does not know RESP3.
+    lacks_resp3: AtomicBool,
     /// Bytes that sessions keep, in steps of 64 KiB.
     pub buffered: AtomicUsize,
     /// Wakes the control side when a worker has applied or drained a table, or closed a session.
@@ -128,11 +133,23 @@ impl Shared {
             stopping: AtomicBool::new(false),
             handed_over: AtomicBool::new(false),
             alive: AtomicUsize::new(0),
+            knows_resp3: AtomicBool::new(false),
+            lacks_resp3: AtomicBool::new(false),
             buffered: AtomicUsize::new(0),
             acknowledged: Notify::new(),
             ports,
             info: Info::default(),
         }
+    }
+
+    /// Whether a server was met that does not know RESP3.
+    pub fn lacks_resp3(&self) -> bool {
+        self.lacks_resp3.load(Ordering::Relaxed)
+    }
+
+    /// A server does not know RESP3. Gives whether that is news.
+    pub fn decline_resp3(&self) -> bool {
+        !self.lacks_resp3.swap(true, Ordering::Relaxed)
     }
 
     /// The slow requests of every worker.
@@ -230,7 +247,7 @@ impl Target {
     }
 }
 
-/// Connections to one backend, by database and lane.
+/// Connections to one backend, by [`Worker::place`].
 type Lanes = Vec<Option<Rc<Conn>>>;
 
 /// One worker.
@@ -252,6 +269,8 @@ pub struct Worker {
     pub(super) draining: Cell<Option<u64>>,
     /// No more clients are taken in.
     pub(super) closing_door: watch::Sender<bool>,
+    /// The sessions that spoke RESP3 were ended.
+    pub(super) resp3_ended: Cell<bool>,
     /// Refused clients that are about to be closed.
     pub(super) leaving: Cell<usize>,
     tickets: Cell<u64>,
@@ -294,6 +313,7 @@ impl Worker {
             refused: RefCell::default(),
             draining: Cell::new(None),
             closing_door: watch::Sender::new(false),
+            resp3_ended: Cell::new(false),
             leaving: Cell::new(0),
             tickets: Cell::new(0),
             sessions_next: Cell::new((index as u64) << 48),
@@ -331,7 +351,7 @@ impl Worker {
     }
 
     /// Where a request for `slot` goes.
-    pub fn target(self: &Rc<Self>, slot: SlotId, access: Access, db: u16, lane: u16) -> Target {
+    pub fn target(self: &Rc<Self>, slot: SlotId, access: Access, db: u16, lane: Lane) -> Target {
         let table = self.table.borrow();
         let route = table.route(slot);
         if route.hold != Hold::Open {
@@ -356,7 +376,7 @@ impl Worker {
     }
 
     /// Whether a replica may be read now. One that was not used yet is dialled meanwhile.
-    fn is_readable(self: &Rc<Self>, replica: BackendId, db: u16, lane: u16) -> bool {
+    fn is_readable(self: &Rc<Self>, replica: BackendId, db: u16, lane: Lane) -> bool {
         let conn = self.conn(replica, db, lane);
         let readable = conn.is_readable(self.local.now());
         if !readable {
@@ -365,32 +385,14 @@ impl Worker {
         readable
     }
 
-    /// Which of the parallel connections of a backend stands for `lane`.
-    fn lane(&self, backend: BackendId, lane: u16) -> u16 {
-        let settings = self.settings();
-        if lane == 0 || settings.backend_primary_parallel == settings.backend_replica_parallel {
-            return lane;
-        }
-        let is_master = self.table.borrow().is_master(backend);
-        lane % if is_master {
-            settings.backend_primary_parallel.max(1)
-        } else {
-            settings.backend_replica_parallel.max(1)
-        }
-    }
-
-    fn place(&self, db: u16, lane: u16) -> usize {
-        usize::from(db) * usize::from(self.settings().lanes()) + usize::from(lane)
-    }
-
-    fn existing(&self, backend: BackendId, db: u16, lane: u16) -> Option<Rc<Conn>> {
+    fn existing(&self, backend: BackendId, db: u16, lane: Lane) -> Option<Rc<Conn>> {
         let backends = self.backends.borrow();
         let lanes = backends.get(backend.index())?;
         lanes.get(self.place(db, lane))?.clone()
     }
 
     /// The connection to a backend, made when it is used first.
-    pub fn conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: u16) -> Rc<Conn> {
+    pub fn conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: Lane) -> Rc<Conn> {
         let lane = self.lane(backend, lane);
         if let Some(conn) = self.existing(backend, db, lane) {
             return conn;

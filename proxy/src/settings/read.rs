@@ -204,6 +204,7 @@ impl Settings {
             "session_break_on_failure",
             &mut self.session_break_on_failure,
         );
+        d.boolean("session_resp3", &mut self.session_resp3);
     }
 }
 

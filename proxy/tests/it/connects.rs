@@ -8,7 +8,7 @@ use codis_proxy::settings::Settings;
 
 use super::harness::{Fixture, Server, settings};
 
-/// Go-redis asks for RESP3; any error of the server to that makes it go on without.
+/// Go-redis asks for RESP3; after an error of the server to that it sends the rest.
 const GO_REDIS: &[&str] = &[
     "HELLO 3 AUTH default secret SETNAME app",
     "AUTH secret",
@@ -41,35 +41,43 @@ const JEDIS: &[&str] = &[
 
 #[test]
 fn handshakes_of_go_and_java_lead_to_a_session_that_works() {
-    let server = Server::start(&[]);
-    let with = Settings {
-        session_auth: "secret".to_owned(),
-        ..settings()
-    };
-    let fixture = Fixture::online(with, &[&server]);
-    for (name, handshake) in [
-        ("go-redis", GO_REDIS),
-        ("lettuce", LETTUCE),
-        ("jedis", JEDIS),
-    ] {
-        let mut client = fixture.client();
-        for request in handshake {
-            let words: Vec<&str> = request.split(' ').collect();
-            let told = client.text(&words);
-            match words[0] {
-                "HELLO" => assert!(told.starts_with("-NOPROTO "), "{name}: {told}"),
-                "PING" => assert_eq!(told, "PONG", "{name}"),
-                _ => assert_eq!(told, "OK", "{name}: {request}"),
-            }
+    for session_resp3 in [true, false] {
+        let server = Server::start(&[]);
+        let with = Settings {
+            session_auth: "secret".to_owned(),
+            session_resp3,
+            ..settings()
+        };
+        let fixture = Fixture::online(with, &[&server]);
+        for (name, handshake) in [
+            ("go-redis", GO_REDIS),
+            ("lettuce", LETTUCE),
+            ("jedis", JEDIS),
+        ] {
+            connects(&fixture, name, handshake, session_resp3);
         }
-        assert_eq!(client.text(&["CLIENT", "GETNAME"]), "app", "{name}");
-        assert_eq!(client.text(&["SET", name, "v"]), "OK");
-        assert_eq!(client.text(&["GET", name]), "v");
+        let mut direct = server.client();
+        assert_eq!(direct.text(&["SELECT", "1"]), "OK");
+        assert_eq!(
+            direct.text(&["EXISTS", "go-redis", "lettuce", "jedis"]),
+            "3"
+        );
     }
-    let mut direct = server.client();
-    assert_eq!(direct.text(&["SELECT", "1"]), "OK");
-    assert_eq!(
-        direct.text(&["EXISTS", "go-redis", "lettuce", "jedis"]),
-        "3"
-    );
+}
+
+fn connects(fixture: &Fixture, name: &str, handshake: &[&str], resp3: bool) {
+    let mut client = fixture.client();
+    for request in handshake {
+        let words: Vec<&str> = request.split(' ').collect();
+        let told = client.text(&words);
+        match words[0] {
+            "HELLO" if resp3 => assert!(told.contains(" proto 3 "), "{name}: {told}"),
+            "HELLO" => assert!(told.starts_with("-NOPROTO "), "{name}: {told}"),
+            "PING" => assert_eq!(told, "PONG", "{name}"),
+            _ => assert_eq!(told, "OK", "{name}: {request}"),
+        }
+    }
+    assert_eq!(client.text(&["CLIENT", "GETNAME"]), "app", "{name}");
+    assert_eq!(client.text(&["SET", name, "v"]), "OK");
+    assert_eq!(client.text(&["GET", name]), "v");
 }

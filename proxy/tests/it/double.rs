@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use codis_core::resp::{Limits, Value};
+use codis_core::resp::{Limits, Protocol, Value};
 use codis_core::slot::SlotId;
 
 use super::harness::{Client, Server, Text, free_port};
@@ -131,6 +131,7 @@ struct Talk {
     stream: TcpStream,
     redis: Client,
     db: u64,
+    protocol: Protocol,
 }
 
 fn error(text: &str) -> Value {
@@ -155,6 +156,7 @@ impl Talk {
             stream,
             redis,
             db: 0,
+            protocol: Protocol::Resp2,
         }
     }
 
@@ -211,9 +213,13 @@ impl Talk {
             return Bytes::new();
         }
         if name == "SLOTSMGRTTAGSLOT-ASYNC" {
-            return self.migrate_batch(words, turn).to_bytes();
+            return self.migrate_batch(words, turn).to_bytes_as(self.protocol);
         }
-        self.execute(words).to_bytes()
+        let reply = self.execute(words);
+        if name == "HELLO" && matches!(reply, Value::Map(_)) {
+            self.protocol = Protocol::Resp3;
+        }
+        reply.to_bytes_as(self.protocol)
     }
 
     fn execute(&mut self, words: &Words) -> Value {

@@ -58,20 +58,29 @@ fn told(client: &mut Client, words: &[&str]) -> String {
 fn handshakes_are_answered_as_by_a_server() {
     let server = Server::start(&[]);
     let fixture = Fixture::online(settings(), &[&server]);
-    let (mut ours, mut real) = (fixture.client(), server.client());
-    for line in ALIKE {
-        let words: Vec<&str> = line
-            .split(' ')
-            .map(|word| if word == "\"\"" { "" } else { word })
-            .collect();
-        assert_eq!(told(&mut ours, &words), told(&mut real, &words), "{line}");
+    for protocol in ["2", "3"] {
+        let (mut ours, mut real) = (fixture.client(), server.client());
+        for client in [&mut ours, &mut real] {
+            let hello = client.text(&["HELLO", protocol]);
+            assert!(hello.contains(&format!(" proto {protocol} ")), "{hello}");
+        }
+        for line in ALIKE {
+            let words: Vec<&str> = line
+                .split(' ')
+                .map(|word| if word == "\"\"" { "" } else { word })
+                .collect();
+            let (ours, real) = (told(&mut ours, &words), told(&mut real, &words));
+            assert_eq!(ours, real, "{line} in RESP{protocol}");
+        }
     }
 }
 
 #[test]
 fn hello_three_is_declined_and_the_session_goes_on() {
     let server = Server::start(&[]);
-    let fixture = Fixture::online(settings(), &[&server]);
+    let mut with = settings();
+    with.session_resp3 = false;
+    let fixture = Fixture::online(with, &[&server]);
     let mut client = fixture.client();
     // What a client that prefers RESP3 sends at once, and then falls back.
     client.send_raw(b"*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$1\r\nx\r\n");
@@ -96,6 +105,7 @@ fn passwords_are_taken_in_every_form() {
     let server = Server::start(&[]);
     let mut with = settings();
     with.session_auth = "secret".to_owned();
+    with.session_resp3 = false;
     let fixture = Fixture::online(with, &[&server]);
     const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.";
     const NO_AUTH: &str = "-NOAUTH Authentication required";

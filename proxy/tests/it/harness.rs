@@ -138,7 +138,20 @@ impl Text for Value {
             Value::Bulk(None) => "(nil)".to_owned(),
             Value::Array(None) => "(nil array)".to_owned(),
             Value::Array(Some(all)) => all.iter().map(Text::text).collect::<Vec<_>>().join(" "),
-            resp3 => panic!("a proxy speaks RESP2: {resp3:?}"),
+            Value::Set(all) | Value::Push(all) => {
+                all.iter().map(Text::text).collect::<Vec<_>>().join(" ")
+            }
+            Value::Map(pairs) => {
+                let pairs = pairs
+                    .iter()
+                    .map(|(k, v)| format!("{} {}", k.text(), v.text()));
+                pairs.collect::<Vec<_>>().join(" ")
+            }
+            Value::Null => "(nil)".to_owned(),
+            Value::Boolean(truth) => truth.to_string(),
+            Value::Double(text) | Value::BigNumber(text) | Value::Verbatim { text, .. } => {
+                String::from_utf8_lossy(text).into_owned()
+            }
         }
     }
 }

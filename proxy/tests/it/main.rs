@@ -37,6 +37,7 @@ mod process;
 mod protocol;
 mod replicas;
 mod reporters;
+mod resp3;
 mod routing;
 mod sentinels;
 mod session;

@@ -157,7 +157,7 @@ const TEXTS: &[(&[&str], &str)] = &[
     ),
     (&["PING"], "PONG"),
     (&["ECHO", "hi"], "hi"),
-    (&["HELLO", "3"], "-NOPROTO unsupported protocol version"),
+    (&["HELLO", "4"], "-NOPROTO unsupported protocol version"),
     (&["CLIENT", "SETINFO", "LIB-NAME", "x"], "OK"),
     (&["CLIENT", "GETNAME"], "(nil)"),
     (&["CLIENT", "SETNAME", "me"], "OK"),

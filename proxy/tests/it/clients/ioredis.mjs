@@ -47,7 +47,6 @@ async function pipelines(c) {
 
 const c = client();
 await commands(c);
-console.log('default protocol: served');
 await pipelines(c);
 const named = client({ connectionName: 'proof', db: 1, enableAutoPipelining: true });
 assert.equal(await named.client('GETNAME'), 'proof');

@@ -14,19 +14,6 @@ function client(options) {
   return made;
 }
 
-async function defaultProtocol() {
-  const plain = client({ socket: { reconnectStrategy: false } });
-  try {
-    await plain.connect();
-    await plain.close();
-    console.log('default protocol: served');
-    return {};
-  } catch (error) {
-    console.log(`default protocol: ${error.message.split(' ')[0]}`);
-    return { RESP: 2 };
-  }
-}
-
 async function commands(c) {
   assert.equal(await c.ping(), 'PONG');
   assert.equal(await c.set('k', 'v'), 'OK');
@@ -61,28 +48,28 @@ async function pipelines(c) {
   assert.deepEqual(batch, ['OK', 2]);
 }
 
-const protocol = await defaultProtocol();
-const c = client({ ...protocol, name: 'proof', pingInterval: 200 });
+const c = client({ name: 'proof', pingInterval: 200 });
 await c.connect();
 await commands(c);
 await pipelines(c);
 assert.equal(await c.clientGetName(), 'proof');
 assert.ok((await c.clientId()) > 0);
-const other = client({ ...protocol, database: 1 });
+assert.match(await c.sendCommand(['CLIENT', 'INFO']), / resp=3 /);
+const other = client({ database: 1 });
 await other.connect();
 await other.set('k', 'one');
 assert.equal(await c.get('k'), 'v');
 other.destroy();
 if (password) {
   for (const wrong of [{ password: 'wrong' }, { password: undefined }]) {
-    const refused = client({ ...protocol, ...wrong, socket: { reconnectStrategy: false } });
+    const refused = client({ ...wrong, socket: { reconnectStrategy: false } });
     await assert.rejects(async () => {
       await refused.connect();
       await refused.get('k');
     });
     if (refused.isOpen) refused.destroy();
   }
-  const user = client({ ...protocol, username: 'default' });
+  const user = client({ username: 'default' });
   await user.connect();
   user.destroy();
 }

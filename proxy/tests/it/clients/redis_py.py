@@ -24,16 +24,6 @@ def ask(what):
     assert sys.stdin.readline().strip() == "done"
 
 
-def default_protocol():
-    try:
-        client().ping()
-        print("default protocol: served", flush=True)
-        return None
-    except redis.ResponseError as error:
-        print(f"default protocol: {str(error).split()[0]}", flush=True)
-        return 2
-
-
 def commands(r):
     assert r.ping() is True
     assert r.set("k", "v") is True and r.get("k") == b"v"
@@ -71,8 +61,8 @@ def pipelines(r):
     assert first is True and isinstance(error, redis.ResponseError) and last == b"v"
 
 
-def reconnects(protocol):
-    r = client(protocol=protocol, health_check_interval=1)
+def reconnects():
+    r = client(health_check_interval=1)
     assert r.set("before", 1)
     connection = r.connection_pool.get_connection()
     connection._sock.close()
@@ -83,22 +73,22 @@ def reconnects(protocol):
     assert r.incr("after") == 1
 
 
-protocol = default_protocol()
-plain = client(protocol=protocol)
+plain = client()
 commands(plain)
 pipelines(plain)
-named = client(protocol=protocol, client_name="proof", db=1, decode_responses=True)
+named = client(client_name="proof", db=1, decode_responses=True)
 assert named.client_getname() == "proof" and named.client_id() > 0
+assert named.client_info()["resp"] == "3"
 assert named.set("k", "one") and named.get("k") == "one" and plain.get("k") == b"v"
 if PASSWORD:
-    user = client(protocol=protocol, username="default")
+    user = client(username="default")
     assert user.ping() is True
     for options in ({"password": "wrong"}, {"password": None}):
-        wrong = redis.Redis(host=HOST, port=int(PORT), protocol=2, **options)
+        wrong = redis.Redis(host=HOST, port=int(PORT), **options)
         try:
             wrong.ping()
             raise AssertionError("served without the password")
         except (redis.AuthenticationError, redis.ResponseError) as error:
             print(f"refused: {error}", file=sys.stderr)
-reconnects(protocol)
+reconnects()
 print(f"finished with redis-py {redis.__version__}", flush=True)
