@@ -1,8 +1,9 @@
 //! What clients of Go and Java send when they connect, replayed: their libraries do not come from
 //! PyPI or npm, as those of `clients.rs` do.
 //!
-//! The sequences follow the sources of go-redis v9 (`redis.go`, `initConn`), Lettuce 6
-//! (`RedisHandshake`) and Jedis 5 (`Connection.initializeFromClientConfig`), as published.
+//! The sequences of go-redis v9 (`redis.go`, `initConn`) and Lettuce 6 (`RedisHandshake`) follow
+//! their published sources; that of Jedis 5 is what its users report, and version numbers are
+//! examples.
 
 use codis_proxy::settings::Settings;
 
