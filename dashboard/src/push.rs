@@ -1,6 +1,7 @@
 //! Filling the proxies: one task a proxy closes the gap between the slots that it should and does
 //! hold.
 
+mod peerage;
 mod row;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::metrics::Counters;
 use crate::proxies::ProxyApi;
 use crate::state::View;
 
+pub use peerage::{Behind, Peerage, Pulse, Pushed};
 pub use row::Command;
 pub(crate) use row::sleep_until;
 
@@ -42,6 +44,7 @@ struct Handle {
     identity: Identity,
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<Status>,
+    pulse: Arc<Pulse>,
     task: AbortHandle,
 }
 
@@ -142,6 +145,51 @@ impl Fleet {
         Settled { behind }
     }
 
+    /// Waits until every proxy that may serve clients holds these slots as `revision` wants them,
+    /// for at most `limit`.
+    pub async fn pushed(&self, slots: &[u16], revision: u64, limit: Duration) -> Pushed {
+        let deadline = Instant::now() + limit;
+        let mut changed = self.changed.subscribe();
+        for (_, commands, status) in self.waits(None) {
+            if status.borrow().acked < revision {
+                // A row whose queue is full has somebody who waits already.
+                let _ = commands.try_send(Command::Nudge);
+            }
+        }
+        loop {
+            changed.mark_unchanged();
+            let pushed = self.behind(slots, revision);
+            if !pushed.blocks()
+                || tokio::time::timeout_at(deadline, changed.changed())
+                    .await
+                    .is_err()
+            {
+                return pushed;
+            }
+        }
+    }
+
+    /// The proxies that do not hold these slots as `revision` wants them.
+    fn behind(&self, _slots: &[u16], revision: u64) -> Pushed {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let behind = rows
+            .iter()
+            .filter(|(_, row)| row.status.borrow().acked < revision);
+        let behind = behind.map(|(token, row)| Behind {
+            token: token.clone(),
+            peer: row.pulse.peerage(),
+        });
+        Pushed {
+            behind: behind.collect(),
+        }
+    }
+
+    /// What is known of the proxy process behind a row.
+    pub fn pulse(&self, token: &str) -> Option<Arc<Pulse>> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.get(token).map(|row| row.pulse.clone())
+    }
+
     /// How far each proxy is.
     pub fn statuses(&self) -> BTreeMap<String, Status> {
         let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,6 +232,7 @@ impl Fleet {
             identity,
             commands,
             status,
+            pulse: Arc::default(),
             task,
         }
     }

@@ -40,6 +40,8 @@ pub enum ClientError {
         addr: String,
         /// What the system says.
         reason: String,
+        /// Whether the peer's machine says that nobody listens there.
+        refused: bool,
     },
     /// No answer in time; the request may have been carried out.
     #[error("no answer within {after:?} - {url}")]
@@ -89,6 +91,19 @@ impl ClientError {
     /// Whether the call ran out of time.
     pub const fn is_timeout(&self) -> bool {
         matches!(self, Self::Timeout { .. })
+    }
+
+    /// Whether nobody listens at the peer's address.
+    pub const fn is_refused(&self) -> bool {
+        matches!(self, Self::Connect { refused: true, .. })
+    }
+
+    /// Whether the peer answered, and only the answer is not the wanted one.
+    pub const fn is_answer(&self) -> bool {
+        matches!(
+            self,
+            Self::Remote(_) | Self::Status { .. } | Self::Answer { .. }
+        )
     }
 }
 
@@ -344,13 +359,28 @@ fn decode<T: DeserializeOwned>(
 fn failed(error: &legacy::Error, addr: &str, url: &str) -> ClientError {
     let reason = chain(error);
     if error.is_connect() {
-        let addr = addr.to_owned();
-        return ClientError::Connect { addr, reason };
+        return ClientError::Connect {
+            addr: addr.to_owned(),
+            reason,
+            refused: is_refused(error),
+        };
     }
     ClientError::Broken {
         reason,
         url: url.to_owned(),
     }
+}
+
+fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let system = error.downcast_ref::<std::io::Error>();
+        if system.is_some_and(|e| e.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// The innermost text says what the system said; the outer ones only name layers.
