@@ -49,6 +49,22 @@ pub fn main<F: Flags>(
     default_config: &str,
     start: impl FnOnce(&F) -> anyhow::Result<()>,
 ) -> ExitCode {
+    main_of(
+        |flags: &F| flags.common().version,
+        |flags| {
+            if flags.common().default_config {
+                return Ok(write!(std::io::stdout(), "{default_config}")?);
+            }
+            start(flags)
+        },
+    )
+}
+
+/// The same for a daemon without a settings file, whose flags say whether the version is wanted.
+pub fn main_of<F: Parser>(
+    version: impl FnOnce(&F) -> bool,
+    start: impl FnOnce(&F) -> anyhow::Result<()>,
+) -> ExitCode {
     host::start_time_text();
     let flags = match F::try_parse() {
         Ok(flags) => flags,
@@ -58,12 +74,8 @@ pub fn main<F: Flags>(
             return exit_code(!error.use_stderr());
         }
     };
-    let common = flags.common();
-    if common.version {
+    if version(&flags) {
         return exit_code(writeln!(std::io::stdout(), "{}", build::text()).is_ok());
-    }
-    if common.default_config {
-        return exit_code(write!(std::io::stdout(), "{default_config}").is_ok());
     }
     match start(&flags) {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,11 @@
 //! Replies are made by [`json`], [`ok`] and [`ApiError`].
 //!
 //! Client: [`Client`] keeps connections alive, limits every call in time, and understands the
-//! application errors that come as status 800.
+//! application errors that come as status 800. [`forward::Forwarder`] passes a request on to
+//! another server.
 
 mod client;
+pub mod forward;
 mod reply;
 mod serve;
 mod standard;

@@ -15,6 +15,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
 
+use super::forward::Sent;
 use super::masked;
 use super::reply::not_found;
 
@@ -45,8 +46,9 @@ pub(super) fn without_slash<B>(request: &mut axum::http::Request<B>) {
     };
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(path);
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
+    if let Ok(routed) = Uri::from_parts(parts) {
+        let sent = std::mem::replace(request.uri_mut(), routed);
+        request.extensions_mut().insert(Sent(sent));
     }
 }
 

@@ -9,6 +9,7 @@ mod coordinator_files;
 mod coordinator_servers;
 mod host;
 mod http_client;
+mod http_forward;
 mod http_server;
 mod processes;
 mod stores;
