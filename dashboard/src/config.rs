@@ -5,6 +5,18 @@ use codis_core::units::{ByteSize, TimeSpan};
 use codis_runtime::config::{Document, Problems};
 use serde::Serialize;
 
+/// A shorter lease ends with every slow answer of the store.
+const LEASE_MIN: TimeSpan = TimeSpan::from_secs(1);
+/// A longer one leaves the cluster without a dashboard for longer than a person needs to act.
+const LEASE_MAX: TimeSpan = TimeSpan::from_secs(300);
+/// A proxy fences itself after 2.5 s without running. Before that it may still serve what it holds.
+const SILENT_MIN: TimeSpan = TimeSpan::from_secs(3);
+const SILENT_MAX: TimeSpan = TimeSpan::from_secs(60);
+/// There are so many slots, and no cluster has more groups that are worth a migration.
+const PARALLEL_MAX: u32 = 1024;
+const AUDIT_BYTES_MIN: ByteSize = ByteSize::from_kib(64);
+const AUDIT_BYTES_MAX: ByteSize = ByteSize::from_mib(1024);
+
 /// How slots move between groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +81,23 @@ pub struct Settings {
     pub sentinel_notification_script: String,
     /// Run by the sentinels on a change of a master.
     pub sentinel_client_reconfig_script: String,
+    /// The user that the dashboard and the proxies are at the sentinels; empty for `default`.
+    pub sentinel_auth_user: String,
+    /// The password of the sentinels themselves; empty for none.
+    #[serde(serialize_with = "masked")]
+    pub sentinel_auth_pass: String,
+    /// How long a dashboard leads without a word from the store.
+    pub leader_lease: TimeSpan,
+    /// The silence after which a proxy that announced its stall fence is not waited for.
+    pub proxy_silent_max: TimeSpan,
+    /// Servers that are given a new master at the same time.
+    pub sync_parallel: u32,
+    /// Slots that move at the same time from one group to one other.
+    pub migration_parallel_group: u32,
+    /// The file of the audit log; empty for none.
+    pub audit_log: String,
+    /// The size at which the file of the audit log is rotated.
+    pub audit_log_max_bytes: ByteSize,
 }
 
 impl Default for Settings {
@@ -93,6 +122,14 @@ impl Default for Settings {
             sentinel_failover_timeout: TimeSpan::from_secs(300),
             sentinel_notification_script: String::new(),
             sentinel_client_reconfig_script: String::new(),
+            sentinel_auth_user: String::new(),
+            sentinel_auth_pass: String::new(),
+            leader_lease: TimeSpan::from_secs(10),
+            proxy_silent_max: TimeSpan::from_secs(3),
+            sync_parallel: 4,
+            migration_parallel_group: 2,
+            audit_log: String::new(),
+            audit_log_max_bytes: ByteSize::from_mib(16),
         }
     }
 }
@@ -144,6 +181,7 @@ impl Settings {
         );
         d.span("migration_timeout", &mut s.migration_timeout, positive..);
         s.read_sentinels(d);
+        s.read_additions(d);
         document.finish()?;
         Ok(s)
     }
@@ -179,6 +217,31 @@ impl Settings {
         );
         let reconfig = &mut self.sentinel_client_reconfig_script;
         d.text("sentinel_client_reconfig_script", reconfig, anything);
+        d.text("sentinel_auth_user", &mut self.sentinel_auth_user, one_word);
+        d.text("sentinel_auth_pass", &mut self.sentinel_auth_pass, anything);
+        if !self.sentinel_auth_user.is_empty() && self.sentinel_auth_pass.is_empty() {
+            let text = "a user needs a password: set sentinel_auth_pass too";
+            d.problem("sentinel_auth_user", text);
+        }
+    }
+
+    /// The settings that the original does not have, but for the sentinels' ones.
+    fn read_additions(&mut self, d: &mut Document) {
+        let (lease, silent) = (&mut self.leader_lease, &mut self.proxy_silent_max);
+        d.span("leader_lease", lease, LEASE_MIN..=LEASE_MAX);
+        d.span("proxy_silent_max", silent, SILENT_MIN..=SILENT_MAX);
+        d.integer("sync_parallel", &mut self.sync_parallel, 1..=PARALLEL_MAX);
+        d.integer(
+            "migration_parallel_group",
+            &mut self.migration_parallel_group,
+            1..=PARALLEL_MAX,
+        );
+        d.text("audit_log", &mut self.audit_log, anything);
+        d.bytes(
+            "audit_log_max_bytes",
+            &mut self.audit_log_max_bytes,
+            AUDIT_BYTES_MIN..=AUDIT_BYTES_MAX,
+        );
     }
 
     /// The settings by their name in the file, without passwords.
@@ -198,6 +261,15 @@ fn anything(_: &str) -> Result<(), String> {
 fn not_empty(text: &str) -> Result<(), String> {
     if text.is_empty() {
         Err("it must not be empty".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// Redis splits a command line at blanks, and a user of its ACL has none.
+fn one_word(text: &str) -> Result<(), String> {
+    if text.contains(char::is_whitespace) {
+        Err("it must not have blanks".to_owned())
     } else {
         Ok(())
     }
@@ -235,27 +307,4 @@ fn product_name(text: &str) -> Result<(), String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_file_is_read_and_shown_without_passwords() {
-        let shipped = include_str!("../../conf/dashboard.toml");
-        let read = Settings::read(Document::parse("dashboard.toml", shipped).unwrap()).unwrap();
-        assert_eq!(read.product_name, "codis-demo");
-        let secret = "product_auth = \"s3cret\"\ncoordinator_auth = \"u:s3cret\"";
-        let read = Settings::read(Document::parse("t", secret).unwrap()).unwrap();
-        let shown = read.shown().to_string();
-        assert!(!shown.contains("s3cret"), "{shown}");
-        assert_eq!(read.shown()["migration_method"], "semi-async");
-        assert_eq!(read.shown()["sentinel_failover_timeout"], "5m");
-    }
-
-    #[test]
-    fn every_problem_is_reported() {
-        let bad =
-            "product_name = \"-\"\nsentinel_quorum = 0\nmigration_timeout = \"1h30m\"\nnope = 1";
-        let problems = Settings::read(Document::parse("t", bad).unwrap()).unwrap_err();
-        assert_eq!(problems.lines().len(), 4, "{problems}");
-    }
-}
+mod tests;
