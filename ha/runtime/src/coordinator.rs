@@ -6,8 +6,8 @@
 //!
 //! Paths are absolute (`/codis3/demo/topom`); a value is any sequence of bytes up to
 //! [`VALUE_BYTES_MAX`]. Parents come into being on demand and are not records. `update` and
-//! `delete` are unconditional, because the original's are; [`Coordinator::write_if`] is for those
-//! who do not trust that they are alone.
+//! `delete` are unconditional, because the original's are; [`Coordinator::commit`] is for those
+//! who do not trust that they are alone, and for changes of several records that belong together.
 //!
 //! A store across the network is opened without being asked anything: the first call connects, and
 //! so does each call after a failure. No exchange with a server takes longer than [`CALL_MAX`]; an
@@ -34,6 +34,7 @@ pub use memory::Memory;
 pub use watch::Watch;
 pub use zookeeper::ZooKeeper;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,10 +50,16 @@ pub const CALL_MAX: Duration = Duration::from_secs(5);
 /// for.
 pub const SESSION: Duration = Duration::from_secs(10);
 
+/// The most records that one [`Coordinator::commit`] changes. etcd counts what a transaction checks
+/// and does, 128 of each with its default settings.
+pub const COMMIT_WRITES_MAX: usize = 32;
+/// The most records that one [`Coordinator::commit`] checks beside those that it changes.
+pub const COMMIT_GUARDS_MAX: usize = 8;
+
 /// A coordinator that many tasks use.
 pub type Shared = Arc<dyn Coordinator>;
 
-/// What a record must hold for [`Coordinator::write_if`] to change it.
+/// What a record must hold for [`Coordinator::commit`] to change it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected<'a> {
     /// Whatever it holds, or nothing.
@@ -63,10 +70,24 @@ pub enum Expected<'a> {
     Value(&'a [u8]),
 }
 
-/// Another record that must hold certain bytes for [`Coordinator::write_if`] to change one.
+/// One change of a [`Coordinator::commit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write<'a> {
+    /// The record.
+    pub path: &'a str,
+    /// What it must hold before.
+    pub expected: Expected<'a>,
+    /// What it holds afterwards; `None` deletes it.
+    pub value: Option<&'a [u8]>,
+}
+
+/// Another record that must hold certain bytes for [`Coordinator::commit`] to change any.
+///
+/// A fence must be a record that is never deleted. ZooKeeper counts the versions of a record from
+/// its creation, so one that is deleted and made again in the middle of a commit can look the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guard<'a> {
-    /// The other record, such as that of a lock.
+    /// The other record, such as the one that names the leader.
     pub path: &'a str,
     /// What it must hold.
     pub value: &'a [u8],
@@ -95,18 +116,38 @@ pub trait Coordinator: fmt::Debug + Send + Sync {
     /// The lock ends with the process, with [`Lock::release`], or when the [`Lock`] is dropped.
     async fn lock(&self, path: &str, value: &[u8], takeover: Takeover) -> Result<Lock, LockError>;
 
-    /// Stores `value`, or deletes the record for `None`, in one step with the check that it holds
-    /// what is expected and that all `guards` hold too.
+    /// The children of a directory that hold a record, with their values, sorted by their full
+    /// paths; none when the directory is missing.
     ///
-    /// [`Error::Changed`] names the record that holds something else; one that must be missing and
-    /// is there gives [`Error::Exists`].
+    /// etcd, a directory and memory show one moment. ZooKeeper is read record by record: each value
+    /// is whole, and a record that goes meanwhile is left out.
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error>;
+
+    /// Makes all `writes` in one step, or none, if every record holds what is expected and all
+    /// `guards` hold too; that is so even when this process or the store is killed on the way.
+    ///
+    /// [`Error::Changed`] names a record that holds something else; one that must be missing and is
+    /// there gives [`Error::Exists`]. After [`Error::Unanswered`] all or none were made, and the
+    /// records must be read to know. At most [`COMMIT_WRITES_MAX`] writes, each of its own record
+    /// and none below another, with values of [`VALUE_BYTES_MAX`] together. Guards without writes
+    /// are a question: do they hold?
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error>;
+
+    /// A commit of one write.
     async fn write_if(
         &self,
         path: &str,
         expected: Expected<'_>,
         value: Option<&[u8]>,
         guards: &[Guard<'_>],
-    ) -> Result<(), Error>;
+    ) -> Result<(), Error> {
+        let write = Write {
+            path,
+            expected,
+            value,
+        };
+        self.commit(&[write], guards).await
+    }
 
     /// Stores a record that goes away with this process: at once when the [`Ephemeral`] is removed
     /// or dropped, within the session time of the store when the process dies.
@@ -175,11 +216,45 @@ fn check_value(path: &str, value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what [`Coordinator::write_if`] must not be asked.
-fn check_write(path: &str, value: Option<&[u8]>, guards: &[Guard<'_>]) -> Result<(), Error> {
-    path::check(path)?;
+/// Refuses what [`Coordinator::commit`] must not be asked.
+fn check_commit(writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+    if writes.len() > COMMIT_WRITES_MAX || guards.len() > COMMIT_GUARDS_MAX {
+        let (writes, guards) = (writes.len(), guards.len());
+        return Err(Error::TooMany { writes, guards });
+    }
+    for path in writes.iter().map(|write| write.path) {
+        path::check(path)?;
+    }
     for guard in guards {
         path::check(guard.path)?;
     }
-    check_value(path, value.unwrap_or_default())
+    let mut bytes = 0;
+    for write in writes {
+        bytes += write.value.map_or(0, <[u8]>::len);
+        if bytes > VALUE_BYTES_MAX {
+            let (path, len) = (write.path.to_owned(), bytes);
+            return Err(Error::TooLarge { path, len });
+        }
+    }
+    check_apart(writes)
+}
+
+/// Refuses two writes of one record, and a write below another: stores differ in what comes first.
+fn check_apart(writes: &[Write<'_>]) -> Result<(), Error> {
+    let refuse = |path: &str, reason| {
+        let path = path.to_owned();
+        Err(Error::Path { path, reason })
+    };
+    let mut paths = BTreeSet::new();
+    for write in writes {
+        if !paths.insert(write.path) {
+            return refuse(write.path, "the same commit writes it twice");
+        }
+    }
+    for write in writes {
+        if path::ancestors(write.path).any(|above| paths.contains(above)) {
+            return refuse(write.path, "the same commit writes a record above it");
+        }
+    }
+    Ok(())
 }

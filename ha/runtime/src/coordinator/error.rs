@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{InvalidAuth, VALUE_BYTES_MAX};
+use super::{COMMIT_GUARDS_MAX, COMMIT_WRITES_MAX, InvalidAuth, VALUE_BYTES_MAX};
 
 /// Why a store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -40,13 +40,24 @@ pub enum Error {
         /// What stands in the way.
         reason: &'static str,
     },
-    /// The value is larger than [`VALUE_BYTES_MAX`].
+    /// The value, or those of a commit together, are larger than [`VALUE_BYTES_MAX`].
     #[error("{path}: a value of {len} bytes is over the limit of {VALUE_BYTES_MAX}")]
     TooLarge {
         /// The record.
         path: String,
         /// The size of the value.
         len: usize,
+    },
+    /// More was asked for in one commit than every store can do.
+    #[error(
+        "a commit of {writes} writes and {guards} guards is over the limit of \
+         {COMMIT_WRITES_MAX} and {COMMIT_GUARDS_MAX}"
+    )]
+    TooMany {
+        /// The records to change.
+        writes: usize,
+        /// The others to check.
+        guards: usize,
     },
     /// Another process kept the store to itself for too long.
     #[error(

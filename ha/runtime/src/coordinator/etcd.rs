@@ -6,6 +6,7 @@
 
 mod address;
 mod connection;
+mod pages;
 mod record;
 mod steps;
 
@@ -21,12 +22,13 @@ use super::error::{DIRECTORY, RECORD, kind};
 use super::watch::Teller;
 use super::{
     Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError, OpenError,
-    Takeover, Watch, check_value, check_write, path,
+    Takeover, Watch, Write, check_commit, check_value, path,
 };
 use address::Address;
 use connection::Connection;
+use pages::Pages;
 use record::{Lease, Leased};
-use steps::{Change, Step, below, first_below};
+use steps::{Step, below, first_below};
 
 /// The pause before a broken watch is made again.
 const WATCH_RETRY: Duration = Duration::from_secs(1);
@@ -61,12 +63,25 @@ impl Etcd {
 
     async fn step(&self, step: Step<'_>) -> Result<(), Error> {
         let transaction = step.transaction();
-        let done = self
-            .connection
-            .call(step.operation, step.path, |mut client| async move {
-                client.txn(transaction).await
-            });
+        let done =
+            self.connection
+                .call(step.operation, step.first_path(), |mut client| async move {
+                    client.txn(transaction).await
+                });
         step.outcome(&done.await?)
+    }
+
+    /// Changes one record.
+    async fn write(&self, operation: &'static str, write: Write<'_>) -> Result<(), Error> {
+        path::check(write.path)?;
+        check_value(write.path, write.value.unwrap_or_default())?;
+        self.step(Step {
+            operation,
+            writes: &[write],
+            guards: &[],
+            lease: 0,
+        })
+        .await
     }
 
     /// Writes a record with a lease of its own.
@@ -78,16 +93,16 @@ impl Etcd {
         expected: Expected<'_>,
     ) -> Result<Leased, Error> {
         let lease = Lease::grant(&self.connection, path, self.session).await?;
-        let change = Change::Put {
-            value,
-            lease: lease.id(),
+        let write = Write {
+            path,
+            expected,
+            value: Some(value),
         };
         let step = Step {
             operation,
-            path,
-            expected,
+            writes: &[write],
             guards: &[],
-            change,
+            lease: lease.id(),
         };
         match self.step(step).await {
             Ok(()) => Ok(lease.keep()),
@@ -113,41 +128,30 @@ impl Etcd {
 #[async_trait]
 impl Coordinator for Etcd {
     async fn create(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        path::check(path)?;
-        check_value(path, value)?;
-        self.step(Step {
-            operation: "create",
+        let write = Write {
             path,
             expected: Expected::Missing,
-            guards: &[],
-            change: Change::Put { value, lease: 0 },
-        })
-        .await
+            value: Some(value),
+        };
+        self.write("create", write).await
     }
 
     async fn update(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        path::check(path)?;
-        check_value(path, value)?;
-        self.step(Step {
-            operation: "update",
+        let write = Write {
             path,
             expected: Expected::Anything,
-            guards: &[],
-            change: Change::Put { value, lease: 0 },
-        })
-        .await
+            value: Some(value),
+        };
+        self.write("update", write).await
     }
 
     async fn delete(&self, path: &str) -> Result<(), Error> {
-        path::check(path)?;
-        self.step(Step {
-            operation: "delete",
+        let write = Write {
             path,
             expected: Expected::Anything,
-            guards: &[],
-            change: Change::Delete,
-        })
-        .await
+            value: None,
+        };
+        self.write("delete", write).await
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -228,21 +232,45 @@ impl Coordinator for Etcd {
         .into())
     }
 
-    async fn write_if(
-        &self,
-        path: &str,
-        expected: Expected<'_>,
-        value: Option<&[u8]>,
-        guards: &[Guard<'_>],
-    ) -> Result<(), Error> {
-        check_write(path, value, guards)?;
-        let change = value.map_or(Change::Delete, |value| Change::Put { value, lease: 0 });
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        path::check(path)?;
+        let prefix = below(path);
+        let mut pages = Pages::of(&prefix);
+        let mut children = Vec::new();
+        while let Some(ask) = pages.next(path) {
+            let got = self
+                .connection
+                .call("read all of", path, |mut client| async move {
+                    client.txn(ask).await
+                });
+            let answer = got.await?;
+            let revision = answer.header().map_or(0, |header| header.revision());
+            let [page, record] = two(answer.op_responses());
+            if record.is_some_and(|got| got.count() > 0) {
+                return Err(kind("list", path, RECORD));
+            }
+            for kv in pages.take(page, revision) {
+                let (Ok(key), value) = (kv.key_str(), kv.value()) else {
+                    continue;
+                };
+                if key
+                    .strip_prefix(&prefix)
+                    .is_some_and(|name| !name.contains('/'))
+                {
+                    children.push((key.to_owned(), value.to_vec()));
+                }
+            }
+        }
+        Ok(children)
+    }
+
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+        check_commit(writes, guards)?;
         self.step(Step {
-            operation: "update",
-            path,
-            expected,
+            operation: "commit",
+            writes,
             guards,
-            change,
+            lease: 0,
         })
         .await
     }

@@ -19,7 +19,7 @@ mod tree;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
@@ -29,8 +29,8 @@ use super::error::changed;
 use super::hold::Held;
 use super::watch::Teller;
 use super::{
-    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, Takeover, Watch, check_value,
-    check_write, path,
+    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, SESSION, Takeover, Watch,
+    Write, check_commit, check_value, path,
 };
 use oslock::OsLock;
 use tree::Tree;
@@ -146,36 +146,16 @@ impl Coordinator for FileSystem {
         Ok(Lock::new(path, taken?))
     }
 
-    async fn write_if(
-        &self,
-        path: &str,
-        expected: Expected<'_>,
-        value: Option<&[u8]>,
-        guards: &[Guard<'_>],
-    ) -> Result<(), Error> {
-        check_write(path, value, guards)?;
-        let owned = |guard: &Guard<'_>| (guard.path.to_owned(), guard.value.to_vec());
-        let mut held: Vec<(String, Vec<u8>)> = guards.iter().map(owned).collect();
-        if let Expected::Value(wanted) = expected {
-            held.push((path.to_owned(), wanted.to_vec()));
-        }
-        let missing = expected == Expected::Missing;
-        let (path, value) = (path.to_owned(), value.map(<[u8]>::to_vec));
-        self.with_store(move |tree| {
-            for (path, wanted) in &held {
-                if tree.read(path)?.as_ref() != Some(wanted) {
-                    return Err(changed(path));
-                }
-            }
-            if missing && tree.exists(&path)? {
-                return Err(Error::Exists { path });
-            }
-            match value {
-                Some(value) => tree.write("update", &path, &value),
-                None => tree.remove(&path),
-            }
-        })
-        .await
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        path::check(path)?;
+        let path = path.to_owned();
+        self.with_store(move |tree| tree.read_dir(&path)).await
+    }
+
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+        check_commit(writes, guards)?;
+        let commit = Commit::of(writes, guards);
+        self.with_store(move |tree| commit.run(tree)).await
     }
 
     /// Nobody would clean up after a process that was killed.
@@ -197,6 +177,76 @@ impl Coordinator for FileSystem {
         let (store, path) = (self.clone(), path.to_owned());
         let seen = store.look(&path).await?;
         Ok(Watch::spawn(|teller| store.compare(path, seen, teller)))
+    }
+}
+
+/// A commit that owns what it was asked for.
+struct Commit {
+    writes: Vec<Owned>,
+    guards: Vec<(String, Vec<u8>)>,
+}
+
+struct Owned {
+    path: String,
+    expected: Before,
+    value: Option<Vec<u8>>,
+}
+
+enum Before {
+    Anything,
+    Missing,
+    Value(Vec<u8>),
+}
+
+impl Commit {
+    fn of(writes: &[Write<'_>], guards: &[Guard<'_>]) -> Self {
+        let owned = |write: &Write<'_>| Owned {
+            path: write.path.to_owned(),
+            expected: match write.expected {
+                Expected::Anything => Before::Anything,
+                Expected::Missing => Before::Missing,
+                Expected::Value(value) => Before::Value(value.to_vec()),
+            },
+            value: write.value.map(<[u8]>::to_vec),
+        };
+        let guard = |guard: &Guard<'_>| (guard.path.to_owned(), guard.value.to_vec());
+        Self {
+            writes: writes.iter().map(owned).collect(),
+            guards: guards.iter().map(guard).collect(),
+        }
+    }
+
+    fn run(&self, tree: &Tree) -> Result<(), Error> {
+        for (path, wanted) in &self.guards {
+            if tree.read(path)?.as_ref() != Some(wanted) {
+                return Err(changed(path));
+            }
+        }
+        for Owned { path, expected, .. } in &self.writes {
+            match expected {
+                Before::Value(wanted) if tree.read(path)?.as_ref() != Some(wanted) => {
+                    return Err(changed(path));
+                }
+                Before::Missing if tree.exists(path)? => {
+                    let path = path.clone();
+                    return Err(Error::Exists { path });
+                }
+                _ => {}
+            }
+        }
+        for Owned { path, value, .. } in &self.writes {
+            match value {
+                Some(_) => tree.check_put("commit", path)?,
+                None => tree.check_remove("commit", path)?,
+            }
+        }
+        for Owned { path, value, .. } in &self.writes {
+            match value {
+                Some(value) => tree.write("commit", path, value)?,
+                None => tree.remove(path)?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -288,6 +338,15 @@ impl Held for FileLock {
         if let Err(error) = done {
             tracing::warn!(path = self.path, %error, "a dropped lock leaves its record behind");
         }
+    }
+
+    /// The operating system never takes it from a living process.
+    async fn lost(&self) -> String {
+        std::future::pending().await
+    }
+
+    fn valid_until(&self) -> Instant {
+        Instant::now() + SESSION
     }
 }
 

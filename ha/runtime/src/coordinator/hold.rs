@@ -1,6 +1,8 @@
 //! What a store gives to one process and takes back when that process dies.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -17,11 +19,11 @@ pub(super) trait Held: Send + Sync {
     /// The same from a destructor: without waiting long, and without a way to report.
     fn abandon(self: Box<Self>);
 
-    /// Waits until the store has taken it away, and says why. A store that cannot do that waits for
-    /// ever.
-    async fn lost(&self) -> String {
-        std::future::pending().await
-    }
+    /// Waits until the store has taken it away, and says why.
+    async fn lost(&self) -> String;
+
+    /// Until when the store cannot have given it to anybody else.
+    fn valid_until(&self) -> Instant;
 }
 
 /// Something held, until it is released or dropped.
@@ -46,6 +48,13 @@ impl Hold {
         match &self.held {
             Some(held) => held.lost().await,
             None => std::future::pending().await,
+        }
+    }
+
+    pub fn valid_until(&self) -> Instant {
+        match &self.held {
+            Some(held) => held.valid_until(),
+            None => Instant::now(),
         }
     }
 
@@ -107,18 +116,37 @@ impl fmt::Debug for Ephemeral {
 /// A task that watches over a record, and ends when this is dropped.
 pub(super) struct Keeper {
     lost: watch::Receiver<Option<String>>,
+    until: watch::Receiver<Instant>,
     task: JoinHandle<()>,
 }
 
+/// Where the task of a [`Keeper`] says until when the record is ours.
+pub(super) struct Validity(watch::Sender<Instant>);
+
+impl Validity {
+    /// Nobody else has the record before `until`.
+    pub fn extend(&self, until: Instant) {
+        self.0.send_replace(until);
+    }
+}
+
 impl Keeper {
-    /// Starts a task that ends with the reason why the record is lost.
-    pub fn spawn(keep: impl Future<Output = String> + Send + 'static) -> Self {
+    /// Starts a task that ends with the reason why the record is lost. At first the record is ours
+    /// until `until`.
+    pub fn spawn<F>(until: Instant, keep: impl FnOnce(Arc<Validity>) -> F) -> Self
+    where
+        F: Future<Output = String> + Send + 'static,
+    {
         let (tell, lost) = watch::channel(None);
+        let (validity, until) = watch::channel(until);
+        let validity = Arc::new(Validity(validity));
+        let keep = keep(validity.clone());
         let task = tokio::spawn(async move {
             let reason = keep.await;
+            validity.extend(Instant::now());
             let _ = tell.send(Some(reason));
         });
-        Self { lost, task }
+        Self { lost, until, task }
     }
 
     /// Waits for the end of the task.
@@ -128,6 +156,11 @@ impl Keeper {
             Ok(reason) => reason.clone().unwrap_or_default(),
             Err(_) => "nobody keeps it any more".to_owned(),
         }
+    }
+
+    /// Until when nobody else has the record.
+    pub fn valid_until(&self) -> Instant {
+        *self.until.borrow()
     }
 }
 

@@ -7,6 +7,7 @@
 //! the two apart, by asking the address in the record.
 
 use std::fmt;
+use std::time::Instant;
 
 use super::Error;
 use super::hold::{Held, Hold};
@@ -60,9 +61,18 @@ impl Lock {
         self.0.path()
     }
 
+    /// Until when nobody else can have the lock, whatever happens: its lease, counted from when the
+    /// last renewal that succeeded was *sent*. What must not be done by two at once is done before
+    /// this, or guarded. A lock that is lost gives a moment that has passed.
+    ///
+    /// A process that was stopped learns from this that it slept too long, before anybody tells it.
+    pub fn valid_until(&self) -> Instant {
+        self.0.valid_until()
+    }
+
     /// Waits until the store has given the lock up, and says why: the record was deleted or
-    /// changed by somebody else, or the session ended because the store was out of reach for too
-    /// long. A directory never does that to a living process.
+    /// changed by somebody else, or the lease ran out because the store was out of reach, or this
+    /// process asleep, for too long.
     pub async fn lost(&self) -> String {
         self.0.lost().await
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -9,8 +10,8 @@ use tokio::sync::watch;
 use super::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, RECORD, changed, kind};
 use super::hold::Held;
 use super::{
-    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, Takeover, Watch, check_value,
-    check_write, path,
+    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, SESSION, Takeover, Watch,
+    Write, check_commit, check_value, path,
 };
 
 /// A store in memory. Clones share it.
@@ -148,15 +149,25 @@ impl Coordinator for Memory {
         Ok(Lock::new(path, MemoryLock(held)))
     }
 
-    async fn write_if(
-        &self,
-        path: &str,
-        expected: Expected<'_>,
-        value: Option<&[u8]>,
-        guards: &[Guard<'_>],
-    ) -> Result<(), Error> {
-        check_write(path, value, guards)?;
-        self.state().write_if(path, expected, value, guards)?;
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        path::check(path)?;
+        let state = self.state();
+        if state.records.contains_key(path) {
+            return Err(kind("list", path, RECORD));
+        }
+        let prefix = format!("{path}/");
+        let below = state.records.range(prefix.clone()..);
+        let children = below
+            .take_while(|(name, _)| name.starts_with(&prefix))
+            .filter(|(name, _)| !name[prefix.len()..].contains('/'));
+        Ok(children
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+        check_commit(writes, guards)?;
+        self.state().commit(writes, guards)?;
         self.tell();
         Ok(())
     }
@@ -201,6 +212,10 @@ impl Held for MemoryLock {
     async fn lost(&self) -> String {
         self.0.lost().await
     }
+
+    fn valid_until(&self) -> Instant {
+        self.0.valid_until()
+    }
 }
 
 #[async_trait]
@@ -227,6 +242,15 @@ impl Held for MemoryRecord {
             }
         }
     }
+
+    /// Nothing but a change of the record ends it.
+    fn valid_until(&self) -> Instant {
+        let now = Instant::now();
+        match self.store.state().value(&self.path) {
+            Some(held) if held == self.value => now + SESSION,
+            _ => now,
+        }
+    }
 }
 
 impl State {
@@ -250,19 +274,33 @@ impl State {
         Ok(())
     }
 
-    fn write_if(
-        &mut self,
-        path: &str,
-        expected: Expected<'_>,
-        value: Option<&[u8]>,
-        guards: &[Guard<'_>],
-    ) -> Result<(), Error> {
+    fn commit(&mut self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
         for guard in guards {
             if self.value(guard.path) != Some(guard.value) {
                 return Err(changed(guard.path));
             }
         }
-        match (expected, value) {
+        let before: Vec<_> = writes
+            .iter()
+            .map(|write| (write.path, self.records.get(write.path).cloned()))
+            .collect();
+        for (done, write) in writes.iter().enumerate() {
+            if let Err(error) = self.write(write) {
+                for (path, value) in before.into_iter().take(done) {
+                    match value {
+                        Some(value) => self.records.insert(path.to_owned(), value),
+                        None => self.records.remove(path),
+                    };
+                }
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, write: &Write<'_>) -> Result<(), Error> {
+        let path = write.path;
+        match (write.expected, write.value) {
             (Expected::Value(wanted), _) if self.value(path) != Some(wanted) => Err(changed(path)),
             (Expected::Missing, Some(value)) => self.create(path, value),
             (Expected::Missing, None) if self.records.contains_key(path) => {
@@ -284,8 +322,7 @@ impl State {
         if self.is_directory(path) {
             return Err(kind(operation, path, DIRECTORY));
         }
-        let mut parents = path.match_indices('/').skip(1).map(|(at, _)| &path[..at]);
-        if parents.any(|parent| self.records.contains_key(parent)) {
+        if path::ancestors(path).any(|parent| self.records.contains_key(parent)) {
             return Err(kind(operation, path, PARENT_IS_RECORD));
         }
         self.records.insert(path.to_owned(), value.to_vec());

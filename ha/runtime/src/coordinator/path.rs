@@ -33,6 +33,11 @@ pub fn check(path: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// The paths above `path`, from the top, the root not among them.
+pub fn ancestors(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').skip(1).map(|(at, _)| &path[..at])
+}
+
 /// One flat file name for `path`, different for different paths: `/` becomes `+`.
 pub fn flat_name(path: &str) -> String {
     let mut name = String::with_capacity(path.len());

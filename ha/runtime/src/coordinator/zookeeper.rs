@@ -11,22 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use zookeeper_client::{CreateMode, Error as Fault, EventType, OneshotWatcher};
 
 use super::error::{DIRECTORY, RECORD, kind};
 use super::watch::Teller;
 use super::{
     Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError, OpenError,
-    Takeover, Watch, check_value, check_write, path,
+    Takeover, Watch, Write, check_commit, check_value, path,
 };
 use connection::Connection;
-use nodes::{Write, look};
+use nodes::{Batch, look, see};
 use record::Node;
 
 /// The pause before a broken watch is made again.
 const WATCH_RETRY: Duration = Duration::from_secs(1);
 /// How often a lock is tried when its record changes at the same time.
 const LOCK_TRIES: u32 = 5;
+/// How many records of a directory are asked for before the first answer is awaited.
+const READ_AT_ONCE: usize = 128;
 
 /// A store in ZooKeeper. Clones share the session.
 #[derive(Clone, Debug)]
@@ -57,36 +60,38 @@ impl ZooKeeper {
         path: &str,
         expected: Expected<'_>,
         value: Option<&[u8]>,
-        guards: &[Guard<'_>],
     ) -> Result<(), Error> {
-        check_write(path, value, guards)?;
+        path::check(path)?;
+        check_value(path, value.unwrap_or_default())?;
         let write = Write {
-            operation,
             path,
             expected,
-            guards,
             value,
+        };
+        let batch = Batch {
+            operation,
+            writes: &[write],
+            guards: &[],
             mode: CreateMode::Persistent,
         };
-        write.run(&self.connection).await
+        batch.run(&self.connection).await
     }
 }
 
 #[async_trait]
 impl Coordinator for ZooKeeper {
     async fn create(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        self.write("create", path, Expected::Missing, Some(value), &[])
+        self.write("create", path, Expected::Missing, Some(value))
             .await
     }
 
     async fn update(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        self.write("update", path, Expected::Anything, Some(value), &[])
+        self.write("update", path, Expected::Anything, Some(value))
             .await
     }
 
     async fn delete(&self, path: &str) -> Result<(), Error> {
-        self.write("delete", path, Expected::Anything, None, &[])
-            .await
+        self.write("delete", path, Expected::Anything, None).await
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
@@ -143,14 +148,39 @@ impl Coordinator for ZooKeeper {
         Err(Error::Changed { path }.into())
     }
 
-    async fn write_if(
-        &self,
-        path: &str,
-        expected: Expected<'_>,
-        value: Option<&[u8]>,
-        guards: &[Guard<'_>],
-    ) -> Result<(), Error> {
-        self.write("update", path, expected, value, guards).await
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let children = self.list(path).await?;
+        let session = self.connection.session("read all of", path).await?;
+        let mut records = Vec::with_capacity(children.len());
+        for chunk in children.chunks(READ_AT_ONCE) {
+            let asked =
+                self.connection
+                    .call_on(&session, "read all of", path, |client| async move {
+                        try_join_all(chunk.iter().map(|path| see(&client, path))).await
+                    });
+            let seen = asked
+                .await?
+                .map_err(|fault| self.connection.explain("read all of", path, &fault))?;
+            for (path, seen) in chunk.iter().zip(seen) {
+                if let Some((value, stat)) = seen
+                    && stat.num_children == 0
+                {
+                    records.push((path.clone(), value));
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+        check_commit(writes, guards)?;
+        let batch = Batch {
+            operation: "commit",
+            writes,
+            guards,
+            mode: CreateMode::Persistent,
+        };
+        batch.run(&self.connection).await
     }
 
     async fn create_ephemeral(

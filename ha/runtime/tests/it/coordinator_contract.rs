@@ -4,6 +4,7 @@
 //! that is empty, and a second handle to the same store stands for another process.
 
 mod changes;
+mod commits;
 pub mod sessions;
 
 use std::future::Future;
@@ -17,6 +18,10 @@ use codis_runtime::coordinator::{
 
 use self::changes::{
     a_watch_tells_of_records_and_of_children, a_write_is_refused_when_a_record_changed,
+};
+use self::commits::{
+    a_commit_has_limits, a_commit_is_made_as_a_whole_or_not_at_all, a_directory_is_read_at_once,
+    a_large_directory_is_read_whole, a_lock_says_how_long_it_lasts,
 };
 use self::sessions::contract_of_sessions;
 use crate::support::{PATIENCE, eventually};
@@ -43,6 +48,11 @@ pub async fn contract<F: Future<Output = Fresh>>(fresh: impl Fn() -> F) {
     a_foreign_record_survives_the_release(&fresh().await).await;
     a_write_is_refused_when_a_record_changed(&fresh().await).await;
     a_watch_tells_of_records_and_of_children(&fresh().await).await;
+    a_commit_is_made_as_a_whole_or_not_at_all(&fresh().await).await;
+    a_commit_has_limits(&fresh().await).await;
+    a_directory_is_read_at_once(&fresh().await).await;
+    a_large_directory_is_read_whole(&fresh().await).await;
+    a_lock_says_how_long_it_lasts(&fresh().await).await;
 }
 
 async fn records_are_created_once(fresh: &Fresh) {

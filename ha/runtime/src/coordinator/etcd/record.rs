@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etcd_client::{EventType, WatchOptions, WatchStream};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use super::connection::{Connection, is_not_found};
 use crate::coordinator::Error;
-use crate::coordinator::hold::{Held, Keeper};
+use crate::coordinator::hold::{Held, Keeper, Validity};
 
 /// The shortest lease that etcd gives with its default settings.
 const LEASE_SECONDS_MIN: u64 = 2;
@@ -77,8 +77,9 @@ impl Lease {
 
     /// Watches over the record, whose lease this is, from now on.
     pub fn keep(self) -> Leased {
+        let kept = self.clone();
         Leased {
-            keeper: Keeper::spawn(self.clone().kept()),
+            keeper: Keeper::spawn(self.until.into_std(), |validity| kept.kept(validity)),
             runtime: Handle::current(),
             lease: self,
         }
@@ -86,7 +87,7 @@ impl Lease {
 
     /// Renews the lease three times in its span, and looks at the record meanwhile. Ends with the
     /// reason why the record is lost.
-    async fn kept(mut self) -> String {
+    async fn kept(mut self, validity: Arc<Validity>) -> String {
         let mut ticks = interval(self.span / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut events = None;
@@ -96,6 +97,7 @@ impl Lease {
                     if let Err(lost) = self.renew().await {
                         return lost;
                     }
+                    validity.extend(self.until.into_std());
                     if events.is_none() {
                         match self.look().await {
                             Ok(stream) => events = stream,
@@ -113,6 +115,8 @@ impl Lease {
         }
     }
 
+    /// Waits no longer than the lease lives, except once for a lease that may have run out while
+    /// this process slept: etcd knows.
     async fn renew(&mut self) -> Result<(), String> {
         let (id, sent) = (self.id, Instant::now());
         let renewal = self
@@ -122,22 +126,28 @@ impl Lease {
                 drop(stream);
                 Ok(())
             });
-        match renewal.await {
-            Ok(()) => {
+        let renewed = if sent < self.until {
+            timeout_at(self.until, renewal).await
+        } else {
+            Ok(renewal.await)
+        };
+        match renewed {
+            Ok(Ok(())) => {
                 self.until = sent + self.span;
                 Ok(())
             }
             // The client library has words and no code for a lease that is gone.
-            Err(error) if error.to_string().contains("lease not found") => {
+            Ok(Err(error)) if error.to_string().contains("lease not found") => {
                 Err("its lease expired".to_owned())
             }
-            Err(error) if Instant::now() >= self.until => {
+            Ok(Err(error)) if Instant::now() >= self.until => {
                 Err(format!("its lease of {:?} ran out: {error}", self.span))
             }
-            Err(error) => {
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "lease not renewed");
                 Ok(())
             }
+            Err(_) => Err(format!("its lease of {:?} ran out", self.span)),
         }
     }
 
@@ -211,5 +221,9 @@ impl Held for Leased {
 
     async fn lost(&self) -> String {
         self.keeper.lost().await
+    }
+
+    fn valid_until(&self) -> std::time::Instant {
+        self.keeper.valid_until()
     }
 }

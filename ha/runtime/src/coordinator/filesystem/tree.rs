@@ -126,6 +126,20 @@ impl Tree {
         Ok(children)
     }
 
+    /// The records of a directory; one whose parent is missing has none.
+    pub fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut records = Vec::new();
+        for child in self.list(path)? {
+            match self.read(&child) {
+                Ok(Some(value)) => records.push((child, value)),
+                // A directory holds no record of its own.
+                Ok(None) | Err(Error::Kind { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+
     /// Puts `value` in place in one step: a reader sees the old value or the new one.
     pub fn write(&self, operation: &'static str, path: &str, value: &[u8]) -> Result<(), Error> {
         let target = self.file(path);
@@ -143,6 +157,26 @@ impl Tree {
         }
         written?;
         sync_dir(parent)
+    }
+
+    /// Whether a record can lie at `path`: it is no directory, and no record is above it.
+    pub fn check_put(&self, operation: &'static str, path: &str) -> Result<(), Error> {
+        if self.file(path).is_dir() {
+            return Err(kind(operation, path, DIRECTORY));
+        }
+        match path::ancestors(path).any(|above| self.file(above).is_file()) {
+            true => Err(kind(operation, path, PARENT_IS_RECORD)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether `path` can be removed: it is no directory with something in it.
+    pub fn check_remove(&self, operation: &'static str, path: &str) -> Result<(), Error> {
+        let below = fs::read_dir(self.file(path)).map(|mut below| below.next().is_some());
+        match below {
+            Ok(true) => Err(kind(operation, path, DIRECTORY_NOT_EMPTY)),
+            _ => Ok(()),
+        }
     }
 
     /// Removes a record, or a directory that is empty.

@@ -83,18 +83,67 @@ impl Connection {
         call: impl FnOnce(Client) -> F,
     ) -> Result<Result<T, Fault>, Error> {
         let deadline = Instant::now() + CALL_MAX;
-        let client = match timeout_at(deadline, self.client()).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(fault)) => return Err(self.unreachable(operation, path, fault.to_string())),
+        let client = self.connected(operation, path, deadline).await?;
+        self.answer(operation, path, deadline, call(client)).await
+    }
+
+    /// A connected session, for several calls that must be of the same one.
+    pub async fn session(&self, operation: &'static str, path: &str) -> Result<Client, Error> {
+        let deadline = Instant::now() + CALL_MAX;
+        self.connected(operation, path, deadline).await
+    }
+
+    /// Runs `call` on this session and no other: once that has ended, nothing is done.
+    pub async fn call_on<T, F: Future<Output = Result<T, Fault>>>(
+        &self,
+        session: &Client,
+        operation: &'static str,
+        path: &str,
+        call: impl FnOnce(Client) -> F,
+    ) -> Result<Result<T, Fault>, Error> {
+        let deadline = Instant::now() + CALL_MAX;
+        match timeout_at(deadline, settled(session)).await {
+            Ok(state) if !state.is_terminated() => {
+                let call = call(session.clone());
+                self.answer(operation, path, deadline, call).await
+            }
+            Ok(state) => {
+                let reason = format!("the session ended: {state}");
+                Err(self.unreachable(operation, path, reason))
+            }
             Err(_) => {
                 let reason = format!("not within {CALL_MAX:?}");
-                return Err(self.unreachable(operation, path, reason));
+                Err(self.unreachable(operation, path, reason))
             }
-        };
-        match timeout_at(deadline, call(client)).await {
+        }
+    }
+
+    async fn connected(
+        &self,
+        operation: &'static str,
+        path: &str,
+        deadline: Instant,
+    ) -> Result<Client, Error> {
+        match timeout_at(deadline, self.client()).await {
+            Ok(Ok(client)) => Ok(client),
+            Ok(Err(fault)) => Err(self.unreachable(operation, path, fault.to_string())),
+            Err(_) => {
+                let reason = format!("not within {CALL_MAX:?}");
+                Err(self.unreachable(operation, path, reason))
+            }
+        }
+    }
+
+    async fn answer<T>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        deadline: Instant,
+        call: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<Result<T, Fault>, Error> {
+        match timeout_at(deadline, call).await {
             Ok(Err(fault)) if is_about_connection(&fault) => {
-                let (at, reason) = (self.at(operation, path), fault.to_string());
-                Err(Error::Unanswered { at, reason })
+                Err(self.fault(operation, path, &fault))
             }
             Ok(answer) => Ok(answer),
             Err(_) => {
@@ -103,6 +152,15 @@ impl Connection {
                 Err(Error::Unanswered { at, reason })
             }
         }
+    }
+
+    /// The error for a call that failed, whether the server said so or did not answer.
+    pub fn fault(&self, operation: &'static str, path: &str, fault: &Fault) -> Error {
+        if is_about_connection(fault) {
+            let (at, reason) = (self.at(operation, path), fault.to_string());
+            return Error::Unanswered { at, reason };
+        }
+        self.explain(operation, path, fault)
     }
 
     fn unreachable(&self, operation: &'static str, path: &str, reason: String) -> Error {
@@ -124,12 +182,7 @@ impl Connection {
     pub async fn client(&self) -> Result<Client, Fault> {
         let mut held = self.client.lock().await;
         if let Some(client) = &*held {
-            let mut states = client.state_watcher();
-            let mut state = client.state();
-            while state == SessionState::Disconnected {
-                state = states.changed().await;
-            }
-            if !state.is_terminated() {
+            if !settled(client).await.is_terminated() {
                 return Ok(client.clone());
             }
             *held = None;
@@ -161,6 +214,16 @@ impl Connection {
             .chroot(self.root.as_str())
             .map_err(|_| Fault::BadArguments(&"invalid root node"))
     }
+}
+
+/// The state of a session once it is not between two connections.
+async fn settled(client: &Client) -> SessionState {
+    let mut states = client.state_watcher();
+    let mut state = client.state();
+    while state == SessionState::Disconnected {
+        state = states.changed().await;
+    }
+    state
 }
 
 fn check_server(server: &str) -> Option<()> {

@@ -4,7 +4,18 @@
 //! node in which nobody may make or delete others, and a directory is an empty node with all
 //! rights. What is read here tells them apart by their children, because the rights may be older
 //! than that rule.
+//!
+//! ZooKeeper compares versions and not values, so a change looks first and then asks for the
+//! versions that it saw. Versions begin anew with each node: one that was deleted and made again
+//! in between may have the version of the one before. Two things keep that from letting a stale
+//! leader write. The look and the change use one session: an ephemeral node of ours that was seen
+//! is there for as long as that session is, and a session that ended while this process slept
+//! changes nothing any more. And a fence is a record that is never deleted, so its version only
+//! grows.
 
+use std::collections::BTreeSet;
+
+use futures_util::future::try_join_all;
 use zookeeper_client::{
     Acl, Acls, AuthId, Client, CreateMode, CreateOptions, Error as Fault, MultiWriteError,
     Permission, Stat,
@@ -12,29 +23,30 @@ use zookeeper_client::{
 
 use super::connection::Connection;
 use crate::coordinator::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, changed, kind};
-use crate::coordinator::{Error, Expected, Guard};
+use crate::coordinator::path::ancestors;
+use crate::coordinator::{Error, Expected, Guard, Write};
 
-/// How often a write is tried while others change the same nodes.
-const TRIES: u32 = 5;
+/// How often a change is tried while others change the same nodes.
+const TRIES: u32 = 16;
 
-/// One conditional change of a record.
-pub struct Write<'a> {
+/// Conditional changes of records, all or none.
+pub struct Batch<'a> {
     pub operation: &'static str,
-    pub path: &'a str,
-    pub expected: Expected<'a>,
+    pub writes: &'a [Write<'a>],
     pub guards: &'a [Guard<'a>],
-    /// `None` deletes.
-    pub value: Option<&'a [u8]>,
     /// Persistent, or ephemeral; a node of the other kind is replaced.
     pub mode: CreateMode,
 }
 
+/// A node as it was seen, or `None` when there was none.
+type Seen = Option<(Vec<u8>, Stat)>;
+
 /// How one try ended.
 enum Tried {
     Done,
-    /// Somebody changed a node between the look and the write.
+    /// Somebody changed a node between the look and the change.
     Again,
-    /// The parent has to be made first.
+    /// Parents have to be made first.
     NoParent,
 }
 
@@ -43,158 +55,217 @@ pub async fn look(
     connection: &Connection,
     operation: &'static str,
     path: &str,
-) -> Result<Option<(Vec<u8>, Stat)>, Error> {
-    let key = path.to_owned();
-    let asked = connection.call(operation, path, |client| async move {
-        client.get_data(&key).await
-    });
-    match asked.await? {
+) -> Result<Seen, Error> {
+    let asked = connection.call(
+        operation,
+        path,
+        |client| async move { see(&client, path).await },
+    );
+    asked
+        .await?
+        .map_err(|fault| connection.explain(operation, path, &fault))
+}
+
+/// Asks for a node; the answer is awaited by the caller, who may ask for more meanwhile.
+pub async fn see(client: &Client, path: &str) -> Result<Seen, Fault> {
+    match client.get_data(path).await {
         Ok(found) => Ok(Some(found)),
         Err(Fault::NoNode) => Ok(None),
-        Err(fault) => Err(connection.explain(operation, path, &fault)),
+        Err(fault) => Err(fault),
     }
 }
 
-impl Write<'_> {
+impl Batch<'_> {
     /// Carries it out.
     pub async fn run(&self, connection: &Connection) -> Result<(), Error> {
         for _ in 0..TRIES {
             match self.attempt(connection).await? {
                 Tried::Done => return Ok(()),
                 Tried::Again => {}
-                Tried::NoParent => self.make_parent(connection).await?,
+                Tried::NoParent => self.make_parents(connection).await?,
             }
         }
-        Err(changed(self.path))
+        Err(changed(self.first_path()))
+    }
+
+    /// What an error is about that is about all of it.
+    fn first_path(&self) -> &str {
+        let write = self.writes.first().map(|write| write.path);
+        let guard = self.guards.first().map(|guard| guard.path);
+        write.or(guard).unwrap_or("/")
     }
 
     async fn attempt(&self, connection: &Connection) -> Result<Tried, Error> {
+        let (operation, first) = (self.operation, self.first_path());
+        let session = connection.session(operation, first).await?;
+        let guards = self.guards.iter().map(|guard| guard.path);
+        let paths: Vec<&str> = guards
+            .chain(self.writes.iter().map(|write| write.path))
+            .collect();
+        let looked = connection.call_on(&session, operation, first, |client| async move {
+            try_join_all(paths.into_iter().map(|path| see(&client, path))).await
+        });
+        let mut seen = looked
+            .await?
+            .map_err(|fault| connection.explain(operation, first, &fault))?;
+        let found = seen.split_off(self.guards.len());
         let mut guarded = Vec::new();
-        for guard in self.guards {
-            match look(connection, self.operation, guard.path).await? {
+        for (guard, seen) in self.guards.iter().zip(seen) {
+            match seen {
                 Some((value, stat)) if value == guard.value => {
                     guarded.push((guard.path, stat.version));
                 }
                 _ => return Err(changed(guard.path)),
             }
         }
-        let found = look(connection, self.operation, self.path).await?;
-        self.check(found.as_ref())?;
-        if found.is_none() && self.value.is_none() && guarded.is_empty() {
-            return Ok(Tried::Done);
+        for (write, found) in self.writes.iter().zip(&found) {
+            self.check(write, found.as_ref())?;
         }
-        let private = connection.is_private();
-        let done = connection.call(self.operation, self.path, |client| async move {
-            self.commit(&client, &guarded, found, private).await
+        let stats: Vec<_> = found
+            .into_iter()
+            .map(|found| found.map(|(_, stat)| stat))
+            .collect();
+        let done = connection.call_on(&session, operation, first, |client| async move {
+            Ok(self
+                .commit(&client, &guarded, &stats, connection.is_private())
+                .await)
         });
         match done.await? {
-            Ok(()) => Ok(Tried::Done),
-            Err(Fault::NoNode) if self.value.is_some() => Ok(Tried::NoParent),
-            Err(Fault::NoNode | Fault::BadVersion | Fault::NodeExists) => Ok(Tried::Again),
-            Err(Fault::NotEmpty) => Err(kind(self.operation, self.path, DIRECTORY_NOT_EMPTY)),
-            Err(Fault::NoChildrenForEphemerals) => {
-                Err(kind(self.operation, self.path, PARENT_IS_RECORD))
-            }
-            Err(Fault::NoAuth) => Err(self.judge_rights(connection).await),
-            Err(fault) => Err(connection.explain(self.operation, self.path, &fault)),
+            Ok(Ok(())) => Ok(Tried::Done),
+            Ok(Err((path, fault))) => self.judge(connection, path, fault).await,
+            Err(fault) => Err(connection.explain(operation, first, &fault)),
+        }
+    }
+
+    /// What follows from a fault of the node at `path`.
+    async fn judge(
+        &self,
+        connection: &Connection,
+        path: &str,
+        fault: Fault,
+    ) -> Result<Tried, Error> {
+        let operation = self.operation;
+        let writes = |path: &str| {
+            let mut puts = self.writes.iter().filter(|write| write.value.is_some());
+            puts.any(|write| write.path == path)
+        };
+        match fault {
+            Fault::NoNode if writes(path) => Ok(Tried::NoParent),
+            Fault::NoNode | Fault::BadVersion | Fault::NodeExists => Ok(Tried::Again),
+            Fault::NotEmpty => Err(kind(operation, path, DIRECTORY_NOT_EMPTY)),
+            Fault::NoChildrenForEphemerals => Err(kind(operation, path, PARENT_IS_RECORD)),
+            Fault::NoAuth => Err(self.judge_rights(connection, path).await),
+            fault => Err(connection.fault(operation, path, &fault)),
         }
     }
 
     /// Whether what was found is what is expected.
-    fn check(&self, found: Option<&(Vec<u8>, Stat)>) -> Result<(), Error> {
-        match (self.expected, found) {
+    fn check(&self, write: &Write<'_>, found: Option<&(Vec<u8>, Stat)>) -> Result<(), Error> {
+        match (write.expected, found) {
             (Expected::Missing, Some(_)) => Err(Error::Exists {
-                path: self.path.to_owned(),
+                path: write.path.to_owned(),
             }),
             (_, Some((_, stat))) if stat.num_children > 0 => {
-                let reason = match self.value {
+                let reason = match write.value {
                     Some(_) => DIRECTORY,
                     None => DIRECTORY_NOT_EMPTY,
                 };
-                Err(kind(self.operation, self.path, reason))
+                Err(kind(self.operation, write.path, reason))
             }
             (Expected::Value(wanted), Some((value, _))) if value != wanted => {
-                Err(changed(self.path))
+                Err(changed(write.path))
             }
-            (Expected::Value(_), None) => Err(changed(self.path)),
+            (Expected::Value(_), None) => Err(changed(write.path)),
             _ => Ok(()),
         }
     }
 
-    /// One transaction: the guards are as they were seen, and so is the node.
+    /// One transaction: the guards are as they were seen, and so are the nodes. A fault comes with
+    /// the path that it is about.
     async fn commit(
         &self,
         client: &Client,
         guarded: &[(&str, i32)],
-        found: Option<(Vec<u8>, Stat)>,
+        stats: &[Option<Stat>],
         private: bool,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), (&str, Fault)> {
+        let first = self.first_path();
         let mut writer = client.new_multi_writer();
-        for (path, version) in guarded {
-            writer.add_check_version(path, *version)?;
+        let mut about = Vec::new();
+        for ((path, version), guard) in guarded.iter().zip(self.guards) {
+            writer
+                .add_check_version(path, *version)
+                .map_err(|fault| (guard.path, fault))?;
+            about.push(guard.path);
         }
         let acls = leaf_acls(private);
         let options = self.mode.with_acls(Acls::new(&acls));
-        let stat = found.map(|(_, stat)| stat);
-        // A blind write goes over whatever was written since the look.
-        let version = |stat: &Stat| (self.expected != Expected::Anything).then_some(stat.version);
-        match (self.value, stat) {
-            (Some(value), None) => writer.add_create(self.path, value, &options)?,
-            (Some(value), Some(stat)) if self.mode == CreateMode::Persistent => {
-                writer.add_set_data(self.path, value, version(&stat))?;
-            }
-            (Some(value), Some(stat)) => {
-                writer.add_delete(self.path, Some(stat.version))?;
-                writer.add_create(self.path, value, &options)?;
-            }
-            (None, Some(stat)) => writer.add_delete(self.path, version(&stat))?,
-            (None, None) => {}
+        for (write, stat) in self.writes.iter().zip(stats) {
+            let path = write.path;
+            // A blind write goes over whatever was written since the look.
+            let version =
+                |stat: &Stat| (write.expected != Expected::Anything).then_some(stat.version);
+            let added = match (write.value, stat) {
+                (Some(value), None) => writer.add_create(path, value, &options),
+                (Some(value), Some(stat)) if self.mode == CreateMode::Persistent => {
+                    writer.add_set_data(path, value, version(stat))
+                }
+                (Some(value), Some(stat)) => {
+                    about.push(path);
+                    writer
+                        .add_delete(path, Some(stat.version))
+                        .and_then(|()| writer.add_create(path, value, &options))
+                }
+                (None, Some(stat)) => writer.add_delete(path, version(stat)),
+                (None, None) => continue,
+            };
+            added.map_err(|fault| (path, fault))?;
+            about.push(path);
+        }
+        if about.is_empty() {
+            return Ok(());
         }
         writer
             .commit()
             .await
             .map(drop)
             .map_err(|error| match error {
-                MultiWriteError::RequestFailed { source }
-                | MultiWriteError::OperationFailed { source, .. } => source,
+                MultiWriteError::RequestFailed { source } => (first, source),
+                MultiWriteError::OperationFailed { index, source } => {
+                    (about.get(index).copied().unwrap_or(first), source)
+                }
             })
     }
 
-    async fn make_parent(&self, connection: &Connection) -> Result<(), Error> {
-        let Some((parent, _)) = self
-            .path
-            .rsplit_once('/')
-            .filter(|(dir, _)| !dir.is_empty())
-        else {
-            return Ok(());
-        };
-        let parent = parent.to_owned();
+    async fn make_parents(&self, connection: &Connection) -> Result<(), Error> {
         let private = connection.is_private();
-        let made = connection.call(self.operation, self.path, |client| async move {
-            client.mkdir(&parent, &directory(private)).await
-        });
-        match made.await? {
-            Ok(()) => Ok(()),
-            Err(Fault::NoChildrenForEphemerals) => {
-                Err(kind(self.operation, self.path, PARENT_IS_RECORD))
+        let mut made = BTreeSet::new();
+        for write in self.writes.iter().filter(|write| write.value.is_some()) {
+            let (path, parent) = (write.path, ancestors(write.path).last());
+            let Some(parent) = parent.filter(|parent| made.insert(*parent)) else {
+                continue;
+            };
+            let asked = connection.call(self.operation, path, |client| async move {
+                client.mkdir(parent, &directory(private)).await
+            });
+            match asked.await? {
+                Ok(()) => {}
+                Err(Fault::NoChildrenForEphemerals) => {
+                    return Err(kind(self.operation, path, PARENT_IS_RECORD));
+                }
+                Err(Fault::NoAuth) => return Err(self.judge_rights(connection, path).await),
+                Err(fault) => return Err(connection.explain(self.operation, path, &fault)),
             }
-            Err(Fault::NoAuth) => Err(self.judge_rights(connection).await),
-            Err(fault) => Err(connection.explain(self.operation, self.path, &fault)),
         }
+        Ok(())
     }
 
     /// Says whether a missing right is that of a record, below which nothing can be made, or one
     /// that this user does not have.
-    async fn judge_rights(&self, connection: &Connection) -> Error {
-        let parents: Vec<String> = self
-            .path
-            .match_indices('/')
-            .skip(1)
-            .map(|(at, _)| self.path[..at].to_owned())
-            .collect();
-        let asked = connection.call(self.operation, self.path, |client| async move {
+    async fn judge_rights(&self, connection: &Connection, path: &str) -> Error {
+        let asked = connection.call(self.operation, path, |client| async move {
             let mut deepest = Vec::new();
-            for parent in &parents {
+            for parent in ancestors(path) {
                 match client.get_acl(parent).await {
                     Ok((acls, _)) => deepest = acls,
                     Err(Fault::NoNode) => break,
@@ -205,9 +276,9 @@ impl Write<'_> {
         });
         match asked.await {
             Ok(Ok(acls)) if !acls.is_empty() && !acls.iter().any(may_create) => {
-                kind(self.operation, self.path, PARENT_IS_RECORD)
+                kind(self.operation, path, PARENT_IS_RECORD)
             }
-            _ => connection.explain(self.operation, self.path, &Fault::NoAuth),
+            _ => connection.explain(self.operation, path, &Fault::NoAuth),
         }
     }
 }

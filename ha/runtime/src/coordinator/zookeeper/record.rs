@@ -1,16 +1,16 @@
 //! Ephemeral nodes: they go when the session ends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::runtime::Handle;
 use zookeeper_client::{Client, CreateMode, Error as Fault, EventType};
 
 use super::connection::{Connection, is_about_connection};
-use super::nodes::{Write, look};
-use crate::coordinator::hold::{Held, Keeper};
-use crate::coordinator::{Error, Expected};
+use super::nodes::{Batch, look};
+use crate::coordinator::hold::{Held, Keeper, Validity};
+use crate::coordinator::{Error, Expected, Write};
 
 /// The pause before a node is looked at again after a failure.
 const LOOK_RETRY: Duration = Duration::from_millis(500);
@@ -44,15 +44,19 @@ impl Node {
         value: &[u8],
         expected: Expected<'_>,
     ) -> Result<Self, Error> {
+        let sent = Instant::now();
         let write = Write {
-            operation,
             path,
             expected,
-            guards: &[],
             value: Some(value),
+        };
+        let batch = Batch {
+            operation,
+            writes: &[write],
+            guards: &[],
             mode: CreateMode::Ephemeral,
         };
-        write.run(connection).await?;
+        batch.run(connection).await?;
         // The session that made the node is the current one, or the node is about to go; the keeper
         // finds out.
         let asked = connection.call(operation, path, |client| async move { Ok(client) });
@@ -65,8 +69,9 @@ impl Node {
             path: path.to_owned(),
             value: value.to_vec(),
         };
+        let (until, kept) = (sent + own.client.session_timeout(), own.clone());
         Ok(Self {
-            keeper: Keeper::spawn(own.clone().kept()),
+            keeper: Keeper::spawn(until, |validity| kept.kept(validity)),
             own,
             runtime: Handle::current(),
         })
@@ -74,17 +79,27 @@ impl Node {
 }
 
 impl Own {
-    /// Listens to the node. Ends with the reason why it is lost.
-    async fn kept(self) -> String {
+    /// Listens to the node, and asks for it three times in the time of a session. Ends with the
+    /// reason why it is lost.
+    async fn kept(self, validity: Arc<Validity>) -> String {
         let session = self.client.session_id().0;
         loop {
+            let sent = Instant::now();
             let fault = match self.client.get_and_watch_data(&self.path).await {
                 Ok((_, stat, _)) if stat.ephemeral_owner != session => {
                     return "it belongs to another session".to_owned();
                 }
                 Ok((value, _, _)) if value != self.value => return "it was changed".to_owned(),
                 Ok((_, _, watcher)) => {
-                    let event = watcher.changed().await;
+                    self.extend(&validity, sent);
+                    let event = tokio::select! {
+                        event = watcher.changed() => event,
+                        fault = self.asked(&validity) => {
+                            tracing::debug!(path = self.path, %fault, "node not asked for");
+                            tokio::time::sleep(LOOK_RETRY).await;
+                            continue;
+                        }
+                    };
                     if event.event_type == EventType::Session && event.session_state.is_terminated()
                     {
                         return format!("the session ended: {}", event.session_state);
@@ -104,6 +119,26 @@ impl Own {
                 tracing::debug!(path = self.path, %fault, "node not watched");
             }
             tokio::time::sleep(LOOK_RETRY).await;
+        }
+    }
+
+    /// The server had a word of this session at `sent` or later.
+    fn extend(&self, validity: &Validity, sent: Instant) {
+        validity.extend(sent + self.client.session_timeout());
+    }
+
+    /// Asks for the node again and again while that works.
+    async fn asked(&self, validity: &Validity) -> Fault {
+        loop {
+            tokio::time::sleep(self.client.session_timeout() / 3).await;
+            let sent = Instant::now();
+            match self.client.check_stat(&self.path).await {
+                Ok(Some(stat)) if stat.ephemeral_owner == self.client.session_id().0 => {
+                    self.extend(validity, sent);
+                }
+                Ok(_) => return Fault::NoNode,
+                Err(fault) => return fault,
+            }
         }
     }
 
@@ -131,28 +166,33 @@ impl Own {
     }
 
     async fn write(&self, held: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
+        let expected = Expected::Value(held);
+        self.change("remove", expected, value).await
+    }
+
+    async fn change(
+        &self,
+        operation: &'static str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
         let write = Write {
-            operation: "remove",
             path: &self.path,
-            expected: Expected::Value(held),
-            guards: &[],
+            expected,
             value,
+        };
+        let batch = Batch {
+            operation,
+            writes: &[write],
+            guards: &[],
             mode: CreateMode::Persistent,
         };
-        write.run(&self.connection).await
+        batch.run(&self.connection).await
     }
 
     async fn leave(&self, data: &[u8]) -> Result<(), Error> {
         self.write(data, None).await?;
-        let write = Write {
-            operation: "leave",
-            path: &self.path,
-            expected: Expected::Missing,
-            guards: &[],
-            value: Some(data),
-            mode: CreateMode::Persistent,
-        };
-        match write.run(&self.connection).await {
+        match self.change("leave", Expected::Missing, Some(data)).await {
             Err(Error::Exists { .. }) => Ok(()),
             outcome => outcome,
         }
@@ -183,5 +223,9 @@ impl Held for Node {
 
     async fn lost(&self) -> String {
         self.keeper.lost().await
+    }
+
+    fn valid_until(&self) -> Instant {
+        self.keeper.valid_until()
     }
 }
