@@ -16,7 +16,7 @@ use crate::push::Fleet;
 use crate::sentinels::{self, Belief};
 use crate::state::{self, State};
 use crate::store::{self, Store};
-use crate::{groups, promote, sync};
+use crate::{groups, mover, promote, sync};
 
 /// A dashboard that holds the lock and has read its records.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Core {
     pub counters: Counters,
     /// Wakes the task that brings sentinels in step.
     pub sentinels_due: Notify,
+    /// How far slot actions are.
+    pub slot_actions: mover::Board,
     promoting: Mutex<BTreeSet<u32>>,
 }
 
@@ -134,6 +136,7 @@ impl Core {
             belief: Belief::new(open),
             counters,
             sentinels_due: Notify::new(),
+            slot_actions: mover::Board::default(),
             promoting: Mutex::new(BTreeSet::new()),
         });
         let mut tasks = JoinSet::new();
@@ -149,6 +152,7 @@ impl Core {
             std::future::pending().await
         });
         tasks.spawn(sync::run(core.clone()));
+        tasks.spawn(mover::run(core.clone()));
         Ok((core, tasks))
     }
 
