@@ -1,17 +1,25 @@
 //! Every action of the tool with the options that it needs and may have.
 //!
 //! The original describes its command line as a list of usage patterns. The same patterns are rows
-//! here, so an option that an action would ignore is an error and not a surprise.
+//! of [`ACTIONS`], so an option that an action would ignore is an error and not a surprise.
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use table::ACTIONS;
 
 /// What an action talks to; also the option that names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Target {
     /// `--proxy=ADDR`.
     Proxy,
-    /// `--dashboard=ADDR`.
+    /// `--dashboard=ADDR`, or `CODIS_DASHBOARD` in the environment.
     Dashboard,
     /// `--filesystem=ROOT`, `--zookeeper=ADDR` or `--etcd=ADDR`.
     Store,
+    /// Nobody: the action works on a file.
+    File,
 }
 
 /// One usage pattern.
@@ -21,6 +29,8 @@ pub struct Action {
     pub target: Target,
     /// The option that chooses it; empty for the overview.
     pub verb: &'static str,
+    /// The option that tells it from other patterns with the same verb; empty for the plain one.
+    pub form: &'static str,
     /// Options that must all be there.
     pub needs: &'static [&'static str],
     /// Options of which exactly one must be there.
@@ -28,109 +38,6 @@ pub struct Action {
     /// Options that may be there.
     pub may: &'static [&'static str],
 }
-
-const fn row(
-    target: Target,
-    verb: &'static str,
-    needs: &'static [&'static str],
-    one_of: &'static [&'static str],
-    may: &'static [&'static str],
-) -> Action {
-    Action {
-        target,
-        verb,
-        needs,
-        one_of,
-        may,
-    }
-}
-
-/// All usage patterns.
-pub static ACTIONS: &[Action] = &[
-    row(Target::Proxy, "", &[], &[], &["part"]),
-    row(Target::Proxy, "start", &[], &[], &[]),
-    row(Target::Proxy, "shutdown", &[], &[], &[]),
-    row(Target::Proxy, "log-level", &[], &[], &[]),
-    row(Target::Proxy, "reset-stats", &[], &[], &[]),
-    row(Target::Proxy, "forcegc", &[], &[], &[]),
-    row(Target::Proxy, "fillslots", &[], &[], &["locked"]),
-    row(Target::Dashboard, "", &[], &[], &["part"]),
-    row(Target::Dashboard, "list-group", &[], &[], &[]),
-    row(Target::Dashboard, "list-proxy", &[], &[], &[]),
-    row(Target::Dashboard, "shutdown", &[], &[], &[]),
-    row(Target::Dashboard, "reload", &[], &[], &[]),
-    row(Target::Dashboard, "log-level", &[], &[], &[]),
-    row(
-        Target::Dashboard,
-        "slots-assign",
-        &["beg", "end"],
-        &["gid", "offline"],
-        &["confirm"],
-    ),
-    row(Target::Dashboard, "slots-status", &[], &[], &[]),
-    row(Target::Dashboard, "create-proxy", &["addr"], &[], &[]),
-    row(Target::Dashboard, "online-proxy", &["addr"], &[], &[]),
-    row(
-        Target::Dashboard,
-        "remove-proxy",
-        &[],
-        &["addr", "token", "pid"],
-        &["force"],
-    ),
-    row(
-        Target::Dashboard,
-        "reinit-proxy",
-        &[],
-        &["addr", "token", "pid", "all"],
-        &["force"],
-    ),
-    row(Target::Dashboard, "proxy-status", &[], &[], &[]),
-    row(Target::Dashboard, "create-group", &["gid"], &[], &[]),
-    row(Target::Dashboard, "remove-group", &["gid"], &[], &[]),
-    row(Target::Dashboard, "resync-group", &[], &["gid", "all"], &[]),
-    row(
-        Target::Dashboard,
-        "group-add",
-        &["gid", "addr"],
-        &[],
-        &["datacenter"],
-    ),
-    row(Target::Dashboard, "group-del", &["gid", "addr"], &[], &[]),
-    row(Target::Dashboard, "group-status", &[], &[], &[]),
-    row(
-        Target::Dashboard,
-        "replica-groups",
-        &["gid", "addr"],
-        &["enable", "disable"],
-        &[],
-    ),
-    row(
-        Target::Dashboard,
-        "promote-server",
-        &["gid", "addr"],
-        &[],
-        &[],
-    ),
-    row(
-        Target::Dashboard,
-        "sync-action",
-        &["addr"],
-        &["create", "remove"],
-        &[],
-    ),
-    row(Target::Dashboard, "sentinel-add", &["addr"], &[], &[]),
-    row(
-        Target::Dashboard,
-        "sentinel-del",
-        &["addr"],
-        &[],
-        &["force"],
-    ),
-    row(Target::Dashboard, "sentinel-resync", &[], &[], &[]),
-    row(Target::Store, "remove-lock", &["product"], &[], &[]),
-    row(Target::Store, "config-dump", &["product"], &[], &[]),
-    row(Target::Store, "dashboard-list", &[], &[], &[]),
-];
 
 /// Options that go with any action of a target.
 pub const fn common(target: Target) -> &'static [&'static str] {
@@ -143,93 +50,123 @@ pub const fn common(target: Target) -> &'static [&'static str] {
             "zookeeper-auth",
             "etcd",
             "etcd-auth",
+            "verbose",
+            "output",
         ],
+        Target::File => &["verbose", "output"],
     }
 }
 
 /// The kinds of coordinator, as options that name one.
 pub const STORES: [&str; 3] = ["filesystem", "zookeeper", "etcd"];
 
-/// Finds the action that the given options describe.
+const NAME_A_TARGET: &str = "name what to talk to: --dashboard=ADDR (or CODIS_DASHBOARD in the \
+                             environment), --proxy=ADDR, --filesystem=ROOT, --zookeeper=ADDR or \
+                             --etcd=ADDR";
+
+/// Finds the action that the given options describe; `has_dashboard` when the environment names a
+/// dashboard for those that name nothing.
 ///
 /// # Errors
 /// A text that says which option is missing, or does not belong.
-pub fn resolve(given: &[&str]) -> Result<&'static Action, String> {
+pub fn resolve(given: &[&str], has_dashboard: bool) -> Result<&'static Action, String> {
+    let target = target(given, has_dashboard)?;
     let has = |option: &str| given.contains(&option);
-    let store = STORES.iter().any(|store| has(store));
-    let target = match (has("proxy"), has("dashboard"), store) {
-        (true, false, false) => Target::Proxy,
-        (false, true, false) => Target::Dashboard,
-        (false, false, true) => Target::Store,
-        (false, false, false) => {
-            return Err(
-                "name what to talk to: --dashboard=ADDR, --proxy=ADDR, --filesystem=ROOT, \
-                 --zookeeper=ADDR or --etcd=ADDR"
-                    .to_owned(),
-            );
-        }
-        _ => {
-            return Err("--dashboard, --proxy and a coordinator exclude each other".to_owned());
-        }
+    let mut verbs: Vec<&str> = of(target)
+        .map(|action| action.verb)
+        .filter(|verb| !verb.is_empty() && has(verb))
+        .collect();
+    verbs.dedup();
+    let verb = match verbs.as_slice() {
+        [] => "",
+        [verb] => verb,
+        [one, two, ..] => return Err(format!("--{one} and --{two} exclude each other")),
     };
-    if STORES.iter().filter(|store| has(store)).count() > 1 {
-        return Err("--filesystem, --zookeeper and --etcd exclude each other".to_owned());
-    }
+    let action = pattern(target, verb, given)?;
+    check(action, given)?;
+    Ok(action)
+}
+
+fn of(target: Target) -> impl Iterator<Item = &'static Action> {
+    ACTIONS.iter().filter(move |action| action.target == target)
+}
+
+/// What the options say the action talks to.
+fn target(given: &[&str], has_dashboard: bool) -> Result<Target, String> {
+    let has = |option: &str| given.contains(&option);
+    let stores = STORES.iter().filter(|store| has(store)).count();
     for (auth, store) in [("zookeeper-auth", "zookeeper"), ("etcd-auth", "etcd")] {
         if has(auth) && !has(store) {
             return Err(format!("option --{auth} needs --{store}"));
         }
     }
-    let of_target = || ACTIONS.iter().filter(move |action| action.target == target);
-    let mut chosen = of_target().filter(|action| !action.verb.is_empty() && has(action.verb));
-    let action = match (chosen.next(), chosen.next()) {
-        (Some(action), None) => action,
-        (Some(one), Some(two)) => {
-            return Err(format!(
-                "--{} and --{} exclude each other",
-                one.verb, two.verb
-            ));
+    match (has("proxy"), has("dashboard"), stores) {
+        (true, false, 0) => Ok(Target::Proxy),
+        (false, true, 0) => Ok(Target::Dashboard),
+        (false, false, 1) => Ok(Target::Store),
+        (false, false, 2..) => {
+            Err("--filesystem, --zookeeper and --etcd exclude each other".to_owned())
         }
-        (None, _) => of_target()
-            .find(|action| action.verb.is_empty())
-            .ok_or_else(|| {
-                let verbs: Vec<_> = of_target()
-                    .map(|action| format!("--{}", action.verb))
-                    .collect();
-                format!("name what to do with the store: {}", verbs.join(", "))
-            })?,
-    };
-    check(action, given)?;
-    Ok(action)
+        (false, false, 0) if of(Target::File).any(|action| has(action.verb)) => Ok(Target::File),
+        (false, false, 0) if has_dashboard => Ok(Target::Dashboard),
+        (false, false, 0) => Err(NAME_A_TARGET.to_owned()),
+        _ => Err("--dashboard, --proxy and a coordinator exclude each other".to_owned()),
+    }
+}
+
+/// The pattern of a verb that the other options ask for.
+fn pattern(target: Target, verb: &str, given: &[&str]) -> Result<&'static Action, String> {
+    let patterns = || of(target).filter(|action| action.verb == verb);
+    let mut formed = patterns().filter(|action| given.contains(&action.form));
+    match (formed.next(), formed.next()) {
+        (Some(action), None) => return Ok(action),
+        (Some(one), Some(two)) => {
+            let (one, two) = (one.form, two.form);
+            return Err(format!("--{one} and --{two} exclude each other"));
+        }
+        (None, _) => {}
+    }
+    if let Some(plain) = patterns().find(|action| action.form.is_empty()) {
+        return Ok(plain);
+    }
+    if verb.is_empty() {
+        let mut verbs: Vec<_> = of(target).map(|action| action.verb).collect();
+        verbs.dedup();
+        return Err(format!("name what to do with the store: {}", list(&verbs)));
+    }
+    let forms: Vec<_> = patterns().map(|action| action.form).collect();
+    Err(format!("--{verb} needs one of {}", list(&forms)))
 }
 
 fn check(action: &Action, given: &[&str]) -> Result<(), String> {
     let shown = if action.verb.is_empty() {
-        "the overview"
+        "the overview".to_owned()
     } else {
-        action.verb
+        format!("--{}", action.verb)
     };
     if let Some(missing) = action.needs.iter().find(|option| !given.contains(option)) {
-        return Err(format!("option --{missing} is required by --{shown}"));
-    }
-    let choices = action
-        .one_of
-        .iter()
-        .filter(|option| given.contains(option))
-        .count();
-    if choices != 1 && !action.one_of.is_empty() {
-        let list: Vec<_> = action
-            .one_of
-            .iter()
-            .map(|option| format!("--{option}"))
+        let others: Vec<_> = of(action.target)
+            .filter(|other| other.verb == action.verb && action.form.is_empty())
+            .map(|other| other.form)
+            .filter(|form| !form.is_empty())
             .collect();
-        let list = list.join(", ");
+        let or = if others.is_empty() {
+            String::new()
+        } else {
+            format!(", or give {}", list(&others))
+        };
+        return Err(format!("option --{missing} is required by {shown}{or}"));
+    }
+    let choices = action.one_of.iter().filter(|option| given.contains(option));
+    let choices = choices.count();
+    if choices != 1 && !action.one_of.is_empty() {
+        let list = list(action.one_of);
         return Err(format!(
-            "--{shown} takes exactly one of {list}; {choices} given"
+            "{shown} takes exactly one of {list}; {choices} given"
         ));
     }
     let belongs = |option: &&str| {
-        *option == action.verb
+        [action.verb, action.form].contains(option)
             || [
                 action.needs,
                 action.one_of,
@@ -240,65 +177,42 @@ fn check(action: &Action, given: &[&str]) -> Result<(), String> {
             .any(|list| list.contains(option))
     };
     match given.iter().find(|option| !belongs(option)) {
-        Some(&"part") => Err(format!("--{shown} takes no further word")),
-        Some(stray) => Err(format!("option --{stray} does not go with {shown}")),
+        Some(&"part") => Err(format!("{shown} takes no further word")),
+        Some(stray) => Err(stray_option(stray, action, &shown)),
         None => Ok(()),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_of_the_original_are_found() {
-        let verb = |given: &[&str]| resolve(given).map(|action| action.verb);
-        assert_eq!(verb(&["dashboard"]), Ok(""));
-        assert_eq!(verb(&["dashboard", "part"]), Ok(""));
-        assert_eq!(
-            verb(&["dashboard", "create-group", "gid"]),
-            Ok("create-group")
-        );
-        assert_eq!(
-            verb(&[
-                "dashboard",
-                "slots-assign",
-                "beg",
-                "end",
-                "offline",
-                "confirm"
-            ]),
-            Ok("slots-assign")
-        );
-        assert_eq!(verb(&["proxy", "auth", "start"]), Ok("start"));
-        assert_eq!(
-            verb(&["filesystem", "dashboard-list"]),
-            Ok("dashboard-list")
-        );
-        assert_eq!(
-            verb(&["etcd", "etcd-auth", "dashboard-list"]),
-            Ok("dashboard-list")
-        );
-    }
-
-    #[test]
-    fn what_would_be_ignored_is_refused() {
-        for given in [
-            &["create-group", "gid"][..],
-            &["dashboard", "proxy"],
-            &["dashboard", "create-group"],
-            &["dashboard", "create-group", "gid", "force"],
-            &["dashboard", "create-group", "remove-group", "gid"],
-            &["dashboard", "slots-assign", "beg", "end", "gid", "offline"],
-            &["dashboard", "resync-group"],
-            &["dashboard", "list-group", "part"],
-            &["filesystem", "config-dump"],
-            &["filesystem"],
-            &["filesystem", "etcd", "dashboard-list"],
-            &["zookeeper", "etcd-auth", "dashboard-list"],
-            &["dashboard", "zookeeper-auth"],
-        ] {
-            assert!(resolve(given).is_err(), "{given:?}");
+/// Why an option does not belong. One that chooses an action of another target says which.
+fn stray_option(stray: &str, action: &Action, shown: &str) -> String {
+    let elsewhere = ACTIONS
+        .iter()
+        .find(|other| other.verb == stray && other.target != action.target);
+    let dashed = dashed(stray);
+    match elsewhere.map(|other| other.target) {
+        Some(Target::Store) => format!(
+            "{dashed} works on a coordinator: name it with --filesystem=ROOT, --zookeeper=ADDR or \
+             --etcd=ADDR, and no dashboard or proxy"
+        ),
+        Some(Target::Dashboard) => {
+            format!("{dashed} works on a dashboard: name it with --dashboard=ADDR")
         }
+        Some(Target::Proxy) => format!("{dashed} works on a proxy: name it with --proxy=ADDR"),
+        Some(Target::File) => format!("{dashed} works on a file alone: name nothing to talk to"),
+        None => format!("option {dashed} does not go with {shown}"),
     }
+}
+
+/// An option as it is typed.
+fn dashed(option: &str) -> String {
+    match option {
+        "verbose" => "-v".to_owned(),
+        "legacy" => "-1".to_owned(),
+        long => format!("--{long}"),
+    }
+}
+
+fn list(options: &[&str]) -> String {
+    let options: Vec<_> = options.iter().map(|option| dashed(option)).collect();
+    options.join(", ")
 }

@@ -1,8 +1,16 @@
 //! The command line: the options of the original, long ones also by unique prefix.
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+mod grammar;
+
+pub use grammar::command;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
 
 use crate::actions::{self, Action};
+
+/// The variable of the environment that names the dashboard when no option does.
+pub const DASHBOARD_VARIABLE: &str = "CODIS_DASHBOARD";
 
 /// A command line that passed its checks.
 #[derive(Debug)]
@@ -15,194 +23,11 @@ pub struct Invocation {
 
 /// The options given.
 #[derive(Debug)]
-pub struct Options(ArgMatches);
-
-/// Options that take a value: name, short form, value name, help.
-const VALUES: &[(&str, Option<char>, &str, &str)] = &[
-    (
-        "dashboard",
-        None,
-        "ADDR",
-        "talk to the dashboard at this admin address",
-    ),
-    (
-        "proxy",
-        None,
-        "ADDR",
-        "talk to the proxy at this admin address",
-    ),
-    (
-        "filesystem",
-        None,
-        "ROOT",
-        "work on the coordinator's directory itself",
-    ),
-    (
-        "zookeeper",
-        None,
-        "ADDR",
-        "work on the records in ZooKeeper at these servers",
-    ),
-    (
-        "zookeeper-auth",
-        None,
-        "AUTH",
-        "user:password for ZooKeeper",
-    ),
-    (
-        "etcd",
-        None,
-        "ADDR",
-        "work on the records in etcd at these servers",
-    ),
-    ("etcd-auth", None, "AUTH", "user:password for etcd"),
-    ("auth", Some('a'), "AUTH", "the proxy's product_auth"),
-    (
-        "addr",
-        Some('x'),
-        "ADDR",
-        "a server, proxy (admin address) or sentinel",
-    ),
-    ("token", Some('t'), "TOKEN", "a proxy's token"),
-    ("product", None, "NAME", "a product"),
-    ("datacenter", None, "NAME", "where a server stands"),
-    (
-        "log-level",
-        None,
-        "LEVEL",
-        "error, warn, info, debug or none",
-    ),
-    (
-        "fillslots",
-        None,
-        "FILE",
-        "fill the proxy's slots from a JSON array",
-    ),
-];
-
-/// Options that take a number.
-const NUMBERS: &[(&str, Option<char>, &str, &str)] = &[
-    ("gid", Some('g'), "ID", "a group, 1..=9999"),
-    ("pid", None, "ID", "a proxy's id in the list of proxies"),
-    ("beg", None, "SLOT", "the first slot, 0..=1023"),
-    ("end", None, "SLOT", "the last slot, 0..=1023"),
-];
-
-/// Options that are there or not.
-const SWITCHES: &[(&str, &str)] = &[
-    ("start", "bring the proxy online"),
-    ("shutdown", "stop the proxy or dashboard"),
-    ("reset-stats", "set the proxy's counters to zero"),
-    ("forcegc", "accepted; there is no garbage to collect"),
-    ("locked", "fill the slots locked"),
-    ("list-group", "all groups, as JSON"),
-    ("list-proxy", "all proxies, as JSON"),
-    ("reload", "read the store again"),
-    ("slots-assign", "give slots to a group without moving keys"),
-    (
-        "slots-status",
-        "all slots as the proxies should have them, as JSON",
-    ),
-    ("offline", "take the slots from their groups"),
-    ("confirm", "do it; without, only show it"),
-    ("create-proxy", "register a proxy"),
-    ("online-proxy", "register a proxy, or take it back"),
-    ("remove-proxy", "stop a proxy and forget it"),
-    ("reinit-proxy", "fill a proxy again"),
-    ("proxy-status", "one line for each proxy"),
-    ("create-group", "make a group"),
-    ("remove-group", "remove an empty group"),
-    ("resync-group", "fill the group's slots again"),
-    ("group-add", "add a server to a group"),
-    ("group-del", "take a server out of a group"),
-    ("group-status", "one line for each server"),
-    ("replica-groups", "let proxies read from a server, or not"),
-    ("enable", "with --replica-groups: let them"),
-    ("disable", "with --replica-groups: do not let them"),
-    ("promote-server", "make a replica the master of its group"),
-    ("sync-action", "order a server to follow its group's master"),
-    ("create", "with --sync-action: order it"),
-    ("remove", "with --sync-action: take the order back"),
-    ("sentinel-add", "add a sentinel"),
-    ("sentinel-del", "remove a sentinel"),
-    ("sentinel-resync", "tell all sentinels what to monitor"),
-    (
-        "remove-lock",
-        "delete the record of a dashboard that is gone",
-    ),
-    (
-        "config-dump",
-        "slots, groups and proxies of a product, as JSON",
-    ),
-    (
-        "dashboard-list",
-        "all products and their dashboards, as JSON",
-    ),
-    ("all", "every group, or every proxy"),
-    ("force", "go on when the other side does not answer"),
-];
-
-/// The grammar.
-pub fn command() -> Command {
-    let value =
-        |&(name, short, shown, help): &(&'static str, Option<char>, &'static str, &'static str)| {
-            let arg = Arg::new(name).long(name).value_name(shown).help(help);
-            short.into_iter().fold(arg, Arg::short)
-        };
-    let switch = |&(name, help): &(&'static str, &'static str)| {
-        Arg::new(name)
-            .long(name)
-            .help(help)
-            .action(ArgAction::SetTrue)
-    };
-    Command::new("codis-admin")
-        .about("The command line of a Codis cluster")
-        .after_help(AFTER_HELP)
-        .infer_long_args(true)
-        .disable_version_flag(true)
-        .args(VALUES.iter().map(value))
-        .args(
-            NUMBERS
-                .iter()
-                .map(|row| value(row).value_parser(value_parser!(u32))),
-        )
-        .args(SWITCHES.iter().map(switch))
-        .arg(
-            Arg::new("verbose")
-                .short('v')
-                .help("say more")
-                .action(ArgAction::SetTrue),
-        )
-        .arg(
-            Arg::new("version")
-                .long("version")
-                .help("print it")
-                .action(ArgAction::SetTrue),
-        )
-        .arg(
-            Arg::new("output")
-                .long("output")
-                .value_parser(["text", "json"])
-                .help("form of --proxy-status and --group-status"),
-        )
-        .arg(
-            Arg::new("part")
-                .value_name("PART")
-                .help(PART_HELP)
-                .value_parser(PARTS.to_vec()),
-        )
+pub struct Options {
+    matches: ArgMatches,
+    /// The dashboard that the environment names.
+    dashboard: Option<String>,
 }
-
-const PARTS: [&str; 6] = ["config", "model", "stats", "slots", "group", "proxy"];
-const PART_HELP: &str = "one part of the overview; group and proxy only of a dashboard";
-const AFTER_HELP: &str = "Examples:
-  codis-admin --dashboard=127.0.10.25:18080 --group-status
-  codis-admin --dashboard=127.0.10.25:18080 --slots-assign --beg=0 --end=511 --gid=1 --confirm
-  codis-admin --dashboard=127.0.10.25:18080 --promote-server --gid=1 --addr=127.0.10.21:6380
-  codis-admin --proxy=127.0.10.23:11080 stats
-  codis-admin --filesystem=/tmp/codis --dashboard-list
-
-Exit codes: 0 done, 1 refused or failed.";
 
 /// Why there is nothing to do.
 #[derive(Debug)]
@@ -215,11 +40,14 @@ pub enum Refusal {
     Version,
 }
 
-/// Reads the command line.
+/// Reads the command line; `dashboard` is what [`DASHBOARD_VARIABLE`] holds.
 ///
 /// # Errors
 /// See [`Refusal`].
-pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Invocation, Refusal> {
+pub fn parse(
+    words: impl IntoIterator<Item = String>,
+    dashboard: Option<String>,
+) -> Result<Invocation, Refusal> {
     let matches = command()
         .try_get_matches_from(words)
         .map_err(Refusal::Grammar)?;
@@ -229,29 +57,30 @@ pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Invocation, Refu
     let given: Vec<&str> = matches
         .ids()
         .map(clap::Id::as_str)
-        .filter(|id| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine))
+        .filter(|id| matches.value_source(id) == Some(ValueSource::CommandLine))
         .collect();
-    let action = actions::resolve(&given).map_err(Refusal::Pattern)?;
+    let dashboard = dashboard.filter(|text| !text.is_empty());
+    let action = actions::resolve(&given, dashboard.is_some()).map_err(Refusal::Pattern)?;
     Ok(Invocation {
         action,
-        options: Options(matches),
+        options: Options { matches, dashboard },
     })
 }
 
 impl Options {
     /// Whether a switch was given.
     pub fn has(&self, switch: &str) -> bool {
-        self.0.get_flag(switch)
+        self.matches.get_flag(switch)
     }
 
     /// The text of an option, when it was given.
     pub fn text(&self, option: &str) -> Option<&str> {
-        self.0.get_one::<String>(option).map(String::as_str)
+        self.matches.get_one::<String>(option).map(String::as_str)
     }
 
     /// The number of an option, when it was given.
     pub fn number(&self, option: &str) -> Option<u32> {
-        self.0.get_one::<u32>(option).copied()
+        self.matches.get_one::<u32>(option).copied()
     }
 
     /// The text of an option that the action's row requires.
@@ -272,6 +101,24 @@ impl Options {
             .ok_or_else(|| anyhow::anyhow!("option --{option} is required"))
     }
 
+    /// The number, which may be below zero, of an option that the action's row requires.
+    ///
+    /// # Errors
+    /// It was not given.
+    pub fn needed_integer(&self, option: &str) -> anyhow::Result<i64> {
+        let given = self.matches.get_one::<i64>(option).copied();
+        given.ok_or_else(|| anyhow::anyhow!("option --{option} is required"))
+    }
+
+    /// The addresses of dashboards: from the option, else from the environment.
+    ///
+    /// # Errors
+    /// None is named.
+    pub fn dashboards(&self) -> anyhow::Result<&str> {
+        let named = self.text("dashboard").or(self.dashboard.as_deref());
+        named.ok_or_else(|| anyhow::anyhow!("option --dashboard is required"))
+    }
+
     /// Whether `--output=json` was given.
     pub fn json(&self) -> bool {
         self.text("output") == Some("json")
@@ -283,7 +130,7 @@ mod tests {
     use super::*;
 
     fn parse_line(line: &str) -> Result<Invocation, Refusal> {
-        parse(line.split_whitespace().map(str::to_owned))
+        parse(line.split_whitespace().map(str::to_owned), None)
     }
 
     #[test]
@@ -293,8 +140,23 @@ mod tests {
         for invocation in [one, two] {
             assert_eq!(invocation.action.verb, "create-group");
             assert_eq!(invocation.options.needed_number("gid").unwrap(), 3);
-            assert_eq!(invocation.options.needed("dashboard").unwrap(), "h:1");
+            assert_eq!(invocation.options.dashboards().unwrap(), "h:1");
         }
+    }
+
+    #[test]
+    fn the_environment_gives_way_to_the_option() {
+        let parse = |line: &str| {
+            let words = line.split_whitespace().map(str::to_owned);
+            parse(words, Some("e:1,e:2".to_owned())).unwrap()
+        };
+        let dashboards = |line: &str| parse(line).options.dashboards().unwrap().to_owned();
+        assert_eq!(dashboards("codis-admin --group-status"), "e:1,e:2");
+        assert_eq!(dashboards("codis-admin --dashboard=h:1"), "h:1");
+        assert_eq!(
+            parse("codis-admin --proxy=h:1 --start").action.verb,
+            "start"
+        );
     }
 
     #[test]
@@ -305,7 +167,8 @@ mod tests {
             .map(|arg| arg.get_id().as_str())
             .collect();
         for action in actions::ACTIONS {
-            let lists = [action.needs, action.one_of, action.may, &[action.verb]];
+            let names = [action.verb, action.form];
+            let lists = [action.needs, action.one_of, action.may, &names];
             for option in lists
                 .into_iter()
                 .flatten()
@@ -320,5 +183,13 @@ mod tests {
     fn bad_numbers_are_refused() {
         assert!(parse_line("codis-admin --dashboard=h:1 --create-group --gid=x").is_err());
         assert!(parse_line("codis-admin --dashboard=h:1 --nonsense").is_err());
+        assert!(parse_line("codis-admin --dashboard=h:1 --rebalance --by=luck").is_err());
+    }
+
+    #[test]
+    fn an_interval_may_be_below_zero() {
+        let line = "codis-admin --dashboard=h:1 --slot-action --interval=-5";
+        let invocation = parse_line(line).unwrap();
+        assert_eq!(invocation.options.needed_integer("interval").unwrap(), -5);
     }
 }

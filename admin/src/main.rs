@@ -4,10 +4,11 @@
 
 use std::process::ExitCode;
 
-use codis_admin::cli::{self, Refusal};
+use codis_admin::cli::{self, DASHBOARD_VARIABLE, Refusal};
 
 fn main() -> ExitCode {
-    let invocation = match cli::parse(std::env::args()) {
+    let dashboard = std::env::var(DASHBOARD_VARIABLE).ok();
+    let invocation = match cli::parse(std::env::args(), dashboard) {
         Ok(invocation) => invocation,
         Err(Refusal::Grammar(error)) => {
             // Printing fails only when nobody reads; there is nobody to tell then.
@@ -31,7 +32,12 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("codis-admin: {error:#}");
+            let text = format!("{error:#}");
+            if invocation.options.json() {
+                eprintln!("{}", serde_json::json!({ "error": text }));
+            } else {
+                eprintln!("codis-admin: {text}");
+            }
             ExitCode::FAILURE
         }
     }

@@ -4,12 +4,59 @@ use std::io::{ErrorKind, Write};
 
 use codis_core::json;
 use serde::Serialize;
+use serde_json::Value;
 
-/// Prints a value as JSON.
-///
-/// # Errors
-/// Stdout cannot be written.
-pub fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
+/// What an action that came to its end has to say.
+#[derive(Debug)]
+pub enum Answer {
+    /// It is done; as text there is nothing to add.
+    Done,
+    /// A value, JSON in either form of output.
+    Json(Value),
+    /// Lines for people, and the same as a value.
+    Lines {
+        /// Ends in a line break.
+        text: String,
+        /// For `--output=json`.
+        value: Value,
+    },
+    /// It was printed while it was done.
+    Printed,
+}
+
+impl Answer {
+    /// A value, JSON in either form of output.
+    ///
+    /// # Errors
+    /// It has no form in JSON.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<Self> {
+        Ok(Self::Json(serde_json::to_value(value)?))
+    }
+
+    /// Lines for people, and the same as a value.
+    ///
+    /// # Errors
+    /// The value has no form in JSON.
+    pub fn lines<T: Serialize + ?Sized>(text: String, value: &T) -> anyhow::Result<Self> {
+        let value = serde_json::to_value(value)?;
+        Ok(Self::Lines { text, value })
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub fn show(&self, as_json: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Done if as_json => print_json("OK"),
+            Self::Done | Self::Printed => Ok(()),
+            Self::Lines { text, .. } if !as_json => print(text.as_bytes()),
+            Self::Json(value) | Self::Lines { value, .. } => print_json(value),
+        }
+    }
+}
+
+fn print_json<T: Serialize + ?Sized>(value: &T) -> anyhow::Result<()> {
     let mut text = json::encode(value);
     text.push(b'\n');
     print(&text)

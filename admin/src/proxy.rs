@@ -7,13 +7,13 @@ use codis_core::model::Proxy;
 use codis_core::xauth;
 
 use crate::cli::{Invocation, Options};
-use crate::output::print_json;
+use crate::output::Answer;
 
 /// Carries out one action on a proxy.
 ///
 /// # Errors
 /// What the proxy refused, or why it cannot be reached.
-pub async fn run(client: Talk, invocation: &Invocation) -> anyhow::Result<()> {
+pub async fn run(client: Talk, invocation: &Invocation) -> anyhow::Result<Answer> {
     let options = &invocation.options;
     let addr = options.needed("proxy")?;
     let verb = invocation.action.verb;
@@ -46,10 +46,10 @@ pub async fn run(client: Talk, invocation: &Invocation) -> anyhow::Result<()> {
         .put(addr, &format!("/api/proxy/{path}"))
         .await
         .with_context(|| format!("{verb} at proxy {addr}"))?;
-    Ok(())
+    Ok(Answer::Done)
 }
 
-async fn overview(client: &Talk, addr: &str, options: &Options) -> anyhow::Result<()> {
+async fn overview(client: &Talk, addr: &str, options: &Options) -> anyhow::Result<Answer> {
     let part = options.text("part");
     if let Some(part @ ("group" | "proxy")) = part {
         anyhow::bail!("a proxy has no part `{part}`; ask a dashboard for it");
@@ -58,8 +58,8 @@ async fn overview(client: &Talk, addr: &str, options: &Options) -> anyhow::Resul
         format!("no proxy answers at {addr}: is codis-proxy running, and is this its admin port?")
     })?;
     match part {
-        Some(part) => print_json(&overview[part]),
-        None => print_json(&overview),
+        Some(part) => Answer::json(&overview[part]),
+        None => Ok(Answer::Json(overview)),
     }
 }
 
@@ -68,7 +68,7 @@ async fn fill_slots(
     addr: &str,
     xauth: &str,
     options: &Options,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Answer> {
     let file = options.needed("fillslots")?;
     let text = std::fs::read(file).with_context(|| format!("read {file}"))?;
     let mut slots: Vec<Slot> = codis_core::json::decode(&text)
@@ -81,5 +81,5 @@ async fn fill_slots(
         .put_json(addr, &path, &slots)
         .await
         .with_context(|| format!("fill {} slots", slots.len()))?;
-    Ok(())
+    Ok(Answer::Done)
 }

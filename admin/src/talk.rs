@@ -1,10 +1,13 @@
 //! HTTP calls that say on stderr what they do when asked to.
 
-use codis_runtime::http::{Client, ClientError};
+use std::time::Duration;
+
+use codis_runtime::http::{Client, ClientError, masked};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A client, and whether it tells.
+#[derive(Clone)]
 pub struct Talk {
     client: Client,
     verbose: bool,
@@ -14,6 +17,15 @@ impl Talk {
     /// Calls through `client`; `verbose` tells of each on stderr.
     pub const fn new(client: Client, verbose: bool) -> Self {
         Self { client, verbose }
+    }
+
+    /// The same with another limit on a whole call.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            client: self.client.with_total_timeout(limit),
+            verbose: self.verbose,
+        }
     }
 
     /// Calls GET.
@@ -61,7 +73,7 @@ impl Talk {
             let ending = outcome
                 .as_ref()
                 .map_or_else(ToString::to_string, |_| "ok".to_owned());
-            eprintln!("{method} http://{addr}{path}: {ending}");
+            eprintln!("{method} http://{addr}{}: {ending}", masked(path));
         }
         outcome
     }

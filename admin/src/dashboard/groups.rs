@@ -1,18 +1,22 @@
 //! Groups and their servers.
 
-use super::{Dashboard, status};
+use anyhow::Context;
+
+use super::{Dashboard, advised, status};
 use crate::cli::{Invocation, Options};
-use crate::output::print_json;
+use crate::output::Answer;
 
 /// Carries out an action on groups.
-pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<()> {
+pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<Answer> {
     let options = &invocation.options;
     match invocation.action.verb {
-        "list-group" => print_json(&dashboard.stats().await?.group.models),
-        "group-status" => status::groups(dashboard, options).await,
+        "list-group" => Answer::json(&dashboard.stats().await?.group.models),
+        "group-status" => status::groups(dashboard).await,
         "create-group" => dashboard.put("group/create", &[&gid(options)?]).await,
         "remove-group" => dashboard.put("group/remove", &[&gid(options)?]).await,
-        "resync-group" if options.has("all") => dashboard.put("group/resync-all", &[]).await,
+        "resync-group" if invocation.action.form == "all" => {
+            dashboard.put("group/resync-all", &[]).await
+        }
         "resync-group" => dashboard.put("group/resync", &[&gid(options)?]).await,
         "group-add" => add(dashboard, options).await,
         "group-del" => {
@@ -22,6 +26,9 @@ pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Resu
         }
         "replica-groups" => {
             let value = if options.has("enable") { "1" } else { "0" };
+            if invocation.action.form == "all" {
+                return dashboard.put("group/replica-groups-all", &[value]).await;
+            }
             let parameters = [&gid(options)?, options.needed("addr")?, value];
             dashboard.put("group/replica-groups", &parameters).await
         }
@@ -29,27 +36,28 @@ pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Resu
             dashboard
                 .put("group/promote", &[&gid(options)?, options.needed("addr")?])
                 .await?;
-            status::groups(dashboard, options).await
+            status::groups(dashboard).await
         }
         "sync-action" => {
-            let call = if options.has("create") {
-                "create"
-            } else {
-                "remove"
-            };
-            let call = format!("group/action/{call}");
+            let call = format!("group/action/{}", invocation.action.form);
             dashboard.put(&call, &[options.needed("addr")?]).await
         }
         verb => anyhow::bail!("--{verb} is in the list of actions but nothing carries it out"),
     }
 }
 
-async fn add(dashboard: &Dashboard, options: &Options) -> anyhow::Result<()> {
-    let (gid, addr) = (gid(options)?, options.needed("addr")?);
-    match options.text("datacenter") {
-        Some(datacenter) => dashboard.put("group/add", &[&gid, addr, datacenter]).await,
-        None => dashboard.put("group/add", &[&gid, addr]).await,
+/// `--group-add`; with `--force` also a server that the dashboard has doubts about.
+async fn add(dashboard: &Dashboard, options: &Options) -> anyhow::Result<Answer> {
+    let gid = gid(options)?;
+    let mut parameters = vec![gid.as_str(), options.needed("addr")?];
+    parameters.extend(options.text("datacenter"));
+    if !options.has("force") {
+        return dashboard.put("group/add", &parameters).await;
     }
+    let path = format!("{}?force=1", dashboard.path("group/add", &parameters));
+    let _: serde_json::Value = advised(dashboard.put_path(&path).await)
+        .with_context(|| format!("group/add {} with force", parameters.join(" ")))?;
+    Ok(Answer::Done)
 }
 
 fn gid(options: &Options) -> anyhow::Result<String> {

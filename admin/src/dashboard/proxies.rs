@@ -6,14 +6,15 @@ use codis_core::model::Proxy;
 
 use super::{Dashboard, status};
 use crate::cli::{Invocation, Options};
-use crate::output::{print, print_json};
+use crate::output::{Answer, print};
+use crate::progress::Bar;
 
 /// Carries out an action on proxies.
-pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<()> {
+pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<Answer> {
     let options = &invocation.options;
     match invocation.action.verb {
-        "list-proxy" => print_json(&dashboard.stats().await?.proxy.models),
-        "proxy-status" => status::proxies(dashboard, options).await,
+        "list-proxy" => Answer::json(&dashboard.stats().await?.proxy.models),
+        "proxy-status" => status::proxies(dashboard).await,
         "create-proxy" => {
             dashboard
                 .put("proxy/create", &[options.needed("addr")?])
@@ -29,29 +30,39 @@ pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Resu
     }
 }
 
-async fn remove(dashboard: &Dashboard, options: &Options) -> anyhow::Result<()> {
+async fn remove(dashboard: &Dashboard, options: &Options) -> anyhow::Result<Answer> {
     let force = if options.has("force") { "1" } else { "0" };
     for proxy in chosen(dashboard, options).await? {
         dashboard
             .put("proxy/remove", &[&proxy.token, force])
             .await?;
     }
-    Ok(())
+    Ok(Answer::Done)
 }
 
-async fn reinit(dashboard: &Dashboard, options: &Options) -> anyhow::Result<()> {
-    for proxy in chosen(dashboard, options).await? {
-        if options.has("all") {
-            let record = String::from_utf8_lossy(&json::encode(&proxy)).into_owned();
-            print(format!("reinit proxy: {record}\n").as_bytes())?;
+/// Fills proxies again. With `--force` one that fails does not keep the others from it.
+async fn reinit(dashboard: &Dashboard, options: &Options) -> anyhow::Result<Answer> {
+    let proxies = chosen(dashboard, options).await?;
+    let bar = Bar::new("proxies filled", proxies.len());
+    let told = options.has("all") && !options.json();
+    for proxy in &proxies {
+        if told {
+            let record = String::from_utf8_lossy(&json::encode(proxy)).into_owned();
+            bar.aside(|| print(format!("reinit proxy: {record}\n").as_bytes()))?;
         }
         let outcome = dashboard.put("proxy/reinit", &[&proxy.token]).await;
         match outcome {
-            Err(error) if options.has("force") => eprintln!("codis-admin: {error:#}; going on"),
-            other => other?,
+            Err(error) if options.has("force") => bar.note(&format!("{error:#}; going on")),
+            other => {
+                other?;
+            }
         }
+        bar.step();
     }
-    Ok(())
+    if options.has("all") && options.json() {
+        return Answer::json(&proxies);
+    }
+    Ok(Answer::Done)
 }
 
 /// The proxies that `--addr`, `--token`, `--pid` or `--all` names. With `--force` nobody is fine.

@@ -2,9 +2,10 @@
 
 use super::Dashboard;
 use crate::cli::Invocation;
+use crate::output::Answer;
 
 /// Carries out an action on sentinels.
-pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<()> {
+pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Result<Answer> {
     let options = &invocation.options;
     match invocation.action.verb {
         "sentinel-add" => {

@@ -6,8 +6,7 @@ use codis_core::api::{GroupSection, ProxySection, ServerStats};
 use serde::Serialize;
 
 use super::Dashboard;
-use crate::cli::Options;
-use crate::output::{aligned, print, print_json};
+use crate::output::{Answer, aligned};
 
 /// A line of `--proxy-status`.
 #[derive(Serialize, Debug, PartialEq, Eq)]
@@ -31,44 +30,50 @@ struct ServerLine {
 }
 
 /// `--proxy-status`.
-pub async fn proxies(dashboard: &Dashboard, options: &Options) -> anyhow::Result<()> {
+pub async fn proxies(dashboard: &Dashboard) -> anyhow::Result<Answer> {
     let lines = proxy_lines(&dashboard.stats().await?.proxy);
-    if options.json() {
-        return print_json(&lines);
-    }
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| {
-            vec![
-                format!("[{}] proxy-{}", line.mark, line.id),
-                format!("[T] {}", line.token),
-                format!("[A] {}", line.admin_addr),
-                format!("[P] {}", line.proxy_addr),
-            ]
-        })
-        .collect();
-    print(aligned(&rows).as_bytes())
+    Answer::lines(proxy_table(&lines), &lines)
 }
 
 /// `--group-status`.
-pub async fn groups(dashboard: &Dashboard, options: &Options) -> anyhow::Result<()> {
+pub async fn groups(dashboard: &Dashboard) -> anyhow::Result<Answer> {
     let lines = server_lines(&dashboard.stats().await?.group);
-    if options.json() {
-        return print_json(&lines);
-    }
-    let rows: Vec<Vec<String>> = lines
-        .iter()
-        .map(|line| {
-            let follows = line.follows.as_ref().map(|link| format!("     ==> {link}"));
-            vec![
-                format!("[{}] group-{}", line.mark, line.group),
-                format!("[{}]", line.index),
-                line.server.clone(),
-                follows.unwrap_or_default(),
-            ]
-        })
-        .collect();
-    print(aligned(&rows).as_bytes())
+    Answer::lines(server_table(&lines), &lines)
+}
+
+/// Numbers are filled up with zeros, addresses with blanks, as in the original.
+fn proxy_table(lines: &[ProxyLine]) -> String {
+    let width = width(lines.iter().map(|line| line.id as usize));
+    let row = |line: &ProxyLine| {
+        vec![
+            format!("[{}] proxy-{:0width$}", line.mark, line.id),
+            format!("[T] {}", line.token),
+            format!("[A] {}", line.admin_addr),
+            format!("[P] {}", line.proxy_addr),
+        ]
+    };
+    aligned(&lines.iter().map(row).collect::<Vec<_>>())
+}
+
+fn server_table(lines: &[ServerLine]) -> String {
+    let group_width = width(lines.iter().map(|line| line.group as usize));
+    let index_width = width(lines.iter().map(|line| line.index));
+    let row = |line: &ServerLine| {
+        let follows = line.follows.as_ref().map(|link| format!("     ==> {link}"));
+        vec![
+            format!("[{}] group-{:0group_width$}", line.mark, line.group),
+            format!("[{:0index_width$}]", line.index),
+            line.server.clone(),
+            follows.unwrap_or_default(),
+        ]
+    };
+    aligned(&lines.iter().map(row).collect::<Vec<_>>())
+}
+
+/// The digits of the longest number.
+fn width(numbers: impl Iterator<Item = usize>) -> usize {
+    let longest = numbers.max().unwrap_or(0);
+    longest.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 fn proxy_lines(section: &ProxySection) -> Vec<ProxyLine> {
@@ -199,5 +204,48 @@ mod tests {
         let marks: String = lines.iter().map(|line| line.mark).collect();
         assert_eq!(marks, "  XE?");
         assert_eq!(lines[1].follows.as_deref(), Some("a:1:up"));
+    }
+
+    #[test]
+    fn the_tables_are_those_of_the_original() {
+        let server = |mark, group, index, server: &str, follows: Option<&str>| ServerLine {
+            mark,
+            group,
+            index,
+            server: server.to_owned(),
+            follows: follows.map(str::to_owned),
+        };
+        let one = "127.0.0.1:20102";
+        let up = format!("{one}:up");
+        let mut lines = vec![
+            server(' ', 1, 0, one, Some("NO:ONE")),
+            server('X', 1, 1, "127.0.0.1:201", Some("NO:ONE")),
+            server('E', 2, 2, "127.0.0.1:20203", None),
+        ];
+        assert_eq!(
+            server_table(&lines),
+            "[ ] group-1 [0] 127.0.0.1:20102      ==> NO:ONE\n\
+             [X] group-1 [1] 127.0.0.1:201        ==> NO:ONE\n\
+             [E] group-2 [2] 127.0.0.1:20203\n"
+        );
+        lines.push(server(' ', 10, 1, "127.0.0.1:20103", Some(&up)));
+        let table = server_table(&lines);
+        assert!(table.starts_with("[ ] group-01 [0] "), "{table}");
+        assert!(
+            table.ends_with("[ ] group-10 [1] 127.0.0.1:20103      ==> 127.0.0.1:20102:up\n"),
+            "{table}"
+        );
+        let proxy = ProxyLine {
+            mark: ' ',
+            id: 1,
+            token: "596b48bfa881fcf4cd737eec94144be2".to_owned(),
+            admin_addr: "127.0.0.1:20811".to_owned(),
+            proxy_addr: "127.0.0.1:20911".to_owned(),
+        };
+        assert_eq!(
+            proxy_table(&[proxy]),
+            "[ ] proxy-1 [T] 596b48bfa881fcf4cd737eec94144be2 [A] 127.0.0.1:20811 \
+             [P] 127.0.0.1:20911\n"
+        );
     }
 }

@@ -25,7 +25,7 @@ pub use wrap::{REQUEST_BYTES_MAX, app};
 
 /// `path` with its first xauth (32 lower-case hexadecimal digits) made unreadable: it opens the
 /// API to whoever reads the log.
-fn masked(path: &str) -> String {
+pub fn masked(path: &str) -> String {
     const XAUTH_LEN: usize = 32;
     let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let mut found = false;
