@@ -1,12 +1,15 @@
 //! Talking with Redis servers and sentinels.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::topology::Topology;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
+};
 
 /// How long a connection may take to open.
 pub const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -26,6 +29,14 @@ pub enum Error {
     /// The peer refused in its own words.
     #[error("{0}")]
     Refused(String),
+    /// The peer does not take our password.
+    #[error("{addr}: {reason}")]
+    WrongPassword {
+        /// The peer.
+        addr: String,
+        /// What it said.
+        reason: String,
+    },
     /// The connection could not be opened or broke.
     #[error("{addr}: {reason}")]
     Broken {
@@ -48,6 +59,15 @@ impl Error {
                 addr: addr.to_owned(),
             };
         }
+        let refused = error.code().unwrap_or_default();
+        if error.kind() == ErrorKind::AuthenticationFailed
+            || matches!(refused, "NOAUTH" | "WRONGPASS")
+        {
+            return Self::WrongPassword {
+                addr: addr.to_owned(),
+                reason: error.to_string(),
+            };
+        }
         match (error.code(), error.detail()) {
             (Some(code), Some(detail)) => Self::Refused(format!("{code} {detail}")),
             (Some(code), None) => Self::Refused(code.to_owned()),
@@ -59,6 +79,33 @@ impl Error {
     }
 }
 
+/// As whom we speak to a peer. All empty: as nobody.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// A user of its access list; empty for the default one.
+    pub user: String,
+    /// The password.
+    pub password: String,
+}
+
+impl Login {
+    /// The default user with a password.
+    pub fn with_password(password: &str) -> Self {
+        Self {
+            user: String::new(),
+            password: password.to_owned(),
+        }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A connection to a Redis server or a sentinel.
 #[derive(Clone)]
 pub struct Peer {
@@ -67,15 +114,18 @@ pub struct Peer {
 }
 
 /// The description of a peer for the client library.
-fn client(addr: &str, auth: &str) -> Result<Client, Error> {
+fn client(addr: &str, login: &Login) -> Result<Client, Error> {
     let broken = |reason: String| Error::Broken {
         addr: addr.to_owned(),
         reason,
     };
     let parsed: Addr = addr.parse().map_err(|error| broken(format!("{error}")))?;
     let mut settings = redis::RedisConnectionInfo::default().set_skip_set_lib_name();
-    if !auth.is_empty() {
-        settings = settings.set_password(auth);
+    if !login.user.is_empty() {
+        settings = settings.set_username(login.user.as_str());
+    }
+    if !login.password.is_empty() {
+        settings = settings.set_password(login.password.as_str());
     }
     let info = (parsed.host().to_owned(), parsed.port()).into_connection_info();
     let info = info.map_err(|error| Error::from_redis(addr, &error))?;
@@ -83,8 +133,12 @@ fn client(addr: &str, auth: &str) -> Result<Client, Error> {
 }
 
 /// A subscription to channels of a sentinel.
-pub async fn subscribe(addr: &str, channels: &[&str]) -> Result<redis::aio::PubSub, Error> {
-    let client = client(addr, "")?;
+pub async fn subscribe(
+    addr: &str,
+    login: &Login,
+    channels: &[&str],
+) -> Result<redis::aio::PubSub, Error> {
+    let client = client(addr, login)?;
     let subscribing = async {
         let mut subscription = client.get_async_pubsub().await?;
         for channel in channels {
@@ -106,7 +160,15 @@ impl Peer {
     /// # Errors
     /// See [`Error`].
     pub async fn connect(addr: &str, auth: &str, limit: Duration) -> Result<Self, Error> {
-        let client = client(addr, auth)?;
+        Self::connect_as(addr, &Login::with_password(auth), limit).await
+    }
+
+    /// The same, as somebody.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn connect_as(addr: &str, login: &Login, limit: Duration) -> Result<Self, Error> {
+        let client = client(addr, login)?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(limit.min(CONNECT_MAX)))
             .set_response_timeout(Some(limit));
@@ -158,6 +220,9 @@ impl Peer {
 
     /// Makes the server follow `master`, or nobody, and keep that in its config file.
     ///
+    /// The parts run as one transaction, and each part of the reply is judged: a transaction of
+    /// Redis goes on after a part that failed.
+    ///
     /// # Errors
     /// The server refused a part of it. A server that runs without a config file cannot keep the
     /// order, but took it.
@@ -168,7 +233,7 @@ impl Peer {
             Some(Err(error)) => return Err(Error::Refused(error.to_string())),
         };
         let mut pipe = redis::pipe();
-        pipe.atomic();
+        pipe.atomic().ignore_errors();
         pipe.cmd("CONFIG")
             .arg("SET")
             .arg("masterauth")
@@ -176,18 +241,21 @@ impl Peer {
         pipe.cmd("SLAVEOF").arg(host).arg(port);
         pipe.cmd("CONFIG").arg("REWRITE");
         pipe.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal");
-        let outcome: Result<redis::Value, _> = pipe.query_async(&mut self.connection).await;
-        match outcome {
-            Ok(_) => Ok(()),
-            Err(error) if only_without_file(&error) => {
-                tracing::warn!(
-                    server = self.addr,
-                    "order taken, but there is no config file to keep it"
-                );
-                Ok(())
-            }
-            Err(error) => Err(Error::from_redis(&self.addr, &error)),
+        let replies: Result<Vec<Result<redis::Value, RedisError>>, _> =
+            pipe.query_async(&mut self.connection).await;
+        let replies = replies.map_err(|error| Error::from_redis(&self.addr, &error))?;
+        let refused: Vec<Option<String>> = replies
+            .iter()
+            .map(|reply| reply.as_ref().err().map(refusal_text))
+            .collect();
+        match judge_follow(&self.addr, &refused)? {
+            Kept::InFile => {}
+            Kept::InMemory => tracing::warn!(
+                server = self.addr,
+                "order taken, but there is no config file to keep it"
+            ),
         }
+        Ok(())
     }
 
     /// `SENTINEL TOPOLOGY`; records that do not parse are left out.
@@ -247,9 +315,61 @@ fn info_fields(text: &str) -> Fields {
         .collect()
 }
 
-/// Whether `CONFIG REWRITE` alone failed, for want of a file.
-fn only_without_file(error: &RedisError) -> bool {
-    error.to_string().contains("running without a config file")
+/// The parts of an order to follow, in the order in which they are sent.
+const FOLLOW_PARTS: [&str; 4] = [
+    "CONFIG SET masterauth",
+    "SLAVEOF",
+    "CONFIG REWRITE",
+    "CLIENT KILL TYPE normal",
+];
+/// What a server says that has no config file to write.
+const WITHOUT_FILE: &str = "running without a config file";
+
+/// Where a server keeps an order that it took.
+#[derive(Debug, PartialEq, Eq)]
+enum Kept {
+    InFile,
+    InMemory,
+}
+
+/// What the server said of a part, in its own words.
+fn refusal_text(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => error.to_string(),
+    }
+}
+
+/// Judges the reply to an order to follow, part by part; `refused` holds what was said of each part
+/// that failed.
+fn judge_follow(addr: &str, refused: &[Option<String>]) -> Result<Kept, Error> {
+    if refused.len() != FOLLOW_PARTS.len() {
+        return Err(Error::Broken {
+            addr: addr.to_owned(),
+            reason: format!(
+                "{} replies to an order of {} parts",
+                refused.len(),
+                FOLLOW_PARTS.len()
+            ),
+        });
+    }
+    let mut kept = Kept::InFile;
+    let mut failed = Vec::new();
+    for (part, text) in FOLLOW_PARTS.iter().zip(refused) {
+        match text {
+            None => {}
+            Some(text) if *part == "CONFIG REWRITE" && text.contains(WITHOUT_FILE) => {
+                kept = Kept::InMemory;
+            }
+            Some(text) => failed.push(format!("{part}: {text}")),
+        }
+    }
+    if failed.is_empty() {
+        Ok(kept)
+    } else {
+        Err(Error::Refused(format!("{addr}: {}", failed.join("; "))))
+    }
 }
 
 #[cfg(test)]
@@ -262,5 +382,24 @@ mod tests {
             info_fields("# Server\r\nredis_version:7.0.15\r\nmaster_host:::1\r\nmaster_port:1\r\n");
         assert_eq!(fields["redis_version"], "7.0.15");
         assert_eq!(master_of(&fields).unwrap(), "[::1]:1");
+    }
+
+    #[test]
+    fn each_part_of_an_order_is_judged() {
+        let text = |text: &str| Some(text.to_owned());
+        let no_file = "ERR The server is running without a config file";
+        assert_eq!(
+            judge_follow("s", &[None, None, None, None]).unwrap(),
+            Kept::InFile
+        );
+        assert_eq!(
+            judge_follow("s", &[None, None, text(no_file), None]).unwrap(),
+            Kept::InMemory
+        );
+        let both = judge_follow("s", &[None, text("ERR no"), text(no_file), None]);
+        assert_eq!(both.unwrap_err().to_string(), "s: SLAVEOF: ERR no");
+        let full = judge_follow("s", &[None, None, text("ERR Rewriting: No space"), None]);
+        assert!(full.unwrap_err().is_refusal());
+        assert!(judge_follow("s", &[None]).is_err());
     }
 }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
-use crate::peer::{self, Error, Peer, parse_topology};
+use crate::peer::{self, Error, Login, Peer, parse_topology};
 
 /// How many sayings wait for the listener; when it is full the tasks wait too.
 pub const SAID_MAX: usize = 256;
@@ -57,11 +57,17 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Listens to `sentinels`; they end by themselves when the receiver is gone.
-    pub fn start(product: &str, sentinels: &[String], said: &mpsc::Sender<Said>) -> Self {
+    /// Listens to `sentinels`, as `login`; they end by themselves when the receiver is gone.
+    pub fn start(
+        product: &str,
+        sentinels: &[String],
+        login: &Login,
+        said: &mpsc::Sender<Said>,
+    ) -> Self {
         let listener = |sentinel: &String| Listener {
             product: product.to_owned(),
             sentinel: sentinel.clone(),
+            login: login.clone(),
             said: said.clone(),
         };
         let tasks = sentinels
@@ -82,6 +88,7 @@ impl Drop for Listening {
 struct Listener {
     product: String,
     sentinel: String,
+    login: Login,
     said: mpsc::Sender<Said>,
 }
 
@@ -117,9 +124,10 @@ impl Listener {
 
     /// One pair of connections to its end; `Ok` when nobody listens to us any more.
     async fn session(&self, heard: &mut bool) -> Result<(), Error> {
-        let subscription = peer::subscribe(&self.sentinel, &[CHANNEL, SWITCH_MASTER]).await?;
+        let subscription =
+            peer::subscribe(&self.sentinel, &self.login, &[CHANNEL, SWITCH_MASTER]).await?;
         let (_keep, mut messages) = subscription.split();
-        let mut peer = Peer::connect(&self.sentinel, "", LIST_MAX).await?;
+        let mut peer = Peer::connect_as(&self.sentinel, &self.login, LIST_MAX).await?;
         let mut ticks = tokio::time::interval(LIST_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use codis_core::belief::{Answers, Word};
+use codis_runtime::peer::Login;
 use codis_runtime::sentinels::{Listening, SAID_MAX, Said};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -70,7 +71,7 @@ impl Control {
 async fn follow(control: Arc<Control>, servers: Vec<String>) {
     let product = control.settings().product_name.clone();
     let (said, mut sayings) = mpsc::channel(SAID_MAX);
-    let _listening = Listening::start(&product, &servers, &said);
+    let _listening = Listening::start(&product, &servers, &Login::default(), &said);
     let mut answers = Answers::default();
     while let Some(saying) = sayings.recv().await {
         match saying {
