@@ -2,6 +2,7 @@
 
 mod http;
 mod process;
+mod variants;
 
 pub use http::{Answer, call};
 pub use process::{Process, free_port, neighbour};
@@ -81,6 +82,7 @@ impl Bed {
             process: Process::start(command, &log),
             addr: format!("{ip}:{port}"),
             port,
+            product: PRODUCT.to_owned(),
         }
     }
 
@@ -223,6 +225,7 @@ pub struct Dashboard {
     pub process: Process,
     pub addr: String,
     pub port: u16,
+    pub product: String,
 }
 
 impl Dashboard {
@@ -259,7 +262,7 @@ impl Dashboard {
     }
 
     pub async fn try_put(&self, path: &str, body: &str) -> Answer {
-        let path = secret(path);
+        let path = secret(&self.product, path);
         call(&self.addr, "PUT", &path, body).await.unwrap()
     }
 
@@ -305,10 +308,10 @@ impl Dashboard {
     }
 }
 
-fn secret(path: &str) -> String {
+fn secret(product: &str, path: &str) -> String {
     format!(
         "/api/topom/{}",
-        path.replacen("/X", &format!("/{}", xauth::dashboard(PRODUCT)), 1)
+        path.replacen("/X", &format!("/{}", xauth::dashboard(product)), 1)
     )
 }
 

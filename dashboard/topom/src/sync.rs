@@ -1,4 +1,4 @@
-//! The queue of sync orders: one server at a time is told whom to follow.
+//! The queue of sync orders: servers are told whom to follow, several at a time, one in a group.
 //!
 //! ```text
 //! pending --stored--> syncing --accepted--> synced
@@ -7,9 +7,11 @@
 //!
 //! `syncing` is stored before the order leaves. A dashboard that finds a server in `syncing` at
 //! start gives the order again: it is the same order, and giving it twice does no harm. A group
-//! that is promoting is passed over, so it does not hold up the others.
+//! that is promoting is passed over, and a server that hangs holds its own group alone, so neither
+//! holds up the others. One at a time in a group, for each full copy of the data is read from the
+//! same master.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use codis_core::model::{ActionState, GroupServer, ServerAction};
@@ -26,7 +28,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub enum Effect {
     /// Store this, then call [`SyncQueue::handle_stored`].
     Store(Step),
-    /// Tell `server` to follow `master`, or nobody, then call [`SyncQueue::handle_ordered`].
+    /// Tell `server` to follow `master`, or nobody, then call [`SyncQueue::handle_ordered`]. Several
+    /// may be out at a time.
     Order {
         /// The server.
         server: String,
@@ -70,132 +73,152 @@ impl Step {
     }
 }
 
-/// What the queue is doing.
-#[derive(Debug)]
-enum State {
-    Idle,
-    Waiting { until: Time },
-    Starting { server: String },
-    Ordering { server: String },
+/// How far the order of one server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// `syncing` is being stored.
+    Starting,
+    /// The order is out.
+    Ordering,
+    /// Its outcome is being stored.
     Ending,
+    /// The store refused; it is taken up again then.
+    Waiting { until: Time },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    group: u32,
+    stage: Stage,
 }
 
 /// The queue. It holds no list of its own: the records are the list.
 #[derive(Debug)]
 pub struct SyncQueue {
-    state: State,
+    parallel: usize,
+    runs: BTreeMap<String, Run>,
     effects: VecDeque<Effect>,
 }
 
-impl Default for SyncQueue {
-    fn default() -> Self {
+impl SyncQueue {
+    /// A queue that gives up to `parallel` orders at a time, at least one.
+    pub fn new(parallel: usize) -> Self {
         Self {
-            state: State::Idle,
+            parallel: parallel.max(1),
+            runs: BTreeMap::new(),
             effects: VecDeque::new(),
         }
     }
-}
 
-impl SyncQueue {
-    /// Looks for the next order, when none is under way.
+    /// Starts as many orders as may be under way.
     pub fn handle_cluster(&mut self, now: Time, cluster: &Cluster) {
         self.handle_timeout(now);
-        if !matches!(self.state, State::Idle) {
-            return;
-        }
-        if let Some(server) = next(cluster) {
-            let step = Step {
+        while self.runs.len() < self.parallel {
+            let Some((group, server)) = self.next(cluster) else {
+                return;
+            };
+            let run = Run {
+                group,
+                stage: Stage::Starting,
+            };
+            self.runs.insert(server.to_owned(), run);
+            self.effects.push_back(Effect::Store(Step {
                 server: server.to_owned(),
                 state: ActionState::Syncing,
-            };
-            self.state = State::Starting {
-                server: server.to_owned(),
-            };
-            self.effects.push_back(Effect::Store(step));
+            }));
         }
     }
 
-    /// The last [`Effect::Store`] is stored, or is not.
-    pub fn handle_stored(&mut self, now: Time, cluster: &Cluster, ok: bool) {
-        let state = std::mem::replace(&mut self.state, State::Idle);
-        match state {
-            State::Starting { server } if ok => {
+    /// The [`Effect::Store`] of a server is stored, or is not.
+    pub fn handle_stored(&mut self, now: Time, cluster: &Cluster, server: &str, ok: bool) {
+        let Some(run) = self.runs.get_mut(server) else {
+            return;
+        };
+        match (run.stage, ok) {
+            (Stage::Starting, true) => {
+                run.stage = Stage::Ordering;
                 let master = cluster
-                    .find_server(&server)
+                    .find_server(server)
                     .filter(|(_, at)| *at > 0)
                     .map(|(group, _)| group.servers[0].addr.clone());
                 self.effects.push_back(Effect::Order {
-                    server: server.clone(),
+                    server: server.to_owned(),
                     master,
                 });
-                self.state = State::Ordering { server };
             }
-            State::Starting { .. } | State::Ending if !ok => {
-                self.state = State::Waiting { until: now + RETRY };
+            (Stage::Ending, true) => {
+                self.runs.remove(server);
             }
-            State::Idle | State::Starting { .. } | State::Ending => {}
-            other @ (State::Waiting { .. } | State::Ordering { .. }) => self.state = other,
+            (Stage::Starting | Stage::Ending, false) => {
+                run.stage = Stage::Waiting { until: now + RETRY };
+            }
+            (Stage::Ordering | Stage::Waiting { .. }, _) => {}
         }
     }
 
     /// The server took the order, or did not.
-    pub fn handle_ordered(&mut self, ok: bool) {
-        if let State::Ordering { server } = &self.state {
-            let state = if ok {
-                ActionState::Synced
-            } else {
-                ActionState::SyncedFailed
-            };
-            self.effects.push_back(Effect::Store(Step {
-                server: server.clone(),
-                state,
-            }));
-            self.state = State::Ending;
+    pub fn handle_ordered(&mut self, server: &str, ok: bool) {
+        let Some(run) = self.runs.get_mut(server) else {
+            return;
+        };
+        if run.stage != Stage::Ordering {
+            return;
         }
+        run.stage = Stage::Ending;
+        let state = if ok {
+            ActionState::Synced
+        } else {
+            ActionState::SyncedFailed
+        };
+        self.effects.push_back(Effect::Store(Step {
+            server: server.to_owned(),
+            state,
+        }));
     }
 
-    /// Ends a pause that is over.
+    /// Ends pauses that are over.
     pub fn handle_timeout(&mut self, now: Time) {
-        if matches!(self.state, State::Waiting { until } if until <= now) {
-            self.state = State::Idle;
-        }
+        self.runs
+            .retain(|_, run| !matches!(run.stage, Stage::Waiting { until } if until <= now));
     }
 
     /// When to call [`SyncQueue::handle_timeout`].
     pub fn poll_timeout(&self) -> Option<Time> {
-        match self.state {
-            State::Waiting { until } => Some(until),
-            State::Idle | State::Starting { .. } | State::Ordering { .. } | State::Ending => None,
-        }
+        let until = |run: &Run| match run.stage {
+            Stage::Waiting { until } => Some(until),
+            Stage::Starting | Stage::Ordering | Stage::Ending => None,
+        };
+        self.runs.values().filter_map(until).min()
     }
 
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
     }
-}
 
-/// The order that is first in the queue: one that was given before a restart, else the lowest
-/// index.
-fn next(cluster: &Cluster) -> Option<&str> {
-    let open = |server: &&GroupServer| {
-        matches!(
-            server.action.state,
-            ActionState::Pending | ActionState::Syncing
-        )
-    };
-    cluster
-        .groups()
-        .filter(|group| group.promoting.state == ActionState::Nothing)
-        .flat_map(|group| &group.servers)
-        .filter(open)
-        .min_by_key(|server| {
-            (
-                server.action.state == ActionState::Pending,
-                server.action.index,
+    /// The order that is first in the queue: one that was given before a restart, else the lowest
+    /// index; of groups alone that are quiet.
+    fn next<'a>(&self, cluster: &'a Cluster) -> Option<(u32, &'a str)> {
+        let open = |server: &GroupServer| {
+            matches!(
+                server.action.state,
+                ActionState::Pending | ActionState::Syncing
             )
-        })
-        .map(|server| server.addr.as_str())
+        };
+        cluster
+            .groups()
+            .filter(|group| group.promoting.state == ActionState::Nothing)
+            .filter(|group| self.runs.values().all(|run| run.group != group.id))
+            .flat_map(|group| group.servers.iter().map(move |server| (group.id, server)))
+            .filter(|(_, server)| open(server) && !self.runs.contains_key(&server.addr))
+            .min_by_key(|(_, server)| {
+                (
+                    server.action.state == ActionState::Pending,
+                    server.action.index,
+                )
+            })
+            .map(|(group, server)| (group, server.addr.as_str()))
+    }
 }
 
 #[cfg(test)]
