@@ -1,6 +1,8 @@
 //! Groups: adding a server, pushing a group's slots, and clearing the mark of a group that is in
 //! step.
 
+mod probe;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,34 +12,50 @@ use codis_topom::{Cluster, Refusal, edit};
 
 use crate::core::{Core, Failure};
 use crate::state::Audit;
-use codis_runtime::peer::Peer;
 
-/// How long a new server may take to answer.
-const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// Groups are looked at this often even when nothing changes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a burst of changes may go on before the marks are looked at.
 const SETTLE: Duration = Duration::from_millis(100);
 
-/// Adds a server that answers.
+/// A server and where it goes.
+#[derive(Clone, Debug)]
+pub struct NewServer {
+    /// The group.
+    pub group: u32,
+    /// Its address.
+    pub addr: String,
+    /// Its data centre, or nothing.
+    pub datacenter: String,
+}
+
+/// Adds a server that answers as a Redis server does; gives what the operator should know of it.
+/// `force` says that he means it, whatever was found.
 pub async fn add_server(
     core: &Core,
     audit: Audit,
-    group: u32,
-    addr: String,
-    datacenter: String,
-) -> Result<(), Failure> {
+    to: NewServer,
+    force: bool,
+) -> Result<Vec<String>, Failure> {
+    let NewServer {
+        group,
+        addr,
+        datacenter,
+    } = to;
     if !addr.parse::<Addr>().is_ok_and(|parsed| parsed.port() > 0) {
         return Err(Refusal::BadServerAddress.into());
     }
-    let mut peer = Peer::connect(&addr, &core.settings.product_auth, ANSWER_MAX).await?;
-    peer.info().await?;
+    let probe = probe::probe(core, group, &addr).await?;
+    edit::check_add_server(&core.state.cluster(), group, &addr)?;
+    let warnings = probe.judge(&addr, group, force)?;
+    for warning in &warnings {
+        tracing::warn!(who = audit.who, group, force, "{warning}");
+    }
     let at = host::now_rfc3339();
     let decide = move |cluster: &Cluster| edit::add_server(cluster, group, &addr, &datacenter, &at);
     core.state.edit(audit, decide).await?;
-    core.sentinels_due.notify_one();
-    Ok(())
+    Ok(warnings)
 }
 
 /// Sends every proxy the slots of a group again, then clears its mark.

@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::RawQuery;
+use axum::http::{HeaderName, HeaderValue};
 use axum::routing::{get, put};
-use codis_runtime::http::{ApiError, json};
+use codis_runtime::http::{ApiError, json, ok};
 use codis_topom::{Refusal, edit};
 
 use super::call::Call;
 use super::{App, Reply, done};
-use crate::{groups, promote};
+use crate::groups::{self, NewServer};
+use crate::promote;
 use codis_runtime::peer::Peer;
 
+/// The header of what an operator should know of a change that was made.
+const WARNING: HeaderName = HeaderName::from_static("x-codis-warning");
 /// How long a server may take to tell its figures.
 const INFO_MAX: Duration = Duration::from_secs(1);
 
@@ -59,10 +64,40 @@ async fn resync_all(call: Call) -> Reply {
     done(groups::resync_all(&call.core, call.audit()).await)
 }
 
-async fn add(call: Call) -> Reply {
-    let (gid, addr) = (call.group()?, call.text("addr")?.to_owned());
-    let datacenter = call.text("datacenter").unwrap_or_default().to_owned();
-    done(groups::add_server(&call.core, call.audit(), gid, addr, datacenter).await)
+/// Adds a server; what the operator should know of it goes into a header, for the body is what the
+/// tools of Codis compare with `"OK"`.
+async fn add(call: Call, RawQuery(query): RawQuery) -> Reply {
+    let to = NewServer {
+        group: call.group()?,
+        addr: call.text("addr")?.to_owned(),
+        datacenter: call.text("datacenter").unwrap_or_default().to_owned(),
+    };
+    let force = forced(query.as_deref().unwrap_or_default())?;
+    let mut audit = call.audit();
+    if force {
+        audit.what.push_str(" forced");
+    }
+    let warnings = groups::add_server(&call.core, audit, to, force).await?;
+    let mut response = ok();
+    for warning in warnings {
+        if let Ok(value) = HeaderValue::try_from(warning) {
+            response.headers_mut().append(WARNING, value);
+        }
+    }
+    Ok(response)
+}
+
+/// Whether a query says `force=1`, or any other integer but zero.
+fn forced(query: &str) -> Result<bool, ApiError> {
+    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
+        if name == "force" {
+            let value: i64 = value
+                .parse()
+                .map_err(|_| ApiError::new("invalid force".to_owned()))?;
+            return Ok(value != 0);
+        }
+    }
+    Ok(false)
 }
 
 async fn del(call: Call) -> Reply {
