@@ -1,6 +1,5 @@
 //! The HTTP API of Codis.
 
-mod actions;
 mod call;
 mod groups;
 mod open;
@@ -114,8 +113,7 @@ pub fn router(app: App) -> Router {
         .merge(groups::routes())
         .merge(proxies::routes())
         .merge(sentinels::routes())
-        .merge(slots::routes())
-        .merge(actions::routes());
+        .merge(slots::routes());
     Router::new()
         .route("/", get(async || found("/topom")))
         .merge(open::pages())

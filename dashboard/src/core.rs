@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use codis_core::model::Topom;
 use codis_topom::Refusal;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Settings;
@@ -13,10 +13,10 @@ use crate::metrics::Counters;
 use crate::poll::{self, Polls};
 use crate::proxies::ProxyApi;
 use crate::push::Fleet;
-use crate::sentinels::{self, Belief};
+use crate::sentinels::{self, Belief, Standings, Told};
 use crate::state::{self, State};
 use crate::store::{self, Store};
-use crate::{groups, mover, promote, sync};
+use crate::{groups, promote, sync};
 
 /// A dashboard that holds the lock and has read its records.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Core {
     pub settings: Settings,
     /// Who it is.
     pub model: Topom,
+    /// The store, for what is read beside the records; they are written by their owner alone.
+    pub store: Store,
     /// The owner of the records.
     pub state: State,
     /// The proxies' rows.
@@ -37,10 +39,10 @@ pub struct Core {
     pub belief: Belief,
     /// The counters.
     pub counters: Counters,
-    /// Wakes the task that brings sentinels in step.
-    pub sentinels_due: Notify,
-    /// How far slot actions are.
-    pub slot_actions: mover::Board,
+    /// How far each sentinel is.
+    pub standings: Standings,
+    /// What each proxy was told of the sentinels.
+    pub told: Told,
     promoting: Mutex<BTreeSet<u32>>,
 }
 
@@ -120,7 +122,7 @@ impl Core {
         store: Store,
         counters: Counters,
     ) -> Result<(Arc<Self>, JoinSet<()>), store::Error> {
-        let state = State::start(store, counters.clone()).await?;
+        let state = State::start(store.clone(), counters.clone()).await?;
         let proxies = ProxyApi::new(&settings.product_name, &settings.product_auth);
         let (open, opened) = watch::channel(false);
         let method = settings.migration_method.forward_method();
@@ -129,14 +131,15 @@ impl Core {
         let core = Arc::new(Self {
             settings,
             model,
+            store,
             state,
             fleet,
             proxies,
             polls: Polls::default(),
             belief: Belief::new(open),
             counters,
-            sentinels_due: Notify::new(),
-            slot_actions: mover::Board::default(),
+            standings: Standings::default(),
+            told: Told::default(),
             promoting: Mutex::new(BTreeSet::new()),
         });
         let mut tasks = JoinSet::new();
@@ -144,6 +147,7 @@ impl Core {
         tasks.spawn(poll::watch(core.clone()));
         tasks.spawn(promote::resume_all(core.clone()));
         tasks.spawn(sentinels::keep_in_sync(core.clone()));
+        tasks.spawn(sentinels::tell_all(core.clone()));
         tasks.spawn(sentinels::listen_all(core.clone()));
         let opener = core.clone();
         // Each task of the set lasts until the stop; one that ends means that something broke.
@@ -152,7 +156,6 @@ impl Core {
             std::future::pending().await
         });
         tasks.spawn(sync::run(core.clone()));
-        tasks.spawn(mover::run(core.clone()));
         Ok((core, tasks))
     }
 

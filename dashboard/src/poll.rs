@@ -43,14 +43,25 @@ impl Polls {
         held(&self.sentinels).clone()
     }
 
-    /// The run id of each server that told it.
-    pub fn run_ids(&self) -> BTreeMap<String, String> {
+    /// The last answer of one sentinel, unless it failed to give one.
+    pub fn sentinel(&self, addr: &str) -> Option<SentinelStats> {
+        let sentinels = held(&self.sentinels);
+        let polled = sentinels.get(addr)?;
+        (polled.error.is_none() && !polled.timeout).then(|| polled.clone())
+    }
+
+    /// The run id of a server, when it told it.
+    pub fn run_id(&self, addr: &str) -> Option<String> {
         let servers = held(&self.servers);
-        let told = servers
-            .iter()
-            .filter_map(|(addr, polled)| Some((addr, polled.stats.get("run_id")?)));
-        told.map(|(addr, run_id)| (addr.clone(), run_id.clone()))
-            .collect()
+        servers.get(addr)?.stats.get("run_id").cloned()
+    }
+
+    /// The server that has a run id.
+    pub fn server_of(&self, run_id: &str) -> Option<String> {
+        let servers = held(&self.servers);
+        let has = |polled: &ServerStats| polled.stats.get("run_id").is_some_and(|id| id == run_id);
+        let found = servers.iter().find(|(_, polled)| has(polled));
+        found.map(|(addr, _)| addr.clone())
     }
 }
 

@@ -3,11 +3,15 @@
 mod belief;
 mod control;
 mod ensure;
+mod keeper;
 mod listen;
+mod tell;
 
 pub use belief::Belief;
-pub use control::{add, keep_in_sync, remove, resync_all};
+pub use control::{add, remove, resync_all};
+pub use keeper::{Standings, keep_in_sync};
 pub use listen::listen_all;
+pub use tell::{Told, tell_all};
 
 use std::io;
 use std::net::IpAddr;
@@ -16,8 +20,10 @@ use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_runtime::host;
+use codis_runtime::peer::Login;
 use codis_topom::adopt;
 
+use crate::config::Settings;
 use crate::core::Core;
 use crate::state::Audit;
 
@@ -61,6 +67,14 @@ pub async fn open_rows(core: Arc<Core>) {
         }
     }
     core.belief.open();
+}
+
+/// As whom the dashboard speaks to the sentinels.
+pub fn login(settings: &Settings) -> Login {
+    Login {
+        user: settings.sentinel_auth_user.clone(),
+        password: settings.sentinel_auth_pass.clone(),
+    }
 }
 
 /// The address of a server for a sentinel, which takes numbers only.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use codis_core::api::{GroupSection, Overview, ProxySection, SentinelSection, Stats};
+use codis_core::api::{
+    GroupSection, Overview, ProxySection, SentinelSection, SlotActionSection, Stats,
+};
 use codis_runtime::build;
 
 use crate::core::Core;
@@ -35,7 +37,7 @@ pub fn stats(core: &Core) -> Stats {
             models: proxies,
             stats: core.polls.proxies(),
         },
-        slot_action: core.slot_actions.section(core),
+        slot_action: SlotActionSection::default(),
         sentinels: SentinelSection {
             model: cluster.sentinel().clone(),
             stats: core.polls.sentinels(),

@@ -10,7 +10,7 @@ use codis_topom::Refusal;
 use super::call::Call;
 use super::{App, Reply, done};
 use crate::poll::sentinels::monitored;
-use crate::sentinels;
+use crate::sentinels::{self, login};
 use codis_runtime::peer::Peer;
 
 /// How long a sentinel may take to answer.
@@ -71,6 +71,6 @@ async fn connect(call: &Call) -> Result<Peer, ApiError> {
     {
         return Err(Refusal::SentinelMissing(addr.to_owned()).into());
     }
-    let connected = Peer::connect(addr, "", INFO_MAX).await;
+    let connected = Peer::connect_as(addr, &login(&call.core.settings), INFO_MAX).await;
     connected.map_err(|error| ApiError::new(error.to_string()))
 }

@@ -8,6 +8,7 @@ use codis_core::paths;
 
 use super::{ANSWER_MAX, EVERY, held, unixtime};
 use crate::core::Core;
+use crate::sentinels::login;
 use codis_runtime::peer::{Error, Peer};
 
 /// Asks the sentinel for ever.
@@ -28,7 +29,7 @@ async fn ask(
 ) -> Result<SentinelStats, Error> {
     let mut peer = match connection.take() {
         Some(peer) => peer,
-        None => Peer::connect(addr, "", ANSWER_MAX).await?,
+        None => Peer::connect_as(addr, &login(&core.settings), ANSWER_MAX).await?,
     };
     let stats = peer.info().await?;
     let sentinel = monitored(&mut peer, &core.settings.product_name).await?;

@@ -107,9 +107,9 @@ pub fn handle_lost(core: &Core, sentinel: &str) {
 /// The claim in the words of the group's record; a server that the group does not have is reported
 /// once.
 fn claim(core: &Core, word: &Word, source: &str) -> Option<Claim> {
-    let run_ids = core.polls.run_ids();
+    let run_id_of = |addr: &str| core.polls.run_id(addr);
     let known = (word.group, word.master.clone());
-    match adopt::claim_for(&core.state.cluster(), word, source, &run_ids) {
+    match adopt::claim_for(&core.state.cluster(), word, source, run_id_of) {
         Ok(claim) => {
             lock(&core.belief.unknown).remove(&known);
             Some(claim)

@@ -1,33 +1,25 @@
-//! Adding and removing sentinels, and keeping all of them in step with the records.
+//! Adding and removing sentinels, and bringing all of them in step when an operator asks for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use codis_core::backoff::Backoff;
+use codis_core::time::Time;
 use codis_topom::{Cluster, edit};
 use tokio::task::JoinSet;
 
-use super::ensure;
+use super::ensure::{self, Charge};
 use crate::core::{Core, Failure};
 use crate::state::Audit;
-use codis_runtime::peer::{Error, Peer};
-
-/// Pauses after a round that failed.
-const RETRY_MIN: Duration = Duration::from_secs(1);
-/// The longest of them.
-const RETRY_MAX: Duration = Duration::from_secs(15);
+use codis_runtime::peer::Error;
 
 /// Adds a sentinel that answers.
 pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure> {
     edit::add_sentinel(&core.state.cluster(), &addr)?;
-    let limit = core.settings.sentinel_client_timeout.duration();
-    let mut peer = Peer::connect(&addr, "", limit).await?;
+    let mut peer = ensure::connect(&addr, &core.settings).await?;
     peer.call::<redis::Value>(redis::cmd("SENTINEL").arg("FLUSHCONFIG"))
         .await?;
     core.state
         .edit(audit, move |cluster| edit::add_sentinel(cluster, &addr))
         .await?;
-    core.sentinels_due.notify_one();
     Ok(())
 }
 
@@ -49,13 +41,16 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
         core.state.edit(audit, back).await?;
         return Err(failure);
     }
-    core.sentinels_due.notify_one();
     Ok(())
 }
 
 /// Tells one sentinel what to monitor, as long as it is on record.
 async fn order(core: &Core, addr: &str, cluster: &Cluster) -> Result<(), Error> {
-    ensure::ensure(addr, &core.settings, cluster).await?;
+    let mut charge = Charge::new(addr);
+    let orders = charge
+        .ensure(Time::ZERO, &core.settings, cluster, true)
+        .await?;
+    tracing::info!(sentinel = addr, ?orders, "sentinel put in step");
     if core
         .state
         .cluster()
@@ -125,38 +120,4 @@ async fn first_error(calls: &mut JoinSet<Result<(), String>>) -> Result<(), Fail
         }
     }
     outcome
-}
-
-/// Brings sentinels and proxies in step whenever the records say that they are not.
-pub async fn keep_in_sync(core: Arc<Core>) {
-    let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX, u64::from(core.model.pid));
-    let mut views = core.state.subscribe();
-    let mut said = String::new();
-    loop {
-        let due = views.borrow_and_update().cluster.sentinel().out_of_sync;
-        if !due {
-            said.clear();
-            tokio::select! {
-                changed = views.changed() => if changed.is_err() { return },
-                () = core.sentinels_due.notified() => {}
-            }
-            continue;
-        }
-        match resync_all(&core, Audit::own("sentinels/resync-all")).await {
-            Ok(()) => {
-                backoff.reset();
-                tracing::info!("sentinels and proxies are in step");
-            }
-            Err(error) => {
-                if said != error.to_string() {
-                    tracing::warn!(%error, "sentinels or proxies are not in step, trying again");
-                    said = error.to_string();
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.next_delay()) => {}
-                    () = core.sentinels_due.notified() => {}
-                }
-            }
-        }
-    }
 }

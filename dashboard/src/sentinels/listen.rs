@@ -6,19 +6,21 @@ use codis_runtime::sentinels::{Listening, SAID_MAX, Said};
 use tokio::sync::mpsc;
 
 use super::belief::{handle_answer, handle_lost, handle_record};
+use super::login;
 use crate::core::Core;
 
 /// Takes what the sentinels on record say, in the order in which they say it.
 pub async fn listen_all(core: Arc<Core>) {
     let (said, mut sayings) = mpsc::channel(SAID_MAX);
     let mut views = core.state.subscribe();
+    let login = login(&core.settings);
     let mut servers = Vec::new();
     let mut _listening = Listening::default();
     loop {
         let on_record = views.borrow_and_update().cluster.sentinel().servers.clone();
         if on_record != servers {
             core.belief.retain(&on_record);
-            _listening = Listening::start(&core.settings.product_name, &on_record, &said);
+            _listening = Listening::start(&core.settings.product_name, &on_record, &login, &said);
             servers = on_record;
         }
         tokio::select! {

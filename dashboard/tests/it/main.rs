@@ -9,6 +9,7 @@ mod bed;
 mod bring_up;
 mod doubles;
 mod hung;
+mod joining;
 mod lock;
 mod poll;
 mod promotion;
@@ -17,3 +18,5 @@ mod servers;
 mod stock;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;
+mod syncing;
+mod watching;

@@ -8,8 +8,6 @@
 //! it (a crash between the two writes, or an original dashboard that ran in between), a pair that
 //! repeats the held one puts the record right.
 
-use std::collections::BTreeMap;
-
 use codis_core::belief::Word;
 use codis_core::epoch::Epoch;
 use codis_core::ha::GroupTopology;
@@ -66,15 +64,16 @@ pub fn judge(cluster: &Cluster, claim: &Claim) -> Verdict {
     }
 }
 
-/// Finds the server that an address stands for: by its text, else by an equal run id.
+/// Finds the server that an address stands for: by its text, else by an equal run id, which
+/// `run_id_of` knows of an address. It is asked only when the text is of no help.
 pub fn locate(
     group: &Group,
     addr: &str,
     run_id: &str,
-    run_ids: &BTreeMap<String, String>,
+    run_id_of: impl Fn(&str) -> Option<String>,
 ) -> Option<usize> {
     let by_run_id = || {
-        let known = |addr: &String| run_ids.get(addr).is_some_and(|known| known == run_id);
+        let known = |addr: &str| run_id_of(addr).is_some_and(|known| known == run_id);
         group
             .servers
             .iter()
@@ -164,10 +163,10 @@ pub fn claim_for(
     cluster: &Cluster,
     word: &Word,
     source: &str,
-    run_ids: &BTreeMap<String, String>,
+    run_id_of: impl Fn(&str) -> Option<String>,
 ) -> Result<Claim, Refusal> {
     let record = cluster.group(word.group)?;
-    let place = locate(record, &word.master, &word.run_id, run_ids).ok_or_else(|| {
+    let place = locate(record, &word.master, &word.run_id, run_id_of).ok_or_else(|| {
         let (group, server) = (word.group, word.master.clone());
         Refusal::NotInGroup { group, server }
     })?;

@@ -16,11 +16,11 @@ pub mod adopt;
 pub mod edit;
 pub mod form;
 pub mod handover;
-pub mod mover;
 pub mod promote;
 pub mod rebalance;
 pub mod row;
 pub mod sync;
+pub mod watchlist;
 
 mod change;
 mod cluster;

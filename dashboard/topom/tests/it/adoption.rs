@@ -67,7 +67,7 @@ fn a_server_is_found_by_its_run_id_when_its_name_differs() {
             run_id: run_id.to_owned(),
             failing_over: false,
         };
-        adopt::claim_for(&c, &word, "s", &run_ids)
+        adopt::claim_for(&c, &word, "s", |addr| run_ids.get(addr).cloned())
     };
     assert_eq!(found("db3:6379", "r3").unwrap().master, SERVERS[2]);
     let unknown = found("db3:6379", "").unwrap_err().to_string();
