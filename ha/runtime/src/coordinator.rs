@@ -194,7 +194,7 @@ pub async fn open_with(
             addr,
             "the root directory of the store is needed",
         )),
-        "filesystem" | "fs" => Ok(Arc::new(FileSystem::open(addr).await?)),
+        "filesystem" | "fs" => Ok(Arc::new(FileSystem::open_with(addr, session).await?)),
         "zookeeper" | "zk" => {
             let auth = Credentials::parse(auth)?;
             Ok(Arc::new(ZooKeeper::open(addr, auth, session)?))

@@ -4,135 +4,160 @@
 //! {root}/data/<path>   one file for each record
 //! {root}/temp/         records being written
 //! {root}/data.lck      flock(LOCK_EX) by whoever reads or writes, original or not
+//! {root}/queue.lck     flock(LOCK_EX) by processes of Codis HA that wait for data.lck
+//! {root}/journal       the commit of several records that is being carried out
 //! {root}/locks/        one file for each lock that a process of Codis HA holds or held
 //! ```
 //!
-//! Two things are done better than there. Somebody else's use of `data.lck` is waited for, up to
-//! [`BUSY_WAIT_MAX`], where the original fails at once. And a record is on disk before an
-//! operation reports success: file synced, renamed into place, directory synced.
+//! Three things are done better than there. Others that use the store are waited for, in a queue,
+//! where the original fails at once. A record is on disk before an operation reports success: file
+//! synced, renamed into place, directory synced. And a lock ends with its process, or with its
+//! lease when the process hangs.
 //!
-//! All of it blocks, so it runs on blocking threads, one operation at a time for each store.
+//! All of it blocks, so it runs on other threads: one for each store, which enters it for one
+//! operation after another, and those that bring values to the disk before that.
 
+mod commit;
+mod lease;
+mod note;
 mod oslock;
 mod tree;
+mod turns;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::Mutex;
 use tokio::task;
 
-use super::error::changed;
-use super::hold::Held;
 use super::watch::Teller;
 use super::{
     Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, SESSION, Takeover, Watch,
     Write, check_commit, check_value, path,
 };
-use oslock::OsLock;
-use tree::Tree;
+use commit::Request;
+use lease::Sightings;
+use tree::{Look, Tree};
+use turns::Turns;
 
-/// How long an operation waits for another process to leave the store.
-pub const BUSY_WAIT_MAX: Duration = Duration::from_secs(5);
-/// How long an operation waits for those before it in its own process.
-const TURN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// How long an operation whose turn it is waits for an original to leave the store.
+pub const BUSY_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How often a watched path is looked at: a directory tells nobody of changes.
 const WATCH_PERIOD: Duration = Duration::from_millis(500);
-/// How long a destructor waits for it: it may run on a thread that others need.
+/// How long a destructor waits for its turn: it may run on a thread that others need.
 const ABANDON_WAIT_MAX: Duration = Duration::from_millis(500);
 
 /// A store in a directory. Clones share it.
 #[derive(Clone, Debug)]
 pub struct FileSystem {
-    tree: Arc<Tree>,
-    /// Keeps the operations of one process off the blocking threads until it is their turn.
-    turn: Arc<Mutex<()>>,
-}
-
-/// A lock on a path: an flock for as long as this lives.
-struct FileLock {
-    store: FileSystem,
-    path: String,
-    value: Vec<u8>,
-    /// Closed, and so unlocked, last.
-    _os: OsLock,
+    turns: Arc<Turns>,
+    sightings: Arc<Sightings>,
+    lease: Duration,
 }
 
 impl FileSystem {
-    /// Opens the store in `root`, which is made when missing.
+    /// Opens the store in `root`, which is made when missing, with locks that outlive a process
+    /// that hangs by [`SESSION`].
     ///
     /// # Errors
-    /// The directories cannot be made.
+    /// The directories cannot be made, or a commit that a dead process left cannot be finished.
     pub async fn open(root: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(root, SESSION).await
+    }
+
+    /// The same with locks that outlive a process that hangs by `lease`.
+    ///
+    /// # Errors
+    /// As [`FileSystem::open`].
+    pub async fn open_with(root: impl AsRef<Path>, lease: Duration) -> Result<Self, Error> {
         let root = root.as_ref().to_owned();
-        let tree = blocking(move || Tree::open(&root)).await?;
+        let start = move || {
+            let tree = Tree::open(&root)?;
+            Turns::start(tree).map_err(io_error("start a thread for", &root))
+        };
         Ok(Self {
-            tree: Arc::new(tree),
-            turn: Arc::default(),
+            turns: Arc::new(blocking(start).await?),
+            sightings: Arc::default(),
+            lease,
         })
     }
 
-    /// Runs `operation` on a blocking thread while nobody else uses the store.
-    async fn with_store<T: Send + 'static>(
+    /// Runs `operation` while nobody else uses the store.
+    async fn inside<T: Send + 'static>(
         &self,
         operation: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let turn = tokio::time::timeout(TURN_WAIT_MAX, self.turn.clone().lock_owned()).await;
-        let Ok(turn) = turn else {
-            return Err(self.tree.busy(TURN_WAIT_MAX));
+        self.turns.run(operation).await
+    }
+
+    async fn change(
+        &self,
+        operation: &'static str,
+        writes: &[Write<'_>],
+        guards: &[Guard<'_>],
+    ) -> Result<(), Error> {
+        check_commit(writes, guards)?;
+        let request = Request::of(operation, writes, guards);
+        let tree = self.turns.tree().clone();
+        let commit = blocking(move || request.stage(&tree)).await?;
+        self.inside(move |tree| commit.run(tree)).await
+    }
+
+    async fn change_one(
+        &self,
+        operation: &'static str,
+        path: &str,
+        expected: Expected<'_>,
+        value: Option<&[u8]>,
+    ) -> Result<(), Error> {
+        let write = Write {
+            path,
+            expected,
+            value,
         };
-        let tree = self.tree.clone();
-        blocking(move || {
-            let _turn = turn;
-            let _store = tree.enter(BUSY_WAIT_MAX)?;
-            operation(&tree)
-        })
-        .await
+        self.change(operation, &[write], &[]).await
     }
 }
 
 #[async_trait]
 impl Coordinator for FileSystem {
     async fn create(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        path::check(path)?;
-        check_value(path, value)?;
-        let (path, value) = (path.to_owned(), value.to_vec());
-        self.with_store(move |tree| {
-            if tree.exists(&path)? {
-                return Err(Error::Exists { path });
-            }
-            tree.write("create", &path, &value)
-        })
-        .await
+        self.change_one("create", path, Expected::Missing, Some(value))
+            .await
     }
 
     async fn update(&self, path: &str, value: &[u8]) -> Result<(), Error> {
-        path::check(path)?;
-        check_value(path, value)?;
-        let (path, value) = (path.to_owned(), value.to_vec());
-        self.with_store(move |tree| tree.write("update", &path, &value))
+        self.change_one("update", path, Expected::Anything, Some(value))
             .await
     }
 
     async fn delete(&self, path: &str) -> Result<(), Error> {
-        path::check(path)?;
-        let path = path.to_owned();
-        self.with_store(move |tree| tree.remove(&path)).await
+        self.change_one("delete", path, Expected::Anything, None)
+            .await
     }
 
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
         path::check(path)?;
         let path = path.to_owned();
-        self.with_store(move |tree| tree.read(&path)).await
+        self.inside(move |tree| tree.read(&path)).await
     }
 
     async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
         path::check(path)?;
         let path = path.to_owned();
-        self.with_store(move |tree| tree.list(&path)).await
+        self.inside(move |tree| tree.list(&path)).await
+    }
+
+    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        path::check(path)?;
+        let path = path.to_owned();
+        self.inside(move |tree| tree.read_dir(&path)).await
+    }
+
+    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
+        self.change("commit", writes, guards).await
     }
 
     async fn lock(&self, path: &str, value: &[u8], takeover: Takeover) -> Result<Lock, LockError> {
@@ -141,21 +166,9 @@ impl Coordinator for FileSystem {
         let (name, value) = (path.to_owned(), value.to_vec());
         let store = self.clone();
         let taken = self
-            .with_store(move |tree| Ok(take(store, tree, name, value, takeover)))
+            .inside(move |tree| Ok(lease::take(store, tree, name, value, takeover)))
             .await?;
-        Ok(Lock::new(path, taken?))
-    }
-
-    async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
-        path::check(path)?;
-        let path = path.to_owned();
-        self.with_store(move |tree| tree.read_dir(&path)).await
-    }
-
-    async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
-        check_commit(writes, guards)?;
-        let commit = Commit::of(writes, guards);
-        self.with_store(move |tree| commit.run(tree)).await
+        Ok(Lock::new(path, taken?.keep()))
     }
 
     /// Nobody would clean up after a process that was killed.
@@ -180,89 +193,13 @@ impl Coordinator for FileSystem {
     }
 }
 
-/// A commit that owns what it was asked for.
-struct Commit {
-    writes: Vec<Owned>,
-    guards: Vec<(String, Vec<u8>)>,
-}
-
-struct Owned {
-    path: String,
-    expected: Before,
-    value: Option<Vec<u8>>,
-}
-
-enum Before {
-    Anything,
-    Missing,
-    Value(Vec<u8>),
-}
-
-impl Commit {
-    fn of(writes: &[Write<'_>], guards: &[Guard<'_>]) -> Self {
-        let owned = |write: &Write<'_>| Owned {
-            path: write.path.to_owned(),
-            expected: match write.expected {
-                Expected::Anything => Before::Anything,
-                Expected::Missing => Before::Missing,
-                Expected::Value(value) => Before::Value(value.to_vec()),
-            },
-            value: write.value.map(<[u8]>::to_vec),
-        };
-        let guard = |guard: &Guard<'_>| (guard.path.to_owned(), guard.value.to_vec());
-        Self {
-            writes: writes.iter().map(owned).collect(),
-            guards: guards.iter().map(guard).collect(),
-        }
-    }
-
-    fn run(&self, tree: &Tree) -> Result<(), Error> {
-        for (path, wanted) in &self.guards {
-            if tree.read(path)?.as_ref() != Some(wanted) {
-                return Err(changed(path));
-            }
-        }
-        for Owned { path, expected, .. } in &self.writes {
-            match expected {
-                Before::Value(wanted) if tree.read(path)?.as_ref() != Some(wanted) => {
-                    return Err(changed(path));
-                }
-                Before::Missing if tree.exists(path)? => {
-                    let path = path.clone();
-                    return Err(Error::Exists { path });
-                }
-                _ => {}
-            }
-        }
-        for Owned { path, value, .. } in &self.writes {
-            match value {
-                Some(_) => tree.check_put("commit", path)?,
-                None => tree.check_remove("commit", path)?,
-            }
-        }
-        for Owned { path, value, .. } in &self.writes {
-            match value {
-                Some(value) => tree.write("commit", path, value)?,
-                None => tree.remove(path)?,
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A record, or the children of a directory.
-#[derive(PartialEq, Eq)]
-enum Look {
-    Record(Option<Vec<u8>>),
-    Directory(Vec<String>),
-}
-
 impl FileSystem {
+    /// What a path is now. Nobody is waited for.
     async fn look(&self, path: &str) -> Result<Look, Error> {
-        let path = path.to_owned();
-        self.with_store(move |tree| match tree.read(&path) {
-            Err(Error::Kind { .. }) => tree.list(&path).map(Look::Directory),
-            record => record.map(Look::Record),
+        let (tree, path) = (self.turns.tree().clone(), path.to_owned());
+        blocking(move || {
+            let looked = tree.look(&path);
+            looked.map_err(io_error("look up", Path::new(&path)))
         })
         .await
     }
@@ -282,74 +219,6 @@ impl FileSystem {
     }
 }
 
-/// Takes the flock of `path`, then looks at the record, then replaces it.
-fn take(
-    store: FileSystem,
-    tree: &Tree,
-    path: String,
-    value: Vec<u8>,
-    takeover: Takeover,
-) -> Result<FileLock, LockError> {
-    let file = tree.lock_file(&path);
-    let os = OsLock::try_acquire(&file).map_err(|source| Error::Io {
-        operation: "lock",
-        file,
-        source,
-    })?;
-    let record = tree.read(&path)?;
-    let Some(os) = os else {
-        return Err(LockError::Held { path, record });
-    };
-    if let (Some(record), Takeover::Refuse) = (record, takeover) {
-        return Err(LockError::Stale { path, record });
-    }
-    tree.write("lock", &path, &value)?;
-    Ok(FileLock {
-        store,
-        path,
-        value,
-        _os: os,
-    })
-}
-
-impl FileLock {
-    fn delete_own_record(&self, tree: &Tree) -> Result<(), Error> {
-        if tree.read(&self.path)?.as_ref() == Some(&self.value) {
-            tree.remove(&self.path)?;
-        }
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Held for FileLock {
-    async fn release(self: Box<Self>) -> Result<(), Error> {
-        let store = self.store.clone();
-        store
-            .with_store(move |tree| self.delete_own_record(tree))
-            .await
-    }
-
-    fn abandon(self: Box<Self>) {
-        let tree = &self.store.tree;
-        let done = tree
-            .enter(ABANDON_WAIT_MAX)
-            .and_then(|_store| self.delete_own_record(tree));
-        if let Err(error) = done {
-            tracing::warn!(path = self.path, %error, "a dropped lock leaves its record behind");
-        }
-    }
-
-    /// The operating system never takes it from a living process.
-    async fn lost(&self) -> String {
-        std::future::pending().await
-    }
-
-    fn valid_until(&self) -> Instant {
-        Instant::now() + SESSION
-    }
-}
-
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
@@ -360,6 +229,15 @@ async fn blocking<T: Send + 'static>(
             file: PathBuf::new(),
             source: std::io::Error::other(failed),
         }),
+    }
+}
+
+/// The thread of the store has ended, which it does only with the process.
+fn gone() -> Error {
+    Error::Io {
+        operation: "enter",
+        file: PathBuf::new(),
+        source: std::io::Error::other("the thread of the store has ended"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! `flock(2)`: the one kind of lock that a dead process cannot keep.
 //!
 //! The lock belongs to the open file, and the kernel closes that when the process dies, however it
-//! dies. The files are never deleted: a lock on a deleted file excludes nobody.
+//! dies.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -22,20 +21,12 @@ pub struct OsLock {
 impl OsLock {
     /// Takes the lock on `file`, or gives `None` when somebody has it.
     pub fn try_acquire(file: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(file)?;
+        let file = open(file)?;
         match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => Ok(Some(Self { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
         }
-        let mut held = Self { file };
-        held.sign();
-        Ok(Some(held))
     }
 
     /// Takes the lock on `file`, waiting up to `wait_max` for it.
@@ -54,12 +45,23 @@ impl OsLock {
         }
     }
 
-    /// Notes the holder for people; a lock without the note is as good.
-    fn sign(&mut self) {
-        let (now, pid) = (crate::host::now_rfc3339(), process::id());
-        let note = format!("{{\n    \"now\": \"{now}\",\n    \"pid\": {pid}\n}}");
-        let _ = self.file.set_len(0);
-        let _ = self.file.write_all(note.as_bytes());
+    /// Waits in the queue of the kernel for as long as it takes.
+    pub fn queue(file: &Path) -> io::Result<Self> {
+        let file = open(file)?;
+        loop {
+            match file.lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Says who holds the lock, instead of what was said before.
+    pub fn sign(&mut self, note: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(note)
     }
 }
 
@@ -67,4 +69,13 @@ impl Drop for OsLock {
     fn drop(&mut self) {
         let _ = self.file.set_len(0);
     }
+}
+
+fn open(file: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(file)
 }

@@ -1,8 +1,9 @@
 //! The files of a store. Every function blocks, and expects that its caller is inside
-//! [`Tree::enter`].
+//! [`Tree::enter`], but for those that say otherwise.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, RECORD, kind};
 use super::oslock::OsLock;
-use super::{Error, io_error, path, sync_dir};
+use super::{BUSY_WAIT_MAX, Error, commit, io_error, note, path, sync_dir};
 
 /// No write takes that long, so an older staged file has no writer any more.
 const STAGED_AGE_MAX: Duration = Duration::from_secs(3600);
@@ -18,26 +19,100 @@ const STAGED_AGE_MAX: Duration = Duration::from_secs(3600);
 /// The directories of one store.
 #[derive(Debug)]
 pub struct Tree {
+    root: PathBuf,
     data: PathBuf,
     temp: PathBuf,
     locks: PathBuf,
     lock_file: PathBuf,
+    queue_file: PathBuf,
     written: AtomicU64,
 }
 
+/// The right to read and write, until this is dropped.
+pub struct Entered {
+    /// Left first: an original may wait for it.
+    _data: OsLock,
+    _queue: OsLock,
+}
+
+/// A value on the disk that is not a record yet; it is removed unless it becomes one.
+#[derive(Debug)]
+pub struct Staged {
+    file: PathBuf,
+    kept: bool,
+}
+
+/// What tells one value of a record from another without reading it: each is a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    inode: u64,
+    modified: (i64, i64),
+    len: u64,
+}
+
+/// What a path is, to be compared with what it is later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    Missing,
+    Record(Fingerprint),
+    Directory(Vec<String>),
+}
+
+impl Staged {
+    /// Whether it is still there: nobody sweeps it away while its writer is awake.
+    pub fn check(&self) -> Result<(), Error> {
+        fs::symlink_metadata(&self.file)
+            .map(drop)
+            .map_err(io_error("look up", &self.file))
+    }
+
+    /// The name of the file in `temp/`.
+    pub fn name(&self) -> String {
+        let name = self.file.file_name().unwrap_or_default();
+        name.to_string_lossy().into_owned()
+    }
+
+    /// Puts it in the place of `target`.
+    pub fn rename(mut self, target: &Path) -> Result<(), Error> {
+        fs::rename(&self.file, target).map_err(io_error("rename", target))?;
+        self.kept = true;
+        Ok(())
+    }
+
+    /// Leaves it to whoever carries out the journal.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = fs::remove_file(&self.file);
+        }
+    }
+}
+
 impl Tree {
+    /// Makes the directories. Nobody is waited for.
     pub fn open(root: &Path) -> Result<Self, Error> {
         let tree = Self {
+            root: root.to_owned(),
             data: root.join("data"),
             temp: root.join("temp"),
             locks: root.join("locks"),
             lock_file: root.join("data.lck"),
+            queue_file: root.join("queue.lck"),
             written: AtomicU64::new(0),
         };
         for dir in [&tree.data, &tree.temp, &tree.locks] {
             fs::create_dir_all(dir).map_err(io_error("make directory", dir))?;
         }
-        tree.sweep();
+        let free = OsLock::try_acquire(&tree.lock_file);
+        if let Some(_inside) = free.map_err(io_error("lock", &tree.lock_file))? {
+            commit::roll_forward(&tree)?;
+            tree.sweep();
+        }
         Ok(tree)
     }
 
@@ -52,28 +127,64 @@ impl Tree {
         }
     }
 
-    /// Keeps every other process out until the result is dropped.
-    pub fn enter(&self, wait_max: Duration) -> Result<OsLock, Error> {
-        OsLock::acquire(&self.lock_file, wait_max)
+    /// Keeps every other process out until the result is dropped, and leaves no commit half made.
+    pub fn enter(&self) -> Result<Entered, Error> {
+        let queue = OsLock::queue(&self.queue_file).map_err(io_error("lock", &self.queue_file))?;
+        let mut data = OsLock::acquire(&self.lock_file, BUSY_WAIT_MAX)
             .map_err(io_error("lock", &self.lock_file))?
-            .ok_or_else(|| self.busy(wait_max))
+            .ok_or_else(|| self.busy(BUSY_WAIT_MAX))?;
+        // For people; a lock without the note is as good.
+        let _ = data.sign(&note::of_visitor());
+        commit::roll_forward(self)?;
+        Ok(Entered {
+            _data: data,
+            _queue: queue,
+        })
     }
 
+    /// Needs no entry.
     pub fn busy(&self, waited: Duration) -> Error {
-        let note = fs::read_to_string(&self.lock_file).unwrap_or_default();
-        let holder = match note.split_whitespace().collect::<Vec<_>>().join(" ") {
-            empty if empty.is_empty() => "another process".to_owned(),
-            note => note,
-        };
+        let note = fs::read(&self.lock_file).unwrap_or_default();
         Error::Busy {
             file: self.lock_file.clone(),
             waited,
-            holder,
+            holder: note::shown(&note),
         }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn lock_file(&self, path: &str) -> PathBuf {
         self.locks.join(format!("{}.lock", path::flat_name(path)))
+    }
+
+    /// A file of no name that anybody looks for.
+    pub fn temp_file(&self) -> PathBuf {
+        self.temp.join(self.temp_name())
+    }
+
+    /// What `path` is now. Needs no entry, and so may see a part of a commit.
+    pub fn look(&self, path: &str) -> io::Result<Look> {
+        let file = self.file(path);
+        match fs::symlink_metadata(&file) {
+            Ok(found) if found.is_dir() => {
+                let mut names = Vec::new();
+                for entry in fs::read_dir(&file)? {
+                    names.push(entry?.file_name().to_string_lossy().into_owned());
+                }
+                names.sort();
+                Ok(Look::Directory(names))
+            }
+            Ok(found) => Ok(Look::Record(Fingerprint {
+                inode: found.ino(),
+                modified: (found.mtime(), found.mtime_nsec()),
+                len: found.len(),
+            })),
+            Err(error) if is_missing(&error) => Ok(Look::Missing),
+            Err(error) => Err(error),
+        }
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -140,23 +251,33 @@ impl Tree {
         Ok(records)
     }
 
-    /// Puts `value` in place in one step: a reader sees the old value or the new one.
-    pub fn write(&self, operation: &'static str, path: &str, value: &[u8]) -> Result<(), Error> {
+    /// Brings `value` to the disk, to become a record later. Needs no entry.
+    pub fn stage(&self, value: &[u8]) -> Result<Staged, Error> {
+        let file = self.temp_file();
+        let staged = Staged { file, kept: false };
+        write_synced(&staged.file, value).map_err(io_error("write", &staged.file))?;
+        Ok(staged)
+    }
+
+    /// Makes the record in one step: a reader without a lock sees the old value or the new one.
+    pub fn place(&self, staged: Staged, path: &str) -> Result<(), Error> {
+        staged.rename(&self.file(path))?;
+        sync_dir(&self.parent(path))
+    }
+
+    /// The same for a file of a journal, which may be in its place already.
+    pub fn place_unless_done(&self, staged: &str, path: &str) -> Result<(), Error> {
         let target = self.file(path);
-        let parent = target.parent().unwrap_or(&self.data);
-        self.make_parents(operation, path, parent)?;
-        if target.is_dir() {
-            return Err(kind(operation, path, DIRECTORY));
+        match fs::rename(self.temp.join(staged), &target) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            done => done.map_err(io_error("rename", &target)),
         }
-        let staged = self.temp.join(self.temp_name());
-        let written = write_synced(&staged, value)
-            .map_err(io_error("write", &staged))
-            .and_then(|()| fs::rename(&staged, &target).map_err(io_error("rename", &target)));
-        if written.is_err() {
-            let _ = fs::remove_file(&staged);
-        }
-        written?;
-        sync_dir(parent)
+    }
+
+    /// The directory that a record is in.
+    pub fn parent(&self, path: &str) -> PathBuf {
+        let file = self.file(path);
+        file.parent().unwrap_or(&self.data).to_owned()
     }
 
     /// Whether a record can lie at `path`: it is no directory, and no record is above it.
@@ -181,6 +302,14 @@ impl Tree {
 
     /// Removes a record, or a directory that is empty.
     pub fn remove(&self, path: &str) -> Result<(), Error> {
+        match self.remove_unsynced(path)? {
+            true => sync_dir(&self.parent(path)),
+            false => Ok(()),
+        }
+    }
+
+    /// The same, to be synced with others; says whether there was anything.
+    pub fn remove_unsynced(&self, path: &str) -> Result<bool, Error> {
         let target = self.file(path);
         let removed = match fs::symlink_metadata(&target) {
             Ok(found) if found.is_dir() => fs::remove_dir(&target),
@@ -188,8 +317,8 @@ impl Tree {
             Err(error) => Err(error),
         };
         match removed {
-            Ok(()) => sync_dir(target.parent().unwrap_or(&self.data)),
-            Err(error) if is_missing(&error) => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
                 Err(kind("delete", path, DIRECTORY_NOT_EMPTY))
             }
@@ -197,13 +326,9 @@ impl Tree {
         }
     }
 
-    /// Makes the missing directories down to `parent`, each one durable in the one above it.
-    fn make_parents(
-        &self,
-        operation: &'static str,
-        path: &str,
-        parent: &Path,
-    ) -> Result<(), Error> {
+    /// Makes the missing directories above a record, each one durable in the one above it.
+    pub fn make_parents(&self, operation: &'static str, path: &str) -> Result<(), Error> {
+        let parent = self.parent(path);
         let in_store = parent.ancestors().take_while(|dir| *dir != self.data);
         let missing: Vec<&Path> = in_store.take_while(|dir| !dir.is_dir()).collect();
         for dir in missing.into_iter().rev() {
@@ -223,7 +348,7 @@ impl Tree {
         Ok(())
     }
 
-    fn temp_name(&self) -> String {
+    pub fn temp_name(&self) -> String {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
