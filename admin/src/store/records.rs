@@ -2,7 +2,9 @@
 
 use anyhow::Context;
 use codis_core::json;
-use codis_runtime::coordinator::{self, Expected, Guard, Shared};
+use codis_runtime::coordinator::{
+    self, COMMIT_WRITES_MAX, Expected, Guard, Shared, VALUE_BYTES_MAX, Write,
+};
 use serde::de::DeserializeOwned;
 
 /// A coordinator, and whether it tells.
@@ -22,9 +24,6 @@ pub struct Change {
 }
 
 impl Records {
-    /// The most changes of one commit.
-    pub const PIECE_MAX: usize = 32;
-
     /// Works on `store`; `verbose` tells of each access on stderr.
     pub const fn new(store: Shared, verbose: bool) -> Self {
         Self { store, verbose }
@@ -63,14 +62,12 @@ impl Records {
         dir: &str,
     ) -> anyhow::Result<Vec<(String, T)>> {
         self.tell("read all of", dir);
-        let mut found = Vec::new();
-        for path in self.store.list(dir).await? {
-            if let Some(text) = self.store.read(&path).await? {
-                let record = decode(&path, &text)?;
-                found.push((path, record));
-            }
-        }
-        Ok(found)
+        let found = self.store.read_dir(dir).await?;
+        let decoded = found.into_iter().map(|(path, text)| {
+            let record = decode(&path, &text)?;
+            Ok((path, record))
+        });
+        decoded.collect()
     }
 
     /// Removes a record; one that is missing is no error.
@@ -90,23 +87,25 @@ impl Records {
         Ok(self.store.write_if(path, expected, value, &[]).await?)
     }
 
-    /// Makes at most [`Self::PIECE_MAX`] changes, all or none, if the guarding record holds its value.
+    /// Makes all changes of a piece, or none, if the guarding record holds its value.
     pub async fn commit(&self, changes: &[Change], guard: (&str, &[u8])) -> anyhow::Result<()> {
-        let (path, value) = guard;
-        let guards = [Guard { path, value }];
         for change in changes {
             self.tell("write", &change.path);
-            let expected = if change.is_new {
-                Expected::Missing
-            } else {
-                Expected::Anything
-            };
-            let value = change.value.as_deref();
-            self.store
-                .write_if(&change.path, expected, value, &guards)
-                .await?;
         }
-        Ok(())
+        let writes: Vec<Write<'_>> = changes
+            .iter()
+            .map(|change| Write {
+                path: &change.path,
+                expected: if change.is_new {
+                    Expected::Missing
+                } else {
+                    Expected::Anything
+                },
+                value: change.value.as_deref(),
+            })
+            .collect();
+        let (path, value) = guard;
+        Ok(self.store.commit(&writes, &[Guard { path, value }]).await?)
     }
 
     fn tell(&self, what: &str, path: &str) {
@@ -116,6 +115,44 @@ impl Records {
     }
 }
 
+/// Changes in pieces of what one commit takes.
+pub fn pieces(changes: &[Change]) -> impl Iterator<Item = &[Change]> {
+    let mut rest = changes;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(COMMIT_WRITES_MAX).take_while(|change| {
+            bytes += change.value.as_ref().map_or(0, Vec::len);
+            bytes <= VALUE_BYTES_MAX
+        });
+        // One that is too large by itself is a piece too: the store says so by name.
+        let count = fits.count().max(1).min(rest.len());
+        let (piece, left) = rest.split_at(count);
+        rest = left;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 fn decode<T: DeserializeOwned>(path: &str, text: &[u8]) -> anyhow::Result<T> {
     json::decode(text).with_context(|| format!("decode {path}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_what_one_commit_takes() {
+        let change = |bytes: usize| Change {
+            path: "/p".to_owned(),
+            is_new: false,
+            value: Some(vec![0; bytes]),
+        };
+        let lens = |changes: &[Change]| pieces(changes).map(<[Change]>::len).collect::<Vec<_>>();
+        let small: Vec<Change> = (0..70).map(|_| change(1)).collect();
+        assert_eq!(lens(&small), [32, 32, 6]);
+        let large = VALUE_BYTES_MAX / 2 + 1;
+        assert_eq!(lens(&[change(large), change(large), change(1)]), [1, 2]);
+        assert_eq!(lens(&[change(2 * VALUE_BYTES_MAX), change(1)]), [1, 1]);
+        assert_eq!(lens(&[]), Vec::<usize>::new());
+    }
 }

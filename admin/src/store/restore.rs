@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::dump::Dump;
 use super::plan::{self, Held};
-use super::records::Records;
+use super::records::{self, Records};
 use super::{check, dump, file};
 use crate::cli::Options;
 use crate::output::Answer;
@@ -207,7 +207,7 @@ impl<'a> Restore<'a> {
         let (mark, value) = &self.mark;
         let bar = Bar::new("records written", changes.len());
         let mut done = 0;
-        for piece in changes.chunks(Records::PIECE_MAX) {
+        for piece in records::pieces(&changes) {
             let written = self.records.commit(piece, (mark, value)).await;
             written.with_context(|| {
                 format!(

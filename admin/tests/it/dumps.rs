@@ -58,8 +58,16 @@ fn save(dir: &TempDir, name: &str, dump: &Value) -> PathBuf {
 
 /// A product with offline slots, a migration under way, sentinels and our own records.
 fn full() -> Value {
-    let server = |addr: &str| json!({ "server": addr, "datacenter": "", "action": {}, "replica_group": false });
-    let group = |id: u32, servers: Value| json!({ "id": id, "servers": servers, "promoting": {}, "out_of_sync": false });
+    let server = |addr: &str| {
+        json!({
+            "server": addr, "datacenter": "", "action": {}, "replica_group": false,
+        })
+    };
+    let group = |id: u32, servers: Value| {
+        json!({
+            "id": id, "servers": servers, "promoting": {}, "out_of_sync": false,
+        })
+    };
     let slot = |id: u16| {
         let moving = json!({ "index": 1, "state": "migrating", "target_id": 2 });
         match id {
