@@ -1,5 +1,6 @@
 //! The HTTP API of Codis.
 
+mod actions;
 mod call;
 mod groups;
 mod open;
@@ -113,7 +114,8 @@ pub fn router(app: App) -> Router {
         .merge(groups::routes())
         .merge(proxies::routes())
         .merge(sentinels::routes())
-        .merge(slots::routes());
+        .merge(slots::routes())
+        .merge(actions::routes());
     Router::new()
         .route("/", get(async || found("/topom")))
         .merge(open::pages())

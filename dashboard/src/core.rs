@@ -16,7 +16,7 @@ use crate::push::Fleet;
 use crate::sentinels::{self, Belief, Standings, Told};
 use crate::state::{self, State};
 use crate::store::{self, Store};
-use crate::{groups, promote, sync};
+use crate::{groups, mover, promote, sync};
 
 /// A dashboard that holds the lock and has read its records.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Core {
     pub standings: Standings,
     /// What each proxy was told of the sentinels.
     pub told: Told,
+    /// How far slot actions are.
+    pub slot_actions: mover::Board,
     promoting: Mutex<BTreeSet<u32>>,
 }
 
@@ -140,6 +142,7 @@ impl Core {
             counters,
             standings: Standings::default(),
             told: Told::default(),
+            slot_actions: mover::Board::default(),
             promoting: Mutex::new(BTreeSet::new()),
         });
         let mut tasks = JoinSet::new();
@@ -156,6 +159,7 @@ impl Core {
             std::future::pending().await
         });
         tasks.spawn(sync::run(core.clone()));
+        tasks.spawn(mover::run(core.clone()));
         Ok((core, tasks))
     }
 

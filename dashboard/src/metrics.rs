@@ -20,6 +20,12 @@ pub struct Counters {
     pub promotions: Counter,
     /// Promotions by hand that did not.
     pub promotions_failed: Counter,
+    /// Slots that reached their group.
+    pub slots_moved: Counter,
+    /// Migrate commands given.
+    pub migrate_commands: Counter,
+    /// Migrate commands that failed.
+    pub migrate_commands_failed: Counter,
 }
 
 impl Counters {
@@ -61,6 +67,21 @@ impl Counters {
                 "promotions_failed",
                 "Promotions by hand that failed",
                 &counters.promotions_failed,
+            ),
+            (
+                "slots_moved",
+                "Slots that reached their group",
+                &counters.slots_moved,
+            ),
+            (
+                "migrate_commands",
+                "Migrate commands given",
+                &counters.migrate_commands,
+            ),
+            (
+                "migrate_commands_failed",
+                "Migrate commands that failed",
+                &counters.migrate_commands_failed,
             ),
         ];
         metrics.register(|registry| {

@@ -284,6 +284,8 @@ fn is_known(cluster: &Cluster, change: &Change) -> bool {
         | Change::DeleteProxy(_)
         | Change::PutSentinel(_)
         | Change::PutTopology(_)
+        | Change::PutSlotActions(_)
+        | Change::Hold { .. }
         | Change::Lock { .. } => true,
     }
 }

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use codis_core::api::{
-    GroupSection, Overview, ProxySection, SentinelSection, SlotActionSection, Stats,
-};
+use codis_core::api::{GroupSection, Overview, ProxySection, SentinelSection, Stats};
 use codis_runtime::build;
 
 use crate::core::Core;
@@ -37,7 +35,7 @@ pub fn stats(core: &Core) -> Stats {
             models: proxies,
             stats: core.polls.proxies(),
         },
-        slot_action: SlotActionSection::default(),
+        slot_action: core.slot_actions.section(core),
         sentinels: SentinelSection {
             model: cluster.sentinel().clone(),
             stats: core.polls.sentinels(),

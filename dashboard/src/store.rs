@@ -2,6 +2,7 @@
 
 mod products;
 
+use codis_core::ha::GroupTopology;
 use codis_core::json;
 use codis_core::paths;
 use codis_runtime::coordinator;
@@ -48,11 +49,32 @@ impl Store {
                 .read(&paths::sentinel(product), "sentinel")
                 .await?
                 .unwrap_or_default(),
-            topologies: self.read_all(&paths::ha_groups(product), "ha").await?,
+            topologies: self.topologies().await?,
+            slot_actions: self
+                .read(&paths::ha_slot_action(product), "ha slot-action")
+                .await?
+                .unwrap_or_default(),
         })
     }
 
-    /// Stores one change; `Change::Lock` is not a record.
+    /// The adopted topologies; other records stand beside them.
+    async fn topologies(&self) -> Result<Vec<GroupTopology>, Error> {
+        let dir = paths::ha_groups(&self.product);
+        let children = self.coordinator.list(&dir).await;
+        let mut topologies = Vec::new();
+        for path in children.map_err(|cause| load_failed("ha", cause))? {
+            if path
+                .rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("group-"))
+            {
+                topologies.extend(self.read(&path, "ha").await?);
+            }
+        }
+        Ok(topologies)
+    }
+
+    /// Stores one change; `Change::Lock` and `Change::Hold` are not records.
     ///
     /// # Errors
     /// The store refused.
@@ -80,7 +102,8 @@ impl Store {
             Change::DeleteProxy(token) => paths::proxy(product, token),
             Change::PutSentinel(_) => paths::sentinel(product),
             Change::PutTopology(topology) => paths::ha_group(product, topology.group_id),
-            Change::Lock { .. } => return None,
+            Change::PutSlotActions(_) => paths::ha_slot_action(product),
+            Change::Lock { .. } | Change::Hold { .. } => return None,
         })
     }
 
@@ -131,7 +154,11 @@ pub fn value(change: &Change) -> Option<Vec<u8>> {
         Change::PutProxy(proxy) => Some(json::encode(proxy)),
         Change::PutSentinel(sentinel) => Some(json::encode(sentinel)),
         Change::PutTopology(topology) => Some(json::encode(topology)),
-        Change::DeleteGroup(_) | Change::DeleteProxy(_) | Change::Lock { .. } => None,
+        Change::PutSlotActions(actions) => Some(json::encode(actions)),
+        Change::DeleteGroup(_)
+        | Change::DeleteProxy(_)
+        | Change::Lock { .. }
+        | Change::Hold { .. } => None,
     }
 }
 
@@ -148,6 +175,8 @@ fn failed(change: &Change, known: bool) -> String {
         Change::PutTopology(topology) => {
             format!("store: update ha group-[{}] failed", topology.group_id)
         }
+        Change::PutSlotActions(_) => "store: update ha slot-action failed".to_owned(),
+        Change::Hold { slot, .. } => format!("store: hold slot-[{slot}] failed"),
         Change::Lock { group, .. } => format!("store: lock group-[{group}] failed"),
     }
 }

@@ -56,6 +56,11 @@ fn name(cluster: &Cluster, change: &Change) -> (String, u64) {
         Change::DeleteProxy(token) => (format!("proxy-[{token}]"), 0),
         Change::PutSentinel(_) => ("sentinel".to_owned(), 0),
         Change::PutTopology(t) => (format!("ha group-[{}]", t.group_id), t.epoch.0),
+        Change::PutSlotActions(_) => ("ha slot-action".to_owned(), 0),
+        Change::Hold { slot, held } => {
+            let held = if *held { "held" } else { "released" };
+            (format!("slot-[{slot}] {held}"), 0)
+        }
         Change::Lock { group, locked } => (
             format!(
                 "group-[{group}] {}",
@@ -75,7 +80,8 @@ fn previous(cluster: &Cluster, change: &Change) -> String {
         Change::DeleteProxy(token) => shown(cluster.proxy(token).ok()),
         Change::PutSentinel(_) => shown(Some(cluster.sentinel())),
         Change::PutTopology(topology) => shown(cluster.topology(topology.group_id)),
-        Change::Lock { .. } => String::new(),
+        Change::PutSlotActions(_) => shown(Some(cluster.slot_actions())),
+        Change::Lock { .. } | Change::Hold { .. } => String::new(),
     }
 }
 

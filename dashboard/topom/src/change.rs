@@ -1,6 +1,6 @@
 //! What an edit does to the records, one record at a time.
 
-use codis_core::ha::GroupTopology;
+use codis_core::ha::{GroupTopology, SlotActions};
 use codis_core::model::{Group, Proxy, Sentinel, SlotMapping};
 
 /// One record written or removed. A list of changes is stored in order, then applied in order.
@@ -21,6 +21,16 @@ pub enum Change {
     /// Writes the adopted topology of a group. There is no removal: the epoch of a removed group is
     /// the floor for the next group of that id.
     PutTopology(GroupTopology),
+    /// Writes how slot actions are carried out.
+    PutSlotActions(SlotActions),
+    /// Holds or releases a slot at the proxies while its action moves on. Not stored, and it ends
+    /// with the next write of the slot.
+    Hold {
+        /// The slot.
+        slot: u16,
+        /// Whether requests wait.
+        held: bool,
+    },
     /// Holds or releases the slots of a group at the proxies. Not stored: a promotion locks before
     /// it records that it did, and a dashboard that starts anew finds the group unlocked.
     Lock {

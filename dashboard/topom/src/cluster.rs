@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::epoch::Epoch;
-use codis_core::ha::GroupTopology;
+use codis_core::ha::{GroupTopology, SlotActions};
 use codis_core::model::{ActionState, Group, Proxy, Sentinel, SlotMapping};
 use codis_core::slot::SLOTS;
 
@@ -22,9 +22,11 @@ pub struct Records {
     pub sentinel: Sentinel,
     /// The adopted topologies.
     pub topologies: Vec<GroupTopology>,
+    /// How slot actions are carried out.
+    pub slot_actions: SlotActions,
 }
 
-/// All records of a product, and the locks of promotions under way.
+/// All records of a product, and the locks of promotions and slot actions under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     slots: Vec<SlotMapping>,
@@ -32,7 +34,9 @@ pub struct Cluster {
     proxies: BTreeMap<String, Proxy>,
     sentinel: Sentinel,
     topologies: BTreeMap<u32, GroupTopology>,
+    slot_actions: SlotActions,
     locked: BTreeSet<u32>,
+    held: BTreeSet<u16>,
 }
 
 impl Default for Cluster {
@@ -70,7 +74,9 @@ impl Cluster {
                 .into_iter()
                 .map(|t| (t.group_id, t))
                 .collect(),
+            slot_actions: records.slot_actions,
             locked: BTreeSet::new(),
+            held: BTreeSet::new(),
         }
     }
 
@@ -84,6 +90,14 @@ impl Cluster {
                 if let Some(place) = self.slots.get_mut(usize::from(slot.id)) {
                     *place = slot.clone();
                 }
+                self.held.remove(&slot.id);
+            }
+            Change::PutSlotActions(actions) => self.slot_actions = actions.clone(),
+            Change::Hold { slot, held: true } => {
+                self.held.insert(*slot);
+            }
+            Change::Hold { slot, held: false } => {
+                self.held.remove(slot);
             }
             Change::PutGroup(group) => {
                 self.groups.insert(group.id, group.clone());
@@ -125,6 +139,9 @@ impl Cluster {
     /// locks, and epochs that somebody set back in the store.
     pub fn keep_what_is_not_stored(&mut self, old: &Self) {
         self.locked.clone_from(&old.locked);
+        // A record that the store shows otherwise was written, which ends the hold.
+        let unmoved = |slot: &&u16| old.slot(**slot).ok() == self.slot(**slot).ok();
+        self.held = old.held.iter().filter(unmoved).copied().collect();
         for (group, held) in &old.topologies {
             if held.epoch > self.epoch(*group) {
                 self.topologies.insert(*group, held.clone());
@@ -141,7 +158,34 @@ impl Cluster {
     pub fn slot(&self, id: u16) -> Result<&SlotMapping, Refusal> {
         self.slots
             .get(usize::from(id))
-            .ok_or(Refusal::SlotMissing(id))
+            .ok_or(Refusal::SlotMissing(i64::from(id)))
+    }
+
+    /// How slot actions are carried out.
+    pub const fn slot_actions(&self) -> &SlotActions {
+        &self.slot_actions
+    }
+
+    /// Whether requests for a slot must wait, beyond what its record says.
+    pub fn is_held(&self, slot: u16) -> bool {
+        self.held.contains(&slot)
+    }
+
+    /// Whether the action of a slot is to be turned round.
+    pub fn is_cancelled(&self, slot: &SlotMapping) -> bool {
+        let started = !matches!(
+            slot.action.state,
+            ActionState::Nothing | ActionState::Pending
+        );
+        let wish = self.slot_actions.cancelled.get(&slot.id);
+        started && wish == Some(&slot.action.target_id)
+    }
+
+    /// Whether a promotion owns the group.
+    pub fn is_promoting(&self, group: u32) -> bool {
+        self.groups
+            .get(&group)
+            .is_some_and(|group| group.promoting.state != ActionState::Nothing)
     }
 
     /// All groups by id.

@@ -48,6 +48,10 @@ pub fn one(cluster: &Cluster, slot: &SlotMapping, method: u8, viewer: Option<&Vi
             replica_groups: replica_groups(cluster, owner, viewer),
             ..at(cluster, owner, base)
         },
+        ActionState::Preparing if cluster.is_held(slot.id) => Slot {
+            locked: true,
+            ..moving(cluster, owner, target, base)
+        },
         // The last three never stand in a slot's record. Serving from the owner is what was true
         // before whoever wrote them.
         ActionState::Preparing
@@ -62,11 +66,13 @@ pub fn one(cluster: &Cluster, slot: &SlotMapping, method: u8, viewer: Option<&Vi
             ..moving(cluster, owner, target, base)
         },
         ActionState::Migrating => Slot {
-            locked: cluster.is_locked(owner) || cluster.is_locked(target),
+            locked: cluster.is_held(slot.id)
+                || cluster.is_locked(owner)
+                || cluster.is_locked(target),
             ..moving(cluster, owner, target, base)
         },
         ActionState::Finished => Slot {
-            locked: cluster.is_locked(target),
+            locked: cluster.is_held(slot.id) || cluster.is_locked(target),
             ..at(cluster, target, base)
         },
     }

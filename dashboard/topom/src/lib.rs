@@ -16,6 +16,7 @@ pub mod adopt;
 pub mod edit;
 pub mod form;
 pub mod handover;
+pub mod mover;
 pub mod promote;
 pub mod rebalance;
 pub mod row;

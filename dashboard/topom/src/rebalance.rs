@@ -1,11 +1,18 @@
 //! The plan that gives each group its share of slots, slot for slot that of the original.
 
+mod weighted;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::model::ActionState;
 use codis_core::slot::SLOTS;
 
 use crate::{Cluster, Refusal};
+
+pub use weighted::{by_keys, by_memory};
+
+/// Slots that should move, each with its new group.
+pub type Plan = BTreeMap<u16, u32>;
 
 /// The slots of one group as the plan sees them.
 #[derive(Default)]
@@ -24,8 +31,8 @@ impl Share {
     }
 }
 
-/// The slots that should move, each with its new group.
-pub fn plan(cluster: &Cluster) -> Result<BTreeMap<u16, u32>, Refusal> {
+/// The plan that levels the numbers of slots.
+pub fn plan(cluster: &Cluster) -> Result<Plan, Refusal> {
     let mut shares: BTreeMap<u32, Share> = cluster
         .groups()
         .filter(|group| !group.servers.is_empty())

@@ -43,11 +43,32 @@ pub enum Refusal {
     #[error("server-[{0}] action state is invalid")]
     SyncState(String),
     #[error("slot-[{0}] doesn't exist")]
-    SlotMissing(u16),
+    SlotMissing(i64),
     #[error("slot-[{0}] action already exists")]
     SlotBusy(u16),
     #[error("invalid slot-[{slot}] action = {}", state_name(*.state))]
     SlotWithAction { slot: u16, state: ActionState },
+    #[error("slot-[{slot}] already in group-[{group}]")]
+    SlotInGroup { slot: u16, group: u32 },
+    #[error("invalid slot range [{0},{1}]")]
+    SlotRange(i64, i64),
+    #[error("slot-[{0}] action doesn't exist")]
+    ActionMissing(u16),
+    #[error("slot-[{0}] action isn't pending")]
+    ActionStarted(u16),
+    #[error("slot-[{0}] action state is invalid")]
+    ActionState(u16),
+    #[error(
+        "slot-[{0}] came from no group: wait for its action to end, then use slots-assign to take \
+         it offline"
+    )]
+    NoWayBack(u16),
+    #[error("not all slots are online")]
+    NotAllOnline,
+    #[error("server-[{0}] has no maxmemory: set it, or rebalance by slots")]
+    NoMaxmemory(String),
+    #[error("server-[{0}] isn't polled yet: try again in a few seconds")]
+    NotPolled(String),
     #[error("group of slot-[{0}] should be 0")]
     SlotNotOffline(u16),
     #[error("invalid sentinel address")]

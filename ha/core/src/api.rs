@@ -5,7 +5,7 @@ mod proxy;
 
 pub use dashboard::{
     GroupSection, MasterFields, Overview, Progress, ProxyReport, ProxySection, SentinelMonitored,
-    SentinelSection, SentinelStats, ServerStats, SlotActionSection, Stats,
+    SentinelSection, SentinelStats, ServerStats, SlotActionSection, SlotProgress, Stats,
 };
 pub use proxy::{
     Backend, CommandStats, Ops, OpsRedis, ProxyOverview, ProxySentinels, ProxyStats, Runtime,

@@ -1,5 +1,7 @@
-//! What Codis HA stores beside the records of Codis: the adopted topology of each group, under
-//! `/codis3/{product}/ha/group-%04d`.
+//! What Codis HA stores beside the records of Codis, under `/codis3/{product}/ha/`: the adopted
+//! topology of each group in `group-%04d`, and how slot actions are carried out in `slot-action`.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,4 +23,17 @@ pub struct GroupTopology {
     pub source: String,
     /// RFC 3339 time of adoption, for people.
     pub adopted_at: String,
+}
+
+/// How slot actions are carried out. The original forgets the first two at each restart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SlotActions {
+    /// Microseconds between two migrate commands of a slot, `0..=1_000_000`.
+    pub interval: u32,
+    /// No pending action is started, and no key is moved.
+    pub disabled: bool,
+    /// Slots whose started action is to be turned round, each with the group that it goes to: the
+    /// wish has no meaning for an action with another target.
+    pub cancelled: BTreeMap<u16, u32>,
 }

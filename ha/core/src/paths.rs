@@ -78,6 +78,11 @@ pub fn ha_group(product: &str, id: u32) -> String {
     format!("{ROOT}/{product}/ha/group-{id:04}")
 }
 
+/// How slot actions are carried out.
+pub fn ha_slot_action(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/slot-action")
+}
+
 /// Where clients find a proxy.
 pub fn jodis(product: &str, token: &str) -> String {
     format!("/jodis/{product}/proxy-{token}")

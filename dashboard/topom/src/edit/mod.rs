@@ -2,6 +2,7 @@
 //!
 //! The checks run in the order of the original, so that the same mistake gets the same words.
 
+mod actions;
 mod groups;
 mod proxies;
 mod sentinels;
@@ -9,6 +10,10 @@ mod servers;
 mod slots;
 mod syncs;
 
+pub use actions::{
+    cancel_action, create_action, create_range, create_some, queue_all, remove_action,
+    set_disabled, set_interval,
+};
 pub use groups::{create_group, group_id, mark_out_of_sync, mark_synced, remove_group};
 pub use proxies::{create_proxy, online_proxy, remove_proxy};
 pub use sentinels::{add_sentinel, mark_sentinels, remove_sentinel};
@@ -18,6 +23,7 @@ pub use servers::{
 pub use slots::{assign_slots, offline_slots};
 pub use syncs::{create_sync, remove_sync};
 
+pub(crate) use actions::without_cancel;
 pub(crate) use servers::place;
 pub(crate) use syncs::{server, with_action};
 

@@ -111,6 +111,28 @@ pub struct SlotActionSection {
     pub progress: Progress,
     /// Migrate commands in flight.
     pub executor: u32,
+    /// How far each slot is that is under way. The original has no such member.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub slots: Vec<SlotProgress>,
+}
+
+/// How far a slot is that is under way; its state and its groups are in its mapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SlotProgress {
+    /// The slot.
+    pub id: u16,
+    /// The database whose keys are moved.
+    pub db: u32,
+    /// Keys that were left there after the last migrate command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<u64>,
+    /// Tries in a row that failed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failures: u32,
+    /// Why the last of them did, with the next step.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub error: String,
 }
 
 /// One status text for all slots.
