@@ -24,12 +24,19 @@ const WAIT_MAX: Duration = Duration::from_secs(20);
 /// A directory for everything that a test starts.
 pub struct Bed {
     dir: TempDir,
+    /// Lines for the file of each dashboard that is started.
+    pub settings: String,
 }
 
 impl Bed {
     pub fn new() -> Self {
+        Self::with_settings("")
+    }
+
+    pub fn with_settings(settings: &str) -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
+            settings: settings.to_owned(),
         }
     }
 
@@ -71,8 +78,9 @@ impl Bed {
             "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\n\
              product_name = \"{PRODUCT}\"\n\
              admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
-             sentinel_failover_timeout = \"10s\"\n",
-            self.path("store").display()
+             sentinel_failover_timeout = \"10s\"\n{}",
+            self.path("store").display(),
+            self.settings
         );
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_codis-dashboard"));

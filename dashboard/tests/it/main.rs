@@ -7,10 +7,17 @@ mod adoption;
 mod api;
 mod bed;
 mod bring_up;
+#[allow(dead_code, reason = "the tests of the proxy use all of it")]
+#[path = "../../../proxy/tests/it/double.rs"]
+mod double;
 mod doubles;
 mod hung;
 mod joining;
 mod lock;
+mod moves;
+#[allow(dead_code, reason = "the tests of the proxy use all of it")]
+#[path = "../../../proxy/tests/it/plain.rs"]
+mod plain;
 mod poll;
 mod promotion;
 mod proxies;

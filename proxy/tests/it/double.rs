@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use codis_core::resp::{Limits, Protocol, Value};
 use codis_core::slot::SlotId;
 
-use super::harness::{Client, Server, Text, free_port};
+use super::plain::{Client, Server, Text, free_port};
 
 type Words = Vec<Bytes>;
 
@@ -54,6 +54,8 @@ struct Shared {
     turn: Mutex<()>,
     /// Keys of the batch under way, by database.
     batch: Mutex<HashMap<u64, BTreeSet<Bytes>>>,
+    /// How often batches were cancelled, by database.
+    cancels: Mutex<HashMap<u64, u64>>,
     streams: Mutex<Vec<TcpStream>>,
     dead: AtomicBool,
 }
@@ -77,6 +79,7 @@ impl Double {
             knobs: Knobs::default(),
             turn: Mutex::default(),
             batch: Mutex::default(),
+            cancels: Mutex::default(),
             streams: Mutex::default(),
             dead: AtomicBool::new(false),
         });
@@ -252,6 +255,17 @@ impl Talk {
             }
             "SLOTSRESTORE" => self.restore(&words[1..]),
             "SLOTSMGRT-EXEC-WRAPPER" => self.wrap(words),
+            "SLOTSMGRT-ASYNC-CANCEL" => {
+                *self
+                    .shared
+                    .cancels
+                    .lock()
+                    .unwrap()
+                    .entry(self.db)
+                    .or_default() += 1;
+                let runs = self.shared.batch.lock().unwrap().contains_key(&self.db);
+                Value::Integer(i64::from(runs))
+            }
             "SELECT" => {
                 self.db = text(&words[1]).parse().unwrap_or(0);
                 self.pass(words)
@@ -387,6 +401,12 @@ impl Talk {
             keys.extend(self.mates(key));
         }
         let shared = self.shared.clone();
+        if shared.batch.lock().unwrap().contains_key(&self.db) {
+            return error("ERR the specified DB is being migrated");
+        }
+        let db = self.db;
+        let cancels = || shared.cancels.lock().unwrap().get(&db).copied();
+        let before = cancels();
         shared.batch.lock().unwrap().insert(self.db, keys.clone());
         drop(turn);
         let millis = shared.knobs.batch_millis.load(Ordering::Relaxed);
@@ -399,7 +419,7 @@ impl Talk {
         std::thread::sleep(Duration::from_millis(millis));
         let _turn = shared.turn.lock().unwrap();
         shared.batch.lock().unwrap().remove(&self.db);
-        if shared.dead.load(Ordering::Relaxed) {
+        if shared.dead.load(Ordering::Relaxed) || cancels() != before {
             return error("ERR interrupted: canceled");
         }
         if let Err(failed) = copied {

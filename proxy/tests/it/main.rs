@@ -33,6 +33,7 @@ mod migrating_failover;
 mod model;
 mod moving;
 mod ordering;
+mod plain;
 mod process;
 mod protocol;
 mod replicas;

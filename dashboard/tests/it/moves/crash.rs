@@ -1,0 +1,40 @@
+//! A dashboard that is killed in the middle.
+
+use codis_core::model::ActionState;
+
+use super::{KEYS, SLOTS, Stage, keys_of, states};
+use crate::bed::until;
+
+/// The next dashboard goes on from the records, again and again, while clients write.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_dashboard_is_followed_by_one_that_goes_on() {
+    let mut stage = Stage::new("migration_async_numkeys = 1\n", 2).await;
+    let load = stage.load();
+    load.warm_up();
+    stage.dashboard.put("slots/action/interval/X/3000").await;
+    let (first, last) = (SLOTS.start, SLOTS.end - 1);
+    let path = format!("slots/action/create-range/X/{first}/{last}/2");
+    stage.dashboard.put(&path).await;
+    let mut killed_at = Vec::new();
+    for part in 1..=3 {
+        let keys = keys_of(SLOTS, KEYS);
+        until("a part of the keys has moved", async || {
+            stage.sites[1].has(0, &keys) >= part * keys.len() / 5
+        })
+        .await;
+        stage.dashboard.process.kill();
+        load.go_on();
+        stage.dashboard = stage.bed.dashboard().await;
+        killed_at.push(states(&stage.dashboard.stats().await));
+    }
+    let under_way = |states: &Vec<ActionState>| {
+        states
+            .iter()
+            .any(|state| !matches!(state, ActionState::Nothing | ActionState::Pending))
+    };
+    assert!(killed_at.iter().any(under_way), "{killed_at:?}");
+    assert_eq!(stage.slot_action().await.interval, 3000);
+    stage.moved_to(2).await;
+    load.go_on();
+    stage.check(load, false).await;
+}
