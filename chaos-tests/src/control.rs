@@ -105,6 +105,11 @@ impl Control {
         self.http.get(&admin.to_string(), "/proxy/slots").await
     }
 
+    /// The products that a front end lists.
+    pub async fn products(&self, front_end: &Addr) -> Answer<Vec<String>> {
+        self.http.get(&front_end.to_string(), "/list").await
+    }
+
     async fn order(&self, verb: &str, object: &str) -> Answer<()> {
         let path = format!("/api/topom/{verb}/{}/{object}", self.xauth);
         self.put(&path).await

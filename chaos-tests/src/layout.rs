@@ -84,6 +84,8 @@ pub enum Role {
     Proxy,
     /// Decides which group owns which slot.
     Dashboard,
+    /// Shows all that to people.
+    FrontEnd,
 }
 
 impl Role {
@@ -94,6 +96,7 @@ impl Role {
             Self::Sentinel => "codis-sentinel",
             Self::Proxy => "codis-proxy",
             Self::Dashboard => "codis-dashboard",
+            Self::FrontEnd => "codis-fe",
         }
     }
 }
@@ -162,6 +165,7 @@ const SENTINEL_PORT: u16 = 26379;
 const PROXY_PORT: u16 = 19000;
 const PROXY_ADMIN_PORT: u16 = 11080;
 const DASHBOARD_PORT: u16 = 18080;
+const FRONT_END_PORT: u16 = 18090;
 
 impl Layout {
     /// The layout on `net`.
@@ -193,6 +197,13 @@ impl Layout {
             Role::Dashboard,
             DASHBOARD_PORT,
             DASHBOARD_PORT,
+        ));
+        members.push(member(
+            net,
+            6,
+            Role::FrontEnd,
+            FRONT_END_PORT,
+            FRONT_END_PORT,
         ));
         let slots = [(0, 341), (342, 682), (683, 1023)];
         let groups = (1..=3)
@@ -239,6 +250,11 @@ impl Layout {
     pub fn dashboard(&self) -> &Addr {
         let found = self.running("codis-dashboard").next();
         &found.expect("six_hosts puts a dashboard on codis06").addr
+    }
+
+    /// Where the web page is.
+    pub fn front_end(&self) -> Option<&Addr> {
+        Some(&self.running("codis-fe").next()?.addr)
     }
 
     /// The process that listens for peers or clients on `addr`.
@@ -306,7 +322,7 @@ mod tests {
                 "127.0.10.22:6379+127.0.10.20:6380"
             ]
         );
-        assert_eq!(layout.members.len(), 12);
+        assert_eq!(layout.members.len(), 13);
         assert_eq!(layout.dashboard().to_string(), "127.0.10.25:18080");
     }
 

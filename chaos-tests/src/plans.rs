@@ -120,6 +120,13 @@ impl Planner {
                 let rendered = self.dashboard(member);
                 vec![config_flag(write(&dir.join("dashboard.toml"), &rendered)?)]
             }
+            Role::FrontEnd => {
+                let store = text(&self.state.join("coordinator"));
+                vec![
+                    format!("--listen={}", member.addr),
+                    format!("--filesystem={store}"),
+                ]
+            }
         };
         Ok(Plan {
             program: self.programs.file(member.role.program()),

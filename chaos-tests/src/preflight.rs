@@ -75,7 +75,12 @@ pub struct StateLock(
 pub fn check(layout: &Layout, programs: &Programs, state: &Path) -> Result<StateLock, Obstacles> {
     let mut wrong = Vec::new();
     wrong.extend(check_redis(&programs.redis_server).err());
-    for program in ["codis-sentinel", "codis-proxy", "codis-dashboard"] {
+    for program in [
+        "codis-sentinel",
+        "codis-proxy",
+        "codis-dashboard",
+        "codis-fe",
+    ] {
         let file = programs.file(program);
         if !file.is_file() {
             wrong.push(format!(
@@ -188,7 +193,7 @@ mod tests {
         let mut programs = Programs::in_dir(dir.path().join("nowhere"));
         programs.redis_server = dir.path().join("redis-server");
         let Obstacles(lines) = check(&layout, &programs, dir.path()).unwrap_err();
-        assert_eq!(lines.len(), 4, "{lines:?}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
         assert!(lines[0].starts_with("redis-server is not on the path"));
         assert!(lines[1].contains("codis-sentinel is missing"));
     }

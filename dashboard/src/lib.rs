@@ -16,6 +16,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod core;
+pub mod fe;
 pub mod groups;
 pub mod keyed;
 pub mod keyspace;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::control::Control;
-use crate::layout::{Member, Role};
+use crate::layout::{Member, PRODUCT, Role};
 use crate::query;
 
 /// How long all processes together may take; a server may have data to load.
@@ -16,6 +16,13 @@ pub async fn check(control: &Control, member: &Member) -> anyhow::Result<()> {
         Role::Proxy => drop(control.proxy_model(&member.admin).await?),
         // It answers before it has its lock and its records; this needs both.
         Role::Dashboard => drop(control.stats().await?),
+        Role::FrontEnd => {
+            let products = control.products(&member.addr).await?;
+            anyhow::ensure!(
+                products.iter().any(|product| product == PRODUCT),
+                "it lists {products:?}, without {PRODUCT}"
+            );
+        }
     }
     Ok(())
 }

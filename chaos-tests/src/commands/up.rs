@@ -80,6 +80,7 @@ fn role(member: &Member, masters: &Masters) -> String {
         Role::Sentinel => "watches all groups".to_owned(),
         Role::Proxy => format!("for clients; admin on {}", member.admin.port()),
         Role::Dashboard => "slots, groups, proxies".to_owned(),
+        Role::FrontEnd => "the web page".to_owned(),
     }
 }
 
@@ -111,6 +112,9 @@ fn hints(layout: &Layout, masters: &Masters, programs: &Path) -> String {
     }
     lines.push(format!("  {admin} --dashboard={dashboard} --group-status"));
     lines.push(format!("  {admin} --dashboard={dashboard} --slots-status"));
+    if let Some(front_end) = layout.front_end() {
+        lines.push(format!("  a browser on http://{front_end}/"));
+    }
     if let Some(sentinel) = layout.sentinels().next() {
         let (host, port) = (sentinel.addr.host(), sentinel.addr.port());
         lines.push(format!("  redis-cli -h {host} -p {port} psubscribe '*'"));

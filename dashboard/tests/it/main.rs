@@ -11,6 +11,7 @@ mod bring_up;
 #[path = "../../../proxy/tests/it/double.rs"]
 mod double;
 mod doubles;
+mod fe;
 mod hung;
 mod joining;
 mod lock;
