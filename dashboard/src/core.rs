@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::metrics::Counters;
 use crate::poll::{self, Polls};
 use crate::proxies::ProxyApi;
-use crate::push::Fleet;
+use crate::push::{Fleet, Pushed};
 use crate::sentinels::{self, Belief, Standings, Told};
 use crate::state::{self, State};
 use crate::store::{self, Store};
@@ -78,11 +78,20 @@ impl From<codis_runtime::peer::Error> for Failure {
     }
 }
 
-/// Which proxies did not take the newest slots in time. They are told as soon as they answer.
+/// Which proxies that may serve clients did not take the newest slots in time. They are told as
+/// soon as they answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settled {
     /// Tokens.
     pub behind: Vec<String>,
+}
+
+impl From<Pushed> for Settled {
+    fn from(pushed: Pushed) -> Self {
+        Self {
+            behind: pushed.blocking().map(str::to_owned).collect(),
+        }
+    }
 }
 
 impl Settled {
@@ -127,9 +136,8 @@ impl Core {
         let state = State::start(store.clone(), counters.clone()).await?;
         let proxies = ProxyApi::new(&settings.product_name, &settings.product_auth);
         let (open, opened) = watch::channel(false);
-        let method = settings.migration_method.forward_method();
         let views = state.subscribe();
-        let fleet = Fleet::new(proxies.clone(), method, views, opened, counters.clone());
+        let fleet = Fleet::new(proxies.clone(), &settings, views, opened, counters.clone());
         let core = Arc::new(Self {
             settings,
             model,

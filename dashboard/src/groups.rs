@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
+use codis_core::model::Proxy;
 use codis_runtime::host;
 use codis_topom::{Cluster, Refusal, edit};
 
-use crate::core::{Core, Failure};
+use crate::core::{Core, Failure, Settled};
+use crate::push;
 use crate::state::Audit;
 
 /// Groups are looked at this often even when nothing changes.
@@ -62,29 +64,40 @@ pub async fn add_server(
 pub async fn resync(core: &Core, audit: Audit, group: u32) -> Result<(), Failure> {
     let view = core.state.view();
     view.cluster.group(group)?;
-    let slots: Vec<u16> = view.cluster.slots_of(group).map(|slot| slot.id).collect();
-    if !slots.is_empty() {
-        core.fleet.refill(None, Some(slots)).await;
-        core.fleet.settled(view.revision, None).await.ok()?;
-    }
+    let slots = view.cluster.slot_ids(group);
+    core.fleet.refill(None, Some(&slots));
+    settled(core, &slots, view.revision).await?;
     core.state
         .edit(audit, move |cluster| edit::mark_synced(cluster, group))
         .await?;
     Ok(())
 }
 
-/// The same for every group; the first failure ends it.
+/// The same for every group at once.
 pub async fn resync_all(core: &Core, audit: Audit) -> Result<(), Failure> {
-    let groups: Vec<u32> = core
-        .state
-        .cluster()
-        .groups()
-        .map(|group| group.id)
-        .collect();
+    let view = core.state.view();
+    let groups: Vec<u32> = view.cluster.groups().map(|group| group.id).collect();
+    let slots = groups.iter().flat_map(|id| view.cluster.slot_ids(*id));
+    let slots: Vec<u16> = slots.collect();
+    core.fleet.refill(None, Some(&slots));
+    settled(core, &slots, view.revision).await?;
     for group in groups {
-        resync(core, audit.clone(), group).await?;
+        core.state
+            .edit(audit.clone(), move |cluster| {
+                edit::mark_synced(cluster, group)
+            })
+            .await?;
     }
     Ok(())
+}
+
+/// Waits until the proxies that may serve clients hold these slots, for a bounded time.
+///
+/// # Errors
+/// It names the first one that does not.
+pub async fn settled(core: &Core, slots: &[u16], revision: u64) -> Result<(), Failure> {
+    let pushed = core.fleet.pushed(slots, revision, push::WAIT_MAX).await;
+    Settled::from(pushed).ok()
 }
 
 /// Clears the mark of each group whose newest form every proxy that answers holds.
@@ -117,16 +130,8 @@ pub async fn keep_in_sync(core: Arc<Core>) {
 fn in_step(core: &Core) -> Vec<u32> {
     let view = core.state.view();
     let statuses = core.fleet.statuses();
-    let missing = view
-        .cluster
-        .proxies()
-        .any(|proxy| !statuses.contains_key(&proxy.token));
-    let live: Vec<_> = statuses
-        .values()
-        .filter(|status| status.failing.is_none())
-        .collect();
-    let all_hold = live.iter().all(|status| status.acked >= view.revision);
-    if missing || !all_hold || (live.is_empty() && !statuses.is_empty()) {
+    let is_known = |proxy: &Proxy| statuses.contains_key(&proxy.token);
+    if !view.cluster.proxies().all(is_known) {
         return Vec::new();
     }
     let conflicts = core.belief.conflicts();
@@ -134,5 +139,9 @@ fn in_step(core: &Core) -> Vec<u32> {
     marked
         .map(|group| group.id)
         .filter(|id| !conflicts.contains(id) && !view.cluster.drifted(*id))
+        .filter(|id| {
+            let slots = view.cluster.slot_ids(*id);
+            core.fleet.agrees(&slots, view.revision)
+        })
         .collect()
 }

@@ -1,6 +1,8 @@
 //! Proxies: their admin API, and bringing one online.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyStats, Slot};
 use codis_core::model::{Proxy, Sentinel};
@@ -23,6 +25,8 @@ pub struct ProxyApi {
     client: Client,
     product_name: String,
     product_auth: String,
+    run: u64,
+    fills: Arc<AtomicU64>,
 }
 
 impl ProxyApi {
@@ -32,6 +36,8 @@ impl ProxyApi {
             client: Client::new(CONNECT_MAX, CALL_MAX),
             product_name: product_name.to_owned(),
             product_auth: product_auth.to_owned(),
+            run: run(),
+            fills: Arc::default(),
         }
     }
 
@@ -64,11 +70,30 @@ impl ProxyApi {
         self.client.get(&proxy.admin_addr, &path).await
     }
 
-    /// Gives it slots.
-    pub async fn fill(&self, proxy: &Proxy, slots: &[Slot]) -> Result<(), ClientError> {
-        let path = format!("/api/proxy/fillslots/{}", self.xauth(&proxy.token));
+    /// One word for all of them, from a proxy that knows how to say it.
+    pub async fn slots_digest(&self, proxy: &Proxy) -> Result<String, ClientError> {
+        let path = format!("/api/proxy/slots/digest/{}", self.xauth(&proxy.token));
+        self.client.get(&proxy.admin_addr, &path).await
+    }
+
+    /// Gives it slots. The number says which of two fills is the newer one, should this one be late
+    /// on its way; originals do not look at it.
+    pub async fn fill(&self, proxy: &Proxy, slots: &[&Slot]) -> Result<(), ClientError> {
+        let fill = self.fills.fetch_add(1, Ordering::Relaxed) + 1;
+        let (xauth, run) = (self.xauth(&proxy.token), self.run);
+        let path = format!("/api/proxy/fillslots/{xauth}?run={run}&fill={fill}");
         self.client
             .put_json::<_, String>(&proxy.admin_addr, &path, slots)
+            .await
+            .map(drop)
+    }
+
+    /// Says that it holds the routes of now, although it stood still so often.
+    pub async fn lift_fence(&self, proxy: &Proxy, stalls: u64) -> Result<(), ClientError> {
+        let path = format!("/api/proxy/fence/{}/{stalls}", self.xauth(&proxy.token));
+        self.client
+            .with_total_timeout(STATS_MAX)
+            .put::<String>(&proxy.admin_addr, &path)
             .await
             .map(drop)
     }
@@ -105,6 +130,12 @@ impl ProxyApi {
     }
 }
 
+/// A number that no earlier run of a dashboard had.
+fn run() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(1, |since| since.as_nanos() as u64)
+}
+
 /// Registers a proxy that is not known yet, and starts it.
 pub async fn create(core: &Core, audit: Audit, addr: &str) -> Result<(), Failure> {
     let proxy = fetch(core, addr, true).await?;
@@ -130,7 +161,7 @@ pub async fn reinit(core: &Core, token: &str) -> Result<(), Failure> {
     let view = core.state.view();
     let proxy = view.cluster.proxy(token)?.clone();
     core.fleet.update(&view.cluster);
-    core.fleet.refill(Some(token), None).await;
+    core.fleet.refill(Some(token), None);
     if !core
         .fleet
         .settled(view.revision, Some(token))

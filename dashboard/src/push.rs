@@ -1,35 +1,37 @@
 //! Filling the proxies: one task a proxy closes the gap between the slots that it should and does
 //! hold.
 
+mod names;
 mod peerage;
 mod row;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codis_core::model::Proxy;
+use codis_core::slot::SLOTS;
+use codis_topom::Cluster;
+use codis_topom::forms::Forms;
 use codis_topom::row::Status;
-use codis_topom::{Cluster, form};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::config::Settings;
 use crate::core::Settled;
 use crate::metrics::Counters;
 use crate::proxies::ProxyApi;
 use crate::state::View;
 
 pub use peerage::{Behind, Peerage, Pulse, Pushed};
-pub use row::Command;
 pub(crate) use row::sleep_until;
 
-/// How long an API call waits for proxies.
-pub const WAIT_MAX: Duration = Duration::from_millis(3500);
-/// How long it waits for a proxy that did not answer the last time.
-const WAIT_FAILING_MAX: Duration = Duration::from_secs(1);
-/// Commands that wait for a row.
-const COMMANDS_MAX: usize = 64;
+/// How long an API call waits for proxies that may serve clients. An operator's call ends within a
+/// second, whatever hangs.
+pub const WAIT_MAX: Duration = Duration::from_millis(700);
+/// How long a call about one proxy waits for it.
+const FILL_MAX: Duration = Duration::from_millis(3500);
 
 /// What makes a row another row: the same proxy process is always filled by the same task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,8 +44,7 @@ struct Identity {
 #[derive(Debug)]
 struct Handle {
     identity: Identity,
-    commands: mpsc::Sender<Command>,
-    status: watch::Receiver<Status>,
+    shared: Arc<row::Shared>,
     pulse: Arc<Pulse>,
     task: AbortHandle,
 }
@@ -52,7 +53,8 @@ struct Handle {
 #[derive(Debug)]
 pub struct Fleet {
     api: ProxyApi,
-    forward_method: u8,
+    silent_max: Duration,
+    forms: Arc<Mutex<Forms>>,
     views: watch::Receiver<View>,
     open: watch::Receiver<bool>,
     counters: Counters,
@@ -64,14 +66,17 @@ impl Fleet {
     /// No rows yet; they send nothing until `open` says that it is known who is master.
     pub fn new(
         api: ProxyApi,
-        forward_method: u8,
+        settings: &Settings,
         views: watch::Receiver<View>,
         open: watch::Receiver<bool>,
         counters: Counters,
     ) -> Self {
         Self {
             api,
-            forward_method,
+            silent_max: settings.proxy_silent_max.duration(),
+            forms: Arc::new(Mutex::new(Forms::new(
+                settings.migration_method.forward_method(),
+            ))),
             views,
             open,
             counters,
@@ -82,7 +87,7 @@ impl Fleet {
 
     /// Starts a row for each new proxy and ends those whose proxy is gone.
     pub fn update(&self, cluster: &Cluster) {
-        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rows = self.rows();
         let mut old = std::mem::take(&mut *rows);
         for proxy in cluster.proxies() {
             let identity = Identity::of(proxy);
@@ -98,103 +103,69 @@ impl Fleet {
         old.values().for_each(|row| row.task.abort());
     }
 
-    /// Sends slots to a proxy again, whatever it was seen to hold; all of them without a list.
-    pub async fn refill(&self, token: Option<&str>, slots: Option<Vec<u16>>) {
-        for (_, commands, _) in self.waits(token) {
-            let (taken, wait) = oneshot::channel();
-            // A row that is gone has a successor that starts from nothing.
-            if commands
-                .send(Command::Refill {
-                    slots: slots.clone(),
-                    taken,
-                })
-                .await
-                .is_ok()
-            {
-                let _ = wait.await;
-            }
+    /// Sends slots to a proxy, or to all, again, whatever was seen there; all without a list.
+    pub fn refill(&self, token: Option<&str>, slots: Option<&[u16]>) {
+        for (_, row) in self.named(token) {
+            row.refill(slots);
         }
     }
 
-    /// Waits until the proxies hold `revision`, for a bounded time.
-    pub async fn settled(&self, revision: u64, token: Option<&str>) -> Settled {
-        let begun = Instant::now();
-        let mut waits = Vec::new();
-        for (token, commands, status) in self.waits(token) {
-            let before = status.borrow().clone();
-            if before.acked < revision {
-                let _ = commands.try_send(Command::Nudge);
-            }
-            waits.push((token, status, before));
+    /// Lets the row of a proxy try again at once.
+    pub fn nudge(&self, token: &str) {
+        for (_, row) in self.named(Some(token)) {
+            row.nudge();
         }
-        let mut behind = Vec::new();
-        for (token, mut status, before) in waits {
-            let limit = if before.failing.is_some() {
-                WAIT_FAILING_MAX
-            } else {
-                WAIT_MAX
-            };
-            let done = status.wait_for(|now| {
-                now.acked >= revision || (now.failures > before.failures && now.failing.is_some())
-            });
-            let done = tokio::time::timeout_at(begun + limit, done).await;
-            if !matches!(done, Ok(Ok(now)) if now.acked >= revision) {
-                behind.push(token);
-            }
-        }
-        Settled { behind }
     }
 
     /// Waits until every proxy that may serve clients holds these slots as `revision` wants them,
     /// for at most `limit`.
     pub async fn pushed(&self, slots: &[u16], revision: u64, limit: Duration) -> Pushed {
-        let deadline = Instant::now() + limit;
-        let mut changed = self.changed.subscribe();
-        for (_, commands, status) in self.waits(None) {
-            if status.borrow().acked < revision {
-                // A row whose queue is full has somebody who waits already.
-                let _ = commands.try_send(Command::Nudge);
-            }
-        }
-        loop {
-            changed.mark_unchanged();
-            let pushed = self.behind(slots, revision);
-            if !pushed.blocks()
-                || tokio::time::timeout_at(deadline, changed.changed())
-                    .await
-                    .is_err()
-            {
-                return pushed;
+        self.wait(None, slots, revision, limit).await
+    }
+
+    /// Waits until the proxies hold everything as `revision` wants it, for a bounded time; longer
+    /// for a single proxy, which a call must then be about.
+    pub async fn settled(&self, revision: u64, token: Option<&str>) -> Settled {
+        let all: Vec<u16> = (0..SLOTS as u16).collect();
+        match token {
+            None => self.wait(None, &all, revision, WAIT_MAX).await.into(),
+            Some(token) => {
+                let pushed = self.wait(Some(token), &all, revision, FILL_MAX).await;
+                let behind = pushed.behind.into_iter();
+                Settled {
+                    behind: behind.map(|behind| behind.token).collect(),
+                }
             }
         }
     }
 
-    /// The proxies that do not hold these slots as `revision` wants them.
-    fn behind(&self, _slots: &[u16], revision: u64) -> Pushed {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        let behind = rows
-            .iter()
-            .filter(|(_, row)| row.status.borrow().acked < revision);
-        let behind = behind.map(|(token, row)| Behind {
-            token: token.clone(),
-            peer: row.pulse.peerage(),
-        });
-        Pushed {
-            behind: behind.collect(),
-        }
+    /// Waits for a moment until one proxy holds everything as `revision` wants it.
+    pub async fn caught_up(&self, token: &str, revision: u64) -> bool {
+        let all: Vec<u16> = (0..SLOTS as u16).collect();
+        let pushed = self.wait(Some(token), &all, revision, WAIT_MAX).await;
+        pushed.behind.is_empty()
+    }
+
+    /// Whether these slots are at every proxy that answers as `revision` wants them, and any
+    /// proxy answers.
+    pub fn agrees(&self, slots: &[u16], revision: u64) -> bool {
+        let rows = self.rows();
+        let answers = |row: &&Handle| row.shared.status().failing.is_none();
+        let mut answering = rows.values().filter(answers).peekable();
+        (rows.is_empty() || answering.peek().is_some())
+            && answering.all(|row| row.shared.holds(slots, revision))
     }
 
     /// What is known of the proxy process behind a row.
     pub fn pulse(&self, token: &str) -> Option<Arc<Pulse>> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.get(token).map(|row| row.pulse.clone())
+        self.rows().get(token).map(|row| row.pulse.clone())
     }
 
     /// How far each proxy is.
     pub fn statuses(&self) -> BTreeMap<String, Status> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let rows = self.rows();
         rows.iter()
-            .map(|(token, row)| (token.clone(), row.status.borrow().clone()))
+            .map(|(token, row)| (token.clone(), row.shared.status()))
             .collect()
     }
 
@@ -203,36 +174,93 @@ impl Fleet {
         self.changed.subscribe()
     }
 
-    fn waits(
+    async fn wait(
         &self,
         token: Option<&str>,
-    ) -> Vec<(String, mpsc::Sender<Command>, watch::Receiver<Status>)> {
-        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
-        rows.iter()
+        slots: &[u16],
+        revision: u64,
+        limit: Duration,
+    ) -> Pushed {
+        let deadline = Instant::now() + limit;
+        let mut changed = self.changed.subscribe();
+        for (_, row) in self.named(token) {
+            if !row.holds(slots, revision) {
+                row.nudge();
+            }
+        }
+        loop {
+            changed.mark_unchanged();
+            let pushed = self.behind(token, slots, revision);
+            let done = match token {
+                Some(_) => pushed.behind.is_empty(),
+                None => !pushed.blocks(),
+            };
+            let ended = async { changed.changed().await.is_err() };
+            if done
+                || tokio::time::timeout_at(deadline, ended)
+                    .await
+                    .unwrap_or(true)
+            {
+                return pushed;
+            }
+        }
+    }
+
+    /// The proxies that are not known to hold these slots as `revision` wants them.
+    fn behind(&self, token: Option<&str>, slots: &[u16], revision: u64) -> Pushed {
+        let cluster = self.views.borrow().cluster.clone();
+        let rows = self.rows();
+        let named = |proxy: &&Proxy| token.is_none_or(|token| token == proxy.token);
+        let behind = cluster.proxies().filter(named).filter_map(|proxy| {
+            let peer = match rows.get(&proxy.token) {
+                Some(row) if row.shared.holds(slots, revision) => return None,
+                Some(row) => row.pulse.peerage(self.silent_max),
+                // Its row is about to start.
+                None => Peerage::Serving,
+            };
+            Some(Behind {
+                token: proxy.token.clone(),
+                peer,
+            })
+        });
+        Pushed {
+            behind: behind.collect(),
+        }
+    }
+
+    fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Handle>> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn named(&self, token: Option<&str>) -> Vec<(String, Arc<row::Shared>)> {
+        self.rows()
+            .iter()
             .filter(|(key, _)| token.is_none_or(|token| token == *key))
-            .map(|(key, row)| (key.clone(), row.commands.clone(), row.status.clone()))
+            .map(|(key, row)| (key.clone(), row.shared.clone()))
             .collect()
     }
 
     fn start(&self, proxy: &Proxy, identity: Identity) -> Handle {
-        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-        let (publish, status) = watch::channel(Status::default());
+        let seed = u64::from(proxy.pid) ^ u64::from(proxy.id) << 32;
+        let shared = Arc::new(row::Shared::new(*self.open.borrow(), seed));
+        let pulse: Arc<Pulse> = Arc::default();
         let row = row::Task {
             api: self.api.clone(),
             proxy: proxy.clone(),
-            forward_method: self.forward_method,
+            forms: self.forms.clone(),
             views: self.views.clone(),
             open: self.open.clone(),
             counters: self.counters.clone(),
-            publish,
+            shared: shared.clone(),
+            pulse: pulse.clone(),
             changed: self.changed.clone(),
+            digests: true,
         };
-        let task = tokio::spawn(row.run(inbox)).abort_handle();
+        let task = tokio::spawn(row.run()).abort_handle();
         Handle {
             identity,
-            commands,
-            status,
-            pulse: Arc::default(),
+            shared,
+            pulse,
             task,
         }
     }
@@ -253,9 +281,4 @@ impl Drop for Fleet {
         let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
         rows.values().for_each(|row| row.task.abort());
     }
-}
-
-/// The slots that a viewer is wanted to hold.
-pub fn wanted(cluster: &Cluster, method: u8, viewer: &form::Viewer) -> Vec<codis_core::api::Slot> {
-    form::all(cluster, method, Some(viewer))
 }

@@ -250,7 +250,7 @@ async fn come_online(
     slots: &Option<Vec<Slot>>,
 ) -> anyhow::Result<()> {
     if let Some(slots) = slots {
-        let filled = proxy.control.fill(slots.clone()).await;
+        let filled = proxy.control.fill(slots.clone(), None).await;
         filled.context("fill slots")?;
         proxy.control.start();
     }

@@ -17,6 +17,7 @@ pub mod report;
 pub mod sentinels;
 pub mod slowlog;
 pub mod snapshot;
+pub mod stamps;
 pub mod turns;
 
 use std::collections::BTreeSet;
@@ -33,10 +34,12 @@ use codis_runtime::telemetry;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
+use crate::data::fence;
 use crate::data::worker::{Port, Shared};
 use crate::route::{Book, Hold, Pair, Problem};
 use crate::settings::Settings;
 use figures::{FLAG_ALL, Figures};
+use stamps::Stamp;
 
 /// How long workers may take to change over to a table. They never wait for anything, so this
 /// passes only when the machine stands still.
@@ -57,6 +60,9 @@ pub enum Error {
     /// The workers did not change over.
     #[error("workers did not take the route table within {0:?}")]
     Workers(Duration),
+    /// A newer fill of the same dashboard was quicker.
+    #[error("overtaken by a newer fill of a slot")]
+    Overtaken,
     /// More fills wait than are allowed.
     #[error("too many fills wait for one another")]
     Crowded,
@@ -89,6 +95,7 @@ pub struct Control {
     pub(crate) confirmed: watch::Sender<BTreeSet<u32>>,
     book: Mutex<Book>,
     pub(crate) turns: turns::Turns,
+    stamps: stamps::Stamps,
     watching: Mutex<sentinels::Watching>,
 }
 
@@ -118,6 +125,7 @@ impl Control {
             confirmed: watch::Sender::default(),
             book: Mutex::new(book),
             turns: turns::Turns::default(),
+            stamps: stamps::Stamps::default(),
             watching: Mutex::default(),
         });
         let asked = Arc::downgrade(&control);
@@ -205,19 +213,26 @@ impl Control {
     ///
     /// # Errors
     /// A slot cannot be applied (then none is), or the workers stand still.
-    pub async fn fill(self: &Arc<Self>, slots: Vec<Slot>) -> Result<(), Error> {
+    pub async fn fill(
+        self: &Arc<Self>,
+        slots: Vec<Slot>,
+        stamp: Option<Stamp>,
+    ) -> Result<(), Error> {
         self.check_open()?;
         Book::check(&slots)?;
         let control = self.clone();
-        let filled = tokio::spawn(async move { control.fill_to_the_end(&slots).await });
+        let filled = tokio::spawn(async move { control.fill_to_the_end(&slots, stamp).await });
         filled
             .await
             .unwrap_or_else(|error| Err(Error::Interrupted(error.to_string())))
     }
 
-    async fn fill_to_the_end(&self, slots: &[Slot]) -> Result<(), Error> {
+    async fn fill_to_the_end(&self, slots: &[Slot], stamp: Option<Stamp>) -> Result<(), Error> {
         let all = slots.iter().map(|slot| slot.id).collect();
         let _turn = self.turns.take(all).await.ok_or(Error::Crowded)?;
+        if stamp.is_some_and(|stamp| !self.stamps.take(stamp, slots)) {
+            return Err(Error::Overtaken);
+        }
         let (moving, version) = {
             let mut book = self.book();
             let moving = book.barrier(slots);
@@ -260,6 +275,12 @@ impl Control {
         } else {
             Err(Error::Workers(APPLY_MAX))
         }
+    }
+
+    /// Takes a dashboard's word that the routes were current after so many stalls.
+    pub fn lift_fence(&self, stalls: u64) {
+        self.shared.fence.lift(stalls);
+        self.shared.wake_workers();
     }
 
     /// Waits until nothing of `slots` is in flight. A hung backend does not keep them: after half
@@ -375,6 +396,8 @@ impl Control {
         stats.closed = self.closed.load(Ordering::Relaxed);
         stats.sentinels = self.sentinels();
         stats.backend.primary_only = self.settings().backend_primary_only;
+        stats.stall_fence = self.settings().ha_hold.duration() >= fence::HOLD_MIN;
+        stats.stalls = self.shared.fence.stalls();
         stats
     }
 

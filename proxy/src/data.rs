@@ -16,6 +16,7 @@ pub mod dial;
 pub mod dispatch;
 pub mod drained;
 pub mod drive;
+pub mod fence;
 pub mod figures;
 pub mod handshake;
 pub mod io;

@@ -9,6 +9,7 @@ use codis_topom::edit::{self, Edit};
 
 use super::call::Call;
 use super::{App, Reply};
+use crate::groups;
 
 /// Slots stored in one go. The store is slow where it syncs to disk, and a failover must not wait
 /// for a thousand records.
@@ -36,6 +37,7 @@ async fn offline(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Rep
 async fn change(call: Call, slots: Vec<SlotMapping>, decide: Decide) -> Reply {
     let core = &call.core;
     decide(&core.state.cluster(), &slots)?;
+    let ids: Vec<u16> = slots.iter().map(|slot| slot.id).collect();
     let mut revision = core.state.view().revision;
     for piece in slots.chunks(PIECE_MAX) {
         let piece = piece.to_vec();
@@ -44,6 +46,6 @@ async fn change(call: Call, slots: Vec<SlotMapping>, decide: Decide) -> Reply {
             .edit(call.audit(), move |cluster| decide(cluster, &piece));
         revision = stored.await?.revision;
     }
-    core.fleet.settled(revision, None).await.ok()?;
+    groups::settled(core, &ids, revision).await?;
     Ok(ok())
 }

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use codis_core::api::{ProxyReport, RemoteError};
+use codis_core::api::{ProxyReport, ProxyStats, RemoteError};
+use codis_core::model::Proxy;
+use codis_runtime::http::ClientError;
+use tokio::time::Instant;
 
 use super::{EVERY, held, unixtime};
 use crate::core::Core;
@@ -15,7 +18,9 @@ pub async fn poll(core: Arc<Core>, token: String) {
         let Ok(proxy) = core.state.cluster().proxy(&token).cloned() else {
             return;
         };
+        let sent = Instant::now();
         let asked = core.proxies.stats(&proxy).await;
+        feel(&core, &proxy, sent, &asked).await;
         let base = ProxyReport {
             unixtime: unixtime(),
             ..ProxyReport::default()
@@ -46,5 +51,37 @@ pub async fn poll(core: Arc<Core>, token: String) {
             }
         }
         tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Takes the proxy's pulse. One that stood still holds its clients: it gets what it lacks at once,
+/// and then our word that this is all.
+async fn feel(core: &Core, proxy: &Proxy, sent: Instant, asked: &Result<ProxyStats, ClientError>) {
+    let Some(pulse) = core.fleet.pulse(&proxy.token) else {
+        return;
+    };
+    match asked {
+        Err(error) => {
+            pulse.handle_failure(sent, error);
+            pulse.probe(&proxy.admin_addr).await;
+        }
+        Ok(stats) => {
+            if pulse.is_quiet() {
+                core.fleet.nudge(&proxy.token);
+            }
+            let Some(stalls) = pulse.handle_stats(stats) else {
+                return;
+            };
+            let revision = core.state.view().revision;
+            if !core.fleet.caught_up(&proxy.token, revision).await {
+                return;
+            }
+            match core.proxies.lift_fence(proxy, stalls).await {
+                Ok(()) => pulse.handle_lifted(stalls),
+                Err(error) => {
+                    tracing::warn!(proxy = proxy.token, %error, "fence not lifted");
+                }
+            }
+        }
     }
 }

@@ -8,7 +8,8 @@ use codis_topom::promote::{Effect, Input, Promotion};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::core::{Core, Failure};
+use crate::core::{Core, Failure, Settled};
+use crate::push;
 use crate::state::Audit;
 use codis_runtime::peer::{Fields, Peer, master_of};
 
@@ -38,7 +39,9 @@ pub async fn run(core: &Core, audit: &Audit, mut promotion: Promotion) -> Result
             }
             Effect::Push => {
                 let view = core.state.view();
-                match core.fleet.settled(view.revision, None).await.behind {
+                let slots = view.cluster.slot_ids(promotion.group());
+                let pushed = core.fleet.pushed(&slots, view.revision, push::WAIT_MAX);
+                match Settled::from(pushed.await).behind {
                     behind if behind.is_empty() => Input::Ok,
                     behind => Input::Partly(behind),
                 }

@@ -9,6 +9,7 @@ use codis_topom::handover::{Effect, Handover};
 use tokio::time::Instant;
 
 use crate::core::{Core, Failure};
+use crate::groups;
 use crate::push::sleep_until;
 use crate::state::Audit;
 use codis_runtime::peer::Peer;
@@ -40,7 +41,11 @@ pub async fn run(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
                     handover.handle_answer(now(), &sentinel, answer);
                 }
                 Effect::Done(outcome) => {
-                    return finish(core, outcome.map_err(|f| Failure::new(f.to_string()))).await;
+                    outcome.map_err(|f| Failure::new(f.to_string()))?;
+                    // The new master is stored; the call ends when the proxies hold it.
+                    let view = core.state.view();
+                    let slots = view.cluster.slot_ids(group);
+                    return groups::settled(core, &slots, view.revision).await;
                 }
             }
         }
@@ -56,15 +61,6 @@ pub async fn run(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
             () = sleep_until(timeout) => handover.handle_timeout(now()),
         }
     }
-}
-
-/// The new master is stored; the call ends when the proxies hold it.
-async fn finish(core: &Core, outcome: Result<(), Failure>) -> Result<(), Failure> {
-    outcome?;
-    core.fleet
-        .settled(core.state.view().revision, None)
-        .await
-        .ok()
 }
 
 async fn order(sentinel: &str, name: &str, candidate: &str) -> Result<(), String> {

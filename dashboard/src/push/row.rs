@@ -1,245 +1,253 @@
 //! The task of one proxy: drives its row and makes the calls.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use codis_core::addr::Addr;
-use codis_core::api::Slot;
+use codis_core::api::{Slot, slots_digest};
 use codis_core::model::Proxy;
 use codis_core::time::Time;
-use codis_topom::Cluster;
-use codis_topom::form::Viewer;
+use codis_runtime::http::ClientError;
+use codis_topom::forms::{Forms, Wanted};
 use codis_topom::row::{Effect, Row, Status};
-use tokio::sync::{mpsc, oneshot, watch};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::names::Names;
+use super::peerage::Pulse;
 use crate::metrics::Counters;
 use crate::proxies::ProxyApi;
 use crate::state::View;
 
-/// How long a name may take to resolve.
-const RESOLVE_MAX: Duration = Duration::from_millis(50);
-/// How long a resolved name is believed.
-const RESOLVED_FOR: Duration = Duration::from_secs(60);
-
-/// What others ask of a row.
+/// A row that others look at and push on. It is locked for a moment, never across a wait.
 #[derive(Debug)]
-pub enum Command {
-    /// Send these slots again, or all.
-    Refill {
-        /// The slots; all without a list.
-        slots: Option<Vec<u16>>,
-        /// Told once the row's status says that the slots are lacking.
-        taken: oneshot::Sender<()>,
-    },
-    /// Somebody waits: try again at once.
-    Nudge,
+pub(super) struct Shared {
+    row: Mutex<Row>,
+    origin: Instant,
+    wake: Notify,
+}
+
+impl Shared {
+    pub fn new(open: bool, seed: u64) -> Self {
+        Self {
+            row: Mutex::new(Row::new(Time::ZERO, open, seed)),
+            origin: Instant::now(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Whether the proxy is known to hold these slots as `revision` wants them.
+    pub fn holds(&self, slots: &[u16], revision: u64) -> bool {
+        self.row().holds(slots, revision)
+    }
+
+    pub fn status(&self) -> Status {
+        self.row().status().clone()
+    }
+
+    /// Sends these slots, or all, again.
+    pub fn refill(&self, slots: Option<&[u16]>) {
+        self.row().handle_refill(self.now(), slots);
+        self.wake.notify_one();
+    }
+
+    /// Somebody waits: it tries again at once.
+    pub fn nudge(&self) {
+        self.row().handle_nudge(self.now());
+        self.wake.notify_one();
+    }
+
+    fn row(&self) -> MutexGuard<'_, Row> {
+        self.row.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Time {
+        Time::from_origin(self.origin.elapsed())
+    }
 }
 
 /// What came of a call.
 enum Answer {
-    Seen(u64, Vec<Slot>),
-    Filled(u64),
-    Failed(u64, String),
+    Seen(Vec<Slot>),
+    /// The proxy holds what it should.
+    Same,
+    Filled,
+    Failed(ClientError),
 }
 
-type Call = Pin<Box<dyn Future<Output = Answer> + Send>>;
+/// A call that has ended.
+struct Ended {
+    id: u64,
+    sent: Instant,
+    answer: Answer,
+    /// The proxy knows digests.
+    digests: bool,
+}
 
 /// All that the task needs.
 pub(super) struct Task {
     pub api: ProxyApi,
     pub proxy: Proxy,
-    pub forward_method: u8,
+    pub forms: Arc<Mutex<Forms>>,
     pub views: watch::Receiver<View>,
     pub open: watch::Receiver<bool>,
     pub counters: Counters,
-    pub publish: watch::Sender<Status>,
+    pub shared: Arc<Shared>,
+    pub pulse: Arc<Pulse>,
     pub changed: Arc<watch::Sender<u64>>,
+    pub digests: bool,
 }
 
 impl Task {
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Command>) {
-        let origin = Instant::now();
-        let now = || Time::from_origin(origin.elapsed());
-        let seed = u64::from(self.proxy.pid) ^ u64::from(self.proxy.id) << 32;
+    pub async fn run(mut self) {
         let mut names = Names::default();
-        let mut row = Row::new(now(), *self.open.borrow_and_update(), seed);
-        let mut call: Option<Call> = None;
-        self.want(&mut row, &mut names).await;
+        let mut calls: FuturesUnordered<BoxFuture<'static, Ended>> = FuturesUnordered::new();
+        let shared = self.shared.clone();
+        let mut told = Status::default();
+        if *self.open.borrow_and_update() {
+            shared.row().handle_open();
+        }
+        self.want(&mut names).await;
         loop {
-            while call.is_none()
-                && let Some(effect) = row.poll_effect(now())
-            {
-                call = Some(self.call(effect));
+            while let Some((effect, expected)) = self.next() {
+                calls.push(self.call(effect, expected));
             }
-            self.tell(&row);
-            let timeout = row.poll_timeout().map(|at| origin + at.since_origin());
+            self.tell(&mut told);
+            let timeout = shared.row().poll_timeout();
+            let timeout = timeout.map(|at| shared.origin + at.since_origin());
+            let open = shared.row().is_open();
             tokio::select! {
                 changed = self.views.changed() => match changed {
-                    Ok(()) => self.want(&mut row, &mut names).await,
+                    Ok(()) => self.want(&mut names).await,
                     Err(_) => return,
                 },
-                command = inbox.recv() => match command {
-                    Some(Command::Refill { slots, taken }) => {
-                        row.handle_refill(now(), slots.as_deref());
-                        self.tell(&row);
-                        let _ = taken.send(());
-                    }
-                    Some(Command::Nudge) => row.handle_nudge(),
-                    None => return,
-                },
-                Ok(()) = self.open.changed(), if !row.is_open() => {
+                () = shared.wake.notified() => {}
+                Ok(()) = self.open.changed(), if !open => {
                     if *self.open.borrow_and_update() {
-                        row.handle_open();
+                        shared.row().handle_open();
                     }
                 }
-                answer = finish(&mut call) => {
-                    call = None;
-                    self.handle(&mut row, now(), answer);
-                }
+                Some(ended) = calls.next() => self.handle(ended),
                 () = sleep_until(timeout) => {}
             }
         }
     }
 
-    async fn want(&mut self, row: &mut Row, names: &mut Names) {
-        let view = self.views.borrow_and_update().clone();
-        let viewer = names.viewer(&self.proxy, &view.cluster).await;
-        let slots = super::wanted(&view.cluster, self.forward_method, &viewer);
-        row.handle_wanted(view.revision, slots);
+    async fn want(&mut self, names: &mut Names) {
+        let cluster = self.views.borrow_and_update().cluster.clone();
+        let viewer = names.viewer(&self.proxy, &cluster).await;
+        // The newest view: rows that go back and forth would compute the forms of both.
+        let view = self.views.borrow().clone();
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = forms.of(view.revision, &view.cluster, &viewer);
+        drop(forms);
+        self.shared.row().handle_wanted(view.revision, wanted);
     }
 
-    fn call(&self, effect: Effect) -> Call {
-        let (api, proxy) = (self.api.clone(), self.proxy.clone());
+    /// The next effect, and what a look should find.
+    fn next(&self) -> Option<(Effect, Option<Wanted>)> {
+        let mut row = self.shared.row();
+        let effect = row.poll_effect(self.shared.now())?;
+        let expected = row.expected().filter(|_| self.digests).cloned();
+        Some((effect, expected))
+    }
+
+    fn call(&self, effect: Effect, expected: Option<Wanted>) -> BoxFuture<'static, Ended> {
+        let (api, proxy, forms) = (self.api.clone(), self.proxy.clone(), self.forms.clone());
+        let sent = Instant::now();
         Box::pin(async move {
-            match effect {
-                Effect::Look { id } => match api.slots(&proxy).await {
-                    Ok(slots) => Answer::Seen(id, slots),
-                    Err(error) => Answer::Failed(id, error.to_string()),
-                },
-                Effect::Fill { id, slots } => match api.fill(&proxy, &slots).await {
-                    Ok(()) => Answer::Filled(id),
-                    Err(error) => Answer::Failed(id, error.to_string()),
-                },
+            let mut digests = true;
+            let (id, answer) = match effect {
+                Effect::Fill { id, slots } => {
+                    let slots: Vec<&Slot> = slots.iter().map(|slot| &**slot).collect();
+                    (id, api.fill(&proxy, &slots).await.map(|()| Answer::Filled))
+                }
+                Effect::Look { id } => {
+                    let seen = async {
+                        if let Some(wanted) = expected {
+                            match api.slots_digest(&proxy).await {
+                                Ok(digest) if digest == digest_of(&forms, &wanted) => {
+                                    return Ok(Answer::Same);
+                                }
+                                Ok(_) => {}
+                                Err(error) if error.is_answer() => digests = false,
+                                Err(error) => return Err(error),
+                            }
+                        }
+                        api.slots(&proxy).await.map(Answer::Seen)
+                    };
+                    (id, seen.await)
+                }
+            };
+            Ended {
+                id,
+                sent,
+                answer: answer.unwrap_or_else(Answer::Failed),
+                digests,
             }
         })
     }
 
-    fn handle(&self, row: &mut Row, now: Time, answer: Answer) {
+    fn handle(&mut self, ended: Ended) {
+        let Ended {
+            id, sent, answer, ..
+        } = ended;
+        self.digests &= ended.digests;
+        let now = self.shared.now();
         let token = &self.proxy.token;
+        let mut row = self.shared.row();
         let failing = row.status().failing.is_some();
         match answer {
-            Answer::Seen(id, slots) => row.handle_seen(now, id, slots),
-            Answer::Filled(id) => {
+            Answer::Failed(error) => {
+                self.pulse.handle_failure(sent, &error);
+                self.counters.fills_failed.inc();
+                let reason = error.to_string();
+                if !failing {
+                    let addr = &self.proxy.admin_addr;
+                    tracing::warn!(proxy = token, addr, reason, "proxy not filled");
+                }
+                return row.handle_failure(now, id, reason);
+            }
+            Answer::Seen(slots) => row.handle_seen(now, id, slots),
+            Answer::Same => row.handle_unchanged(now, id),
+            Answer::Filled => {
                 self.counters.fills.inc();
                 row.handle_filled(now, id);
             }
-            Answer::Failed(id, reason) => {
-                self.counters.fills_failed.inc();
-                if !failing {
-                    tracing::warn!(
-                        proxy = token,
-                        addr = self.proxy.admin_addr,
-                        reason,
-                        "proxy not filled"
-                    );
-                }
-                row.handle_failure(now, id, reason);
-            }
         }
-        if failing && row.status().failing.is_none() {
+        self.pulse.handle_answer();
+        if failing {
             tracing::info!(proxy = token, "proxy answers again");
         }
     }
 
-    fn tell(&self, row: &Row) {
-        let changed = self.publish.send_if_modified(|status| {
-            let changed = status != row.status();
-            if changed {
-                status.clone_from(row.status());
-            }
-            changed
-        });
-        if changed {
+    fn tell(&self, told: &mut Status) {
+        let row = self.shared.row();
+        if row.status() != told {
+            told.clone_from(row.status());
+            drop(row);
             self.changed.send_modify(|version| *version += 1);
         }
     }
 }
 
-async fn finish(call: &mut Option<Call>) -> Answer {
-    match call {
-        Some(call) => call.await,
-        None => std::future::pending().await,
-    }
+fn digest_of(forms: &Mutex<Forms>, wanted: &Wanted) -> String {
+    let known = |forms: &Mutex<Forms>| {
+        let forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
+        forms.digest_of(wanted)
+    };
+    known(forms).unwrap_or_else(|| {
+        let digest = slots_digest(wanted.iter().map(|slot| &**slot));
+        let mut forms = forms.lock().unwrap_or_else(PoisonError::into_inner);
+        forms.keep_digest(wanted, &digest);
+        digest
+    })
 }
 
 pub(crate) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Host names that were resolved.
-#[derive(Default)]
-struct Names {
-    known: BTreeMap<String, (Option<IpAddr>, Option<Instant>)>,
-}
-
-impl Names {
-    /// From where the proxy sees the servers. Names are looked up only when replicas are read.
-    async fn viewer(&mut self, proxy: &Proxy, cluster: &Cluster) -> Viewer {
-        let mut viewer = Viewer {
-            datacenter: proxy.datacenter.clone(),
-            ..Viewer::default()
-        };
-        let read: Vec<Addr> = cluster
-            .groups()
-            .flat_map(|group| &group.servers)
-            .filter(|server| server.replica_group)
-            .filter_map(|server| server.addr.parse().ok())
-            .collect();
-        if read.is_empty() {
-            return viewer;
-        }
-        if let Ok(admin) = proxy.admin_addr.parse::<Addr>() {
-            viewer.ip = self.resolve(&admin).await;
-        }
-        for addr in read
-            .iter()
-            .filter(|addr| addr.host().parse::<IpAddr>().is_err())
-        {
-            if let Some(ip) = self.resolve(addr).await {
-                viewer.resolved.insert(addr.host().to_owned(), ip);
-            }
-        }
-        viewer
-    }
-
-    async fn resolve(&mut self, addr: &Addr) -> Option<IpAddr> {
-        if let Ok(ip) = addr.host().parse() {
-            return Some(ip);
-        }
-        if let Some((ip, Some(until))) = self.known.get(addr.host())
-            && *until > Instant::now()
-        {
-            return *ip;
-        }
-        let found = tokio::time::timeout(
-            RESOLVE_MAX,
-            tokio::net::lookup_host((addr.host(), addr.port())),
-        );
-        let ip = found
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .and_then(|mut all| all.next())
-            .map(|a| a.ip());
-        let until = Instant::now() + RESOLVED_FOR;
-        self.known.insert(addr.host().to_owned(), (ip, Some(until)));
-        ip
     }
 }

@@ -23,6 +23,7 @@ mod poll;
 mod promotion;
 mod proxies;
 mod servers;
+mod stalled;
 mod stock;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;

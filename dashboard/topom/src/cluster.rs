@@ -269,6 +269,11 @@ impl Cluster {
         })
     }
 
+    /// The ids of the same slots.
+    pub fn slot_ids(&self, group: u32) -> Vec<u16> {
+        self.slots_of(group).map(|slot| slot.id).collect()
+    }
+
     /// The group and the place of a server.
     pub fn find_server(&self, addr: &str) -> Option<(&Group, usize)> {
         self.groups

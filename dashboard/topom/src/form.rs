@@ -15,7 +15,7 @@ use codis_core::model::{ActionState, Group, GroupServer, SlotMapping};
 use crate::Cluster;
 
 /// From where a proxy sees the replicas.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Viewer {
     /// The data centre in the proxy's record.
     pub datacenter: String,

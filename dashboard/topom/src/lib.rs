@@ -15,6 +15,7 @@
 pub mod adopt;
 pub mod edit;
 pub mod form;
+pub mod forms;
 pub mod handover;
 pub mod mover;
 pub mod promote;

@@ -226,6 +226,11 @@ impl Promotion {
         }
     }
 
+    /// The group.
+    pub const fn group(&self) -> u32 {
+        self.group
+    }
+
     /// The next thing to do.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()

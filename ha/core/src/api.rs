@@ -1,12 +1,14 @@
 //! Bodies of the HTTP APIs, as Codis 3.2 sends and reads them.
 
 mod dashboard;
+mod digest;
 mod proxy;
 
 pub use dashboard::{
     GroupSection, MasterFields, Overview, Progress, ProxyReport, ProxySection, SentinelMonitored,
     SentinelSection, SentinelStats, ServerStats, SlotActionSection, SlotProgress, Stats,
 };
+pub use digest::slots_digest;
 pub use proxy::{
     Backend, CommandStats, Ops, OpsRedis, ProxyOverview, ProxySentinels, ProxyStats, Runtime,
     RuntimeGc, RuntimeGeneral, RuntimeHeap, Rusage, RusageRaw, Sessions, Slot,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, put};
@@ -16,6 +17,7 @@ use codis_runtime::telemetry::{InvalidLevel, Level};
 use super::Control;
 use super::exposed::Exposed;
 use super::figures::FLAG_ALL;
+use super::stamps::Stamp;
 
 type Api = State<Arc<Control>>;
 type Answer = Result<Response, ApiError>;
@@ -47,12 +49,14 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/proxy/stats/{xauth}", get(basic_stats))
         .route("/api/proxy/stats/{xauth}/{flags}", get(flagged_stats))
         .route("/api/proxy/slots/{xauth}", get(checked_slots))
+        .route("/api/proxy/slots/digest/{xauth}", get(slots_digest))
         .route("/api/proxy/start/{xauth}", put(start))
         .route("/api/proxy/stats/reset/{xauth}", put(reset_stats))
         .route("/api/proxy/forcegc/{xauth}", put(force_gc))
         .route("/api/proxy/shutdown/{xauth}", put(shutdown))
         .route("/api/proxy/loglevel/{xauth}/{level}", put(log_level))
         .route("/api/proxy/fillslots/{xauth}", put(fill_slots))
+        .route("/api/proxy/fence/{xauth}/{stalls}", put(lift_fence))
         .route("/api/proxy/sentinels/{xauth}", put(sentinels))
         .route("/api/proxy/sentinels/{xauth}/rewatch", put(rewatch))
         .route("/api/proxy/slowlog/{xauth}", get(slow_log))
@@ -114,6 +118,12 @@ async fn checked_slots(State(control): Api, Path(xauth): Path<String>) -> Answer
     Ok(json(&control.shared.table.load().wire()))
 }
 
+async fn slots_digest(State(control): Api, Path(xauth): Path<String>) -> Answer {
+    control.check_xauth(&xauth)?;
+    let slots = control.shared.table.load().wire();
+    Ok(json(&codis_core::api::slots_digest(&slots)))
+}
+
 async fn start(State(control): Api, Path(xauth): Path<String>) -> Answer {
     control.check_xauth(&xauth)?;
     control.check_open()?;
@@ -154,15 +164,26 @@ async fn log_level(State(control): Api, Path((xauth, level)): Path<(String, Stri
 async fn fill_slots(
     State(control): Api,
     Path(xauth): Path<String>,
+    stamp: Result<Query<Stamp>, QueryRejection>,
     body: Result<JsonBody<Vec<Slot>>, ApiError>,
 ) -> Response {
     let filled = async {
         control.check_xauth(&xauth)?;
         let JsonBody(slots) = body?;
-        control.fill(slots).await?;
+        // An original dashboard sends no stamp.
+        let stamp = stamp.ok().map(|Query(stamp)| stamp);
+        control.fill(slots, stamp).await?;
         Ok::<_, ApiError>(ok())
     };
     filled.await.into_response()
+}
+
+/// The dashboard says that the routes are current, and of how many stalls it knew then.
+async fn lift_fence(State(control): Api, Path((xauth, stalls)): Path<(String, String)>) -> Answer {
+    control.check_xauth(&xauth)?;
+    control.check_open()?;
+    control.lift_fence(stalls.parse()?);
+    Ok(ok())
 }
 
 async fn sentinels(

@@ -172,6 +172,7 @@ impl Worker {
             if next.version > self.table.borrow().version {
                 self.apply(next);
             }
+            self.check_fence();
             if self.is_stopping() && !leaving {
                 leaving = true;
                 self.closing_door.send_replace(true);

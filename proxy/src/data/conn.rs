@@ -329,7 +329,14 @@ impl State {
 
     /// Whether the link has something to write.
     pub(super) fn has_more(&self) -> bool {
-        !self.queue.is_empty() && !self.stalled
+        !self.queue.is_empty() && !self.stalled && !self.local.held.is_up()
+    }
+
+    /// Gives the link a turn for what was queued while nothing might leave.
+    pub(super) fn go_on(&mut self) {
+        if !self.queue.is_empty() {
+            self.wake();
+        }
     }
 
     pub(super) fn begin_link(&mut self, place: Place, now: u64) {

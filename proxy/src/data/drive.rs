@@ -76,6 +76,8 @@ impl Worker {
         for place in late {
             self.give_turn(place, Ready::default());
         }
+        // A stop since the last look must be seen before anything leaves.
+        self.local.tick();
         for _ in 0..marks.links() {
             if let Some(place) = marks.take_link() {
                 self.give_turn(place, Ready::default());

@@ -158,6 +158,9 @@ impl Link {
         let max = settings.backend_max_pipeline.max(1);
         let gathered = settings.backend_send_bufsize.as_usize();
         let gathered_max = gathered.max(GATHER_BYTES_MIN);
+        if self.worker.local.held.is_up() {
+            return;
+        }
         let mut state = self.conn.state.borrow_mut();
         let state = &mut *state;
         while !state.stalled && self.out.len() < gathered_max && state.flight.len() < max {

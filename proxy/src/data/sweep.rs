@@ -31,6 +31,7 @@ impl Worker {
                 tokio::time::sleep(SWEEP_PERIOD).await;
             }
             self.local.tick();
+            self.check_fence();
             self.sweep_refused();
             self.sweep_parked();
             self.sweep_lines();
@@ -59,7 +60,8 @@ impl Worker {
             counters.waiting.set((waiting + queued) as u64);
             self.check_drained();
             let full = self.shared.is_memory_full();
-            let busy = waiting > 0 || full || self.draining.get().is_some();
+            let held = self.local.held.is_up();
+            let busy = waiting > 0 || full || held || self.draining.get().is_some();
             self.local
                 .dozing
                 .set(!busy && conns.iter().all(|conn| conn.is_quiet()));

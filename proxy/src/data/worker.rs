@@ -24,6 +24,7 @@ use super::conn::{self, Conn};
 use super::counters::Counters;
 use super::drained::Drained;
 use super::drive::Peer;
+use super::fence::{self, Fence};
 use super::figures::{Info, LinkFigures};
 use super::lane::Lane;
 use super::listen;
@@ -63,6 +64,8 @@ pub struct Shared {
     lacks_resp3: AtomicBool,
     /// Bytes that sessions keep, in steps of 64 KiB.
     pub buffered: AtomicUsize,
+    /// What holds workers that stood still.
+    pub fence: Arc<Fence>,
     /// Wakes the control side when a worker has applied or drained a table, or closed a session.
     pub acknowledged: Notify,
     /// One for each worker.
@@ -136,6 +139,7 @@ impl Shared {
             knows_resp3: AtomicBool::new(false),
             lacks_resp3: AtomicBool::new(false),
             buffered: AtomicUsize::new(0),
+            fence: Arc::default(),
             acknowledged: Notify::new(),
             ports,
             info: Info::default(),
@@ -183,6 +187,9 @@ pub struct Local {
     pub(super) stirred: Notify,
     /// Buffers that nobody uses now.
     pub spare: Spare,
+    /// What holds this worker after it stood still.
+    pub(super) held: fence::Held,
+    fence: Arc<Fence>,
     port: Arc<Port>,
     origin: Instant,
     now: Cell<u64>,
@@ -199,7 +206,13 @@ impl Local {
 
     /// Reads the clock; once for each wake-up of a task.
     pub fn tick(&self) {
-        self.now.set(self.origin.elapsed().as_micros() as u64);
+        let now = self.origin.elapsed().as_micros() as u64;
+        let before = self.now.replace(now);
+        let gap = now.saturating_sub(before);
+        if gap > fence::STALL_MIN.as_micros() as u64 && before > 0 {
+            let hold = self.settings.ha_hold.duration();
+            self.held.raise(&self.fence, gap, now, hold);
+        }
     }
 
     /// Microseconds since the worker started, as of the last [`Local::tick`].
@@ -289,6 +302,8 @@ impl Worker {
             dozing: Cell::new(false),
             stirred: Notify::new(),
             spare: Spare::default(),
+            held: fence::Held::default(),
+            fence: shared.fence.clone(),
             port: shared.ports[index].clone(),
             origin: Instant::now(),
             now: Cell::new(0),

@@ -264,13 +264,21 @@ mod tests {
         let shutdown = Shutdown::new();
         let proxy = Proxy::start(settings, options, shutdown.clone()).await;
         let proxy = proxy.unwrap();
-        proxy.control.fill(vec![Slot::default()]).await.unwrap();
+        proxy
+            .control
+            .fill(vec![Slot::default()], None)
+            .await
+            .unwrap();
         for _ in 0..3 {
             proxy.crew.lock().await.add().await.unwrap();
         }
         let shared = proxy.control.shared.clone();
         assert_eq!(shared.started().count(), 2, "never more than may be");
-        proxy.control.fill(vec![Slot::default()]).await.unwrap();
+        proxy
+            .control
+            .fill(vec![Slot::default()], None)
+            .await
+            .unwrap();
         proxy.control.start();
         let addr = proxy.addr.to_string();
         let served = tokio::task::spawn_blocking(move || {

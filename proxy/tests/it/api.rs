@@ -22,11 +22,13 @@ fn names(value: &Value) -> Vec<String> {
     out
 }
 
+/// `stall_fence` is ours; originals skip members that they do not know.
 const STATS: &str = "\
     online closed sentinels.servers sentinels.masters.1 ops.total ops.fails ops.redis.errors \
     ops.qps ops.cmd sessions.total sessions.alive rusage.now rusage.cpu rusage.mem \
     rusage.raw.utime rusage.raw.stime rusage.raw.cutime rusage.raw.cstime \
     rusage.raw.num_threads rusage.raw.vm_size rusage.raw.vm_rss backend.primary_only \
+    stall_fence \
     runtime.general.alloc runtime.general.sys runtime.general.lookups runtime.general.mallocs \
     runtime.general.frees runtime.heap.alloc runtime.heap.sys runtime.heap.idle \
     runtime.heap.inuse runtime.heap.objects runtime.gc.num runtime.gc.cpu_fraction \

@@ -6,6 +6,7 @@ mod actions;
 mod adoption;
 mod edits;
 mod forms;
+mod shared_forms;
 
 use codis_core::ha::GroupTopology;
 use codis_core::model::{Group, GroupServer, SlotMapping};

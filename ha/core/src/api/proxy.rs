@@ -67,6 +67,12 @@ pub struct ProxyStats {
     pub rusage: Rusage,
     /// Backend settings.
     pub backend: Backend,
+    /// Ours: after its process was stopped it holds its clients until a dashboard has spoken.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stall_fence: bool,
+    /// Ours: how often one of its workers was stopped.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub stalls: u64,
     /// The language's runtime; only with flag 4.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
