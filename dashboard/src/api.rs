@@ -1,8 +1,11 @@
 //! The HTTP API of Codis.
 
 mod actions;
+mod audit;
+mod audited;
 mod call;
 mod groups;
+mod mappings;
 mod open;
 mod proxies;
 mod sentinels;
@@ -12,15 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, put};
+use axum::routing::{any, get, put};
 use codis_core::model::Topom;
 use codis_core::xauth;
 use codis_runtime::http::{ApiError, ok};
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::telemetry;
 
+use crate::audit::AuditLog;
 use crate::core::{Core, Failure};
+use crate::metrics::Counters;
 use crate::state::Audit;
 use call::{Call, Known};
 
@@ -38,11 +44,19 @@ struct Inner {
     closed: AtomicBool,
     shutdown: Shutdown,
     log: telemetry::Handle,
+    counters: Counters,
+    audit: AuditLog,
 }
 
 impl App {
     /// A dashboard that is not online.
-    pub fn new(model: Topom, shutdown: Shutdown, log: telemetry::Handle) -> Self {
+    pub fn new(
+        model: Topom,
+        shutdown: Shutdown,
+        log: telemetry::Handle,
+        counters: Counters,
+        audit: AuditLog,
+    ) -> Self {
         let xauth = xauth::dashboard(&model.product_name);
         let (core, closed) = (OnceLock::new(), AtomicBool::new(false));
         Self {
@@ -53,6 +67,8 @@ impl App {
                 closed,
                 shutdown,
                 log,
+                counters,
+                audit,
             }),
         }
     }
@@ -71,6 +87,21 @@ impl App {
     /// Who this dashboard is.
     pub fn model(&self) -> &Topom {
         &self.inner.model
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> &AuditLog {
+        &self.inner.audit
+    }
+
+    /// The cluster, if this dashboard leads it.
+    pub fn leading(&self) -> Option<Arc<Core>> {
+        self.core().ok()
     }
 
     /// Why calls would be refused, if they would.
@@ -115,12 +146,24 @@ pub fn router(app: App) -> Router {
         .merge(proxies::routes())
         .merge(sentinels::routes())
         .merge(slots::routes())
-        .merge(actions::routes());
+        .merge(actions::routes())
+        .merge(audit::routes())
+        .layer(from_fn_with_state(app.clone(), audited::audited));
     Router::new()
         .route("/", get(async || found("/topom")))
+        .route("/debug", any(no_profiler))
+        .route("/debug/{*page}", any(no_profiler))
         .merge(open::pages())
         .nest("/api/topom", api)
+        .layer(from_fn_with_state(app.clone(), audited::counted))
         .with_state(app)
+}
+
+/// Below `/debug`, where the original has the profiler of its language.
+async fn no_profiler() -> Response {
+    const HINT: &str = "no profiler here: run `perf record -g -p PID` on the host, \
+                        see /metrics for figures\n";
+    (axum::http::StatusCode::NOT_IMPLEMENTED, HINT).into_response()
 }
 
 /// `302`, as the original; the library has helpers for the other redirects only.

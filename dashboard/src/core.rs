@@ -8,6 +8,7 @@ use codis_topom::Refusal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::audit::AuditLog;
 use crate::config::Settings;
 use crate::metrics::Counters;
 use crate::poll::{self, Polls};
@@ -39,6 +40,8 @@ pub struct Core {
     pub belief: Belief,
     /// The counters.
     pub counters: Counters,
+    /// The audit log.
+    pub audit: AuditLog,
     /// How far each sentinel is.
     pub standings: Standings,
     /// What each proxy was told of the sentinels.
@@ -132,8 +135,9 @@ impl Core {
         model: Topom,
         store: Store,
         counters: Counters,
+        audit: AuditLog,
     ) -> Result<(Arc<Self>, JoinSet<()>), store::Error> {
-        let state = State::start(store.clone(), counters.clone()).await?;
+        let state = State::start(store.clone(), counters.clone(), audit.clone()).await?;
         let proxies = ProxyApi::new(&settings.product_name, &settings.product_auth);
         let (open, opened) = watch::channel(false);
         let views = state.subscribe();
@@ -148,6 +152,7 @@ impl Core {
             polls: Polls::default(),
             belief: Belief::new(open),
             counters,
+            audit,
             standings: Standings::default(),
             told: Told::default(),
             slot_actions: mover::Board::default(),

@@ -1,7 +1,51 @@
-//! What the dashboard counts.
+//! What the dashboard counts; `docs/dashboard-metrics.md` explains each name.
 
+mod cluster;
+
+use axum::http::{Method, StatusCode};
 use codis_runtime::metrics::Metrics;
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+
+use crate::api::App;
+
+/// Shows, at each scrape, the state of the cluster that `app` leads.
+pub fn watch(metrics: &Metrics, app: App) {
+    let figures = Box::new(cluster::Figures::new(app));
+    metrics.register(|registry| registry.register_collector(figures));
+}
+
+/// One of few texts, so that a caller cannot make labels at will.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    method: &'static str,
+    status: u16,
+}
+
+/// What of the store failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Operation {
+    operation: &'static str,
+}
+
+/// How long changes take: 1 ms to 32 s, each bucket twice the one before.
+#[derive(Clone, Debug)]
+pub struct Durations(Histogram);
+
+impl Default for Durations {
+    fn default() -> Self {
+        Self(Histogram::new(exponential_buckets(0.001, 2.0, 16)))
+    }
+}
+
+impl Durations {
+    /// Counts one.
+    pub fn observe(&self, seconds: f64) {
+        self.0.observe(seconds);
+    }
+}
 
 /// The counters of the dashboard. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +70,10 @@ pub struct Counters {
     pub migrate_commands: Counter,
     /// Migrate commands that failed.
     pub migrate_commands_failed: Counter,
+    /// How long changes took, from the decision to the answer of the store.
+    pub edit_seconds: Durations,
+    requests: Family<Request, Counter>,
+    store_errors: Family<Operation, Counter>,
 }
 
 impl Counters {
@@ -88,7 +136,54 @@ impl Counters {
             for (name, help, counter) in all {
                 registry.register(name, help, counter.clone());
             }
+            let durations = counters.edit_seconds.0.clone();
+            let help = "From the decision for a change to the answer of the store";
+            registry.register("edit_duration_seconds", help, durations);
+            let help = "HTTP requests by method and status";
+            registry.register("http_requests", help, counters.requests.clone());
+            let help = "Reads and writes of records that failed";
+            registry.register("store_errors", help, counters.store_errors.clone());
         });
+        for operation in ["load", "write"] {
+            // A family shows what was asked for once: zero is a figure too.
+            let _ = counters
+                .store_errors
+                .get_or_create(&Operation { operation });
+        }
         counters
+    }
+
+    /// Counts a request that was answered.
+    pub fn answered(&self, method: &Method, status: StatusCode) {
+        let method = match *method {
+            Method::GET => "GET",
+            Method::HEAD => "HEAD",
+            Method::PUT => "PUT",
+            _ => "other",
+        };
+        // On its way out a wrong method becomes an unknown route.
+        let status = match status {
+            StatusCode::METHOD_NOT_ALLOWED => StatusCode::NOT_FOUND.as_u16(),
+            status => status.as_u16(),
+        };
+        let labels = Request { method, status };
+        self.requests.get_or_create(&labels).inc();
+    }
+
+    /// Counts records that could not be read.
+    pub fn load_failed(&self) {
+        let operation = "load";
+        self.store_errors
+            .get_or_create(&Operation { operation })
+            .inc();
+    }
+
+    /// Counts a change that the store did not take.
+    pub fn write_failed(&self) {
+        self.edits_failed.inc();
+        let operation = "write";
+        self.store_errors
+            .get_or_create(&Operation { operation })
+            .inc();
     }
 }

@@ -1,6 +1,7 @@
 //! Watching servers, proxies and sentinels: each has a task of its own that asks once a second, so
 //! one that hangs makes nobody else's figures old.
 
+pub mod aged;
 mod proxies;
 pub mod sentinels;
 mod servers;
@@ -11,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 
+use self::aged::Answers;
 use crate::core::Core;
 use crate::keyed::Keyed;
 
@@ -22,32 +24,31 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(1);
 /// The last answers.
 #[derive(Debug, Default)]
 pub struct Polls {
-    servers: Mutex<BTreeMap<String, ServerStats>>,
-    proxies: Mutex<BTreeMap<String, ProxyReport>>,
-    sentinels: Mutex<BTreeMap<String, SentinelStats>>,
+    servers: Mutex<Answers<ServerStats>>,
+    proxies: Mutex<Answers<ProxyReport>>,
+    sentinels: Mutex<Answers<SentinelStats>>,
 }
 
 impl Polls {
     /// By server address.
     pub fn servers(&self) -> BTreeMap<String, ServerStats> {
-        held(&self.servers).clone()
+        held(&self.servers).shown()
     }
 
     /// By proxy token.
     pub fn proxies(&self) -> BTreeMap<String, ProxyReport> {
-        held(&self.proxies).clone()
+        held(&self.proxies).shown()
     }
 
     /// By sentinel address.
     pub fn sentinels(&self) -> BTreeMap<String, SentinelStats> {
-        held(&self.sentinels).clone()
+        held(&self.sentinels).shown()
     }
 
     /// The last answer of one sentinel, unless it failed to give one.
     pub fn sentinel(&self, addr: &str) -> Option<SentinelStats> {
         let sentinels = held(&self.sentinels);
-        let polled = sentinels.get(addr)?;
-        (polled.error.is_none() && !polled.timeout).then(|| polled.clone())
+        sentinels.newest(addr).cloned()
     }
 
     /// The run id of a server, when it told it.
@@ -60,9 +61,29 @@ impl Polls {
     pub fn server_of(&self, run_id: &str) -> Option<String> {
         let servers = held(&self.servers);
         let has = |polled: &ServerStats| polled.stats.get("run_id").is_some_and(|id| id == run_id);
-        let found = servers.iter().find(|(_, polled)| has(polled));
+        let found = servers.good().find(|(_, polled)| has(polled));
         found.map(|(addr, _)| addr.clone())
     }
+
+    /// How many do not answer.
+    pub fn stale(&self) -> Stale {
+        Stale {
+            servers: held(&self.servers).stale(),
+            proxies: held(&self.proxies).stale(),
+            sentinels: held(&self.sentinels).stale(),
+        }
+    }
+}
+
+/// How many peers do not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// Redis servers.
+    pub servers: usize,
+    /// Proxies.
+    pub proxies: usize,
+    /// Sentinels.
+    pub sentinels: usize,
 }
 
 fn held<T>(polls: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -89,12 +110,12 @@ pub async fn watch(core: Arc<Core>) {
             .flat_map(|group| &group.servers)
             .map(|s| s.addr.clone());
         let addrs: Vec<String> = addrs.collect();
-        held(&core.polls.servers).retain(|addr, _| addrs.contains(addr));
+        held(&core.polls.servers).retain(|addr| addrs.iter().any(|known| known == addr));
         servers.update(addrs, |addr| {
             tokio::spawn(servers::poll(core.clone(), addr))
         });
 
-        held(&core.polls.proxies).retain(|token, _| cluster.proxy(token).is_ok());
+        held(&core.polls.proxies).retain(|token| cluster.proxy(token).is_ok());
         let keys = cluster
             .proxies()
             .map(|p| (p.token.clone(), p.admin_addr.clone()));
@@ -103,7 +124,7 @@ pub async fn watch(core: Arc<Core>) {
         });
 
         let addrs = &cluster.sentinel().servers;
-        held(&core.polls.sentinels).retain(|addr, _| addrs.contains(addr));
+        held(&core.polls.sentinels).retain(|addr| addrs.iter().any(|known| known == addr));
         sentinels.update(addrs.iter().cloned(), |addr| {
             tokio::spawn(sentinels::poll(core.clone(), addr))
         });

@@ -16,11 +16,12 @@ use codis_runtime::{build, coordinator, host, telemetry};
 use futures_util::FutureExt as _;
 
 use crate::api::{self, App};
+use crate::audit::AuditLog;
 use crate::cli::Options;
 use crate::config::Settings;
 use crate::core::Core;
 use crate::lock;
-use crate::metrics::Counters;
+use crate::metrics::{self, Counters};
 use crate::store::Store;
 
 /// Pause after records that could not be read.
@@ -52,11 +53,21 @@ pub async fn run(
     if options.remove_lock {
         lock::remove(&store, &settings.product_name).await?;
     }
-    let metrics = Metrics::new("dashboard");
-    let counters = Counters::register(&metrics);
-    let app = App::new(model.clone(), shutdown.clone(), log.clone());
+    let registry = Metrics::new("dashboard");
+    let counters = Counters::register(&registry);
+    let audit_bytes_max = settings.audit_log_max_bytes.bytes().unsigned_abs();
+    let audit = AuditLog::open(&settings.audit_log, audit_bytes_max)?;
+    audit.register(&registry);
+    let app = App::new(
+        model.clone(),
+        shutdown.clone(),
+        log.clone(),
+        counters.clone(),
+        audit.clone(),
+    );
+    metrics::watch(&registry, app.clone());
     let ready = app.clone();
-    let standard = Standard::new(metrics)
+    let standard = Standard::new(registry)
         .ready(move || ready.readiness())
         .log(log);
     let router = api::router(app.clone()).merge(standard.routes());
@@ -68,6 +79,7 @@ pub async fn run(
         model,
         store: store_of_product,
         counters,
+        audit: audit.clone(),
     };
     let locked = tokio::select! {
         locked = lock::acquire(&store, &parts.model) => locked.map(Some),
@@ -81,6 +93,7 @@ pub async fn run(
     shutdown.request("the dashboard ended");
     // Requests in flight have their own deadline in there.
     let served = server.await.context("http server")?;
+    audit.flush();
     outcome.and(served.context("http server"))
 }
 
@@ -90,6 +103,7 @@ struct Parts {
     model: Topom,
     store: Store,
     counters: Counters,
+    audit: AuditLog,
 }
 
 /// Serves with the lock until the stop is requested, then lets go of it.
@@ -100,6 +114,7 @@ async fn serve(parts: Parts, app: &App, shutdown: &Shutdown, lock: Lock) -> anyh
         model,
         store,
         counters,
+        audit,
     } = parts;
     let started = async {
         loop {
@@ -108,6 +123,7 @@ async fn serve(parts: Parts, app: &App, shutdown: &Shutdown, lock: Lock) -> anyh
                 model.clone(),
                 store.clone(),
                 counters.clone(),
+                audit.clone(),
             );
             match start.await {
                 Ok(started) => return started,

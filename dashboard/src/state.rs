@@ -7,8 +7,6 @@
 //! makes the task read everything anew before the next decision, for it cannot know what was
 //! written.
 
-mod audit;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +14,7 @@ use codis_topom::edit::Edit;
 use codis_topom::{Change, Cluster, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::AuditLog;
 use crate::metrics::Counters;
 use crate::store::{self, Store};
 
@@ -92,7 +91,11 @@ impl State {
     ///
     /// # Errors
     /// A record cannot be read.
-    pub async fn start(store: Store, counters: Counters) -> Result<Self, store::Error> {
+    pub async fn start(
+        store: Store,
+        counters: Counters,
+        log: AuditLog,
+    ) -> Result<Self, store::Error> {
         let cluster = Cluster::load(load(&store).await?);
         let view = View {
             revision: 1,
@@ -103,6 +106,7 @@ impl State {
         let owner = Owner {
             store,
             counters,
+            log,
             view,
             publish,
             dirty: false,
@@ -182,6 +186,7 @@ impl State {
 struct Owner {
     store: Store,
     counters: Counters,
+    log: AuditLog,
     view: View,
     publish: watch::Sender<View>,
     dirty: bool,
@@ -217,19 +222,21 @@ impl Owner {
         if changes.is_empty() {
             return Ok(self.view.clone());
         }
-        if let Err(error) = self.store_all(&changes).await {
+        let stored = self.store_all(&changes).await;
+        let took = started.elapsed();
+        let failure = stored.as_ref().err().map(ToString::to_string);
+        let before = &self.view.cluster;
+        self.log
+            .changed(&audit, before, &changes, took, failure.as_deref());
+        self.counters.edit_seconds.observe(took.as_secs_f64());
+        if let Err(error) = stored {
             self.dirty = true;
-            self.counters.edits_failed.inc();
-            tracing::error!(
-                who = audit.who,
-                what = audit.what,
-                cause = error.cause,
-                "{error}"
-            );
+            self.counters.write_failed();
+            let (who, what) = (audit.who, audit.what);
+            tracing::error!(who, what, cause = error.cause, "{error}");
             return Err(Error::Store(error.to_string()));
         }
         self.counters.edits.inc();
-        audit::log(&audit, &self.view.cluster, &changes, started.elapsed());
         let cluster = Arc::make_mut(&mut self.view.cluster);
         changes.iter().for_each(|change| cluster.apply(change));
         self.publish_next();
@@ -250,6 +257,7 @@ impl Owner {
             return Ok(());
         }
         let records = load(&self.store).await.map_err(|error| {
+            self.counters.load_failed();
             tracing::error!(cause = error.cause, "{error}");
             Error::Store(error.to_string())
         })?;

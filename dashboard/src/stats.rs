@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use codis_core::api::{GroupSection, Overview, ProxySection, SentinelSection, Stats};
+use codis_core::api::{GroupSection, Overview, ProxySection, SentinelSection, SlotRange, Stats};
+use codis_core::model::SlotMapping;
 use codis_runtime::build;
 
 use crate::core::Core;
@@ -45,4 +46,29 @@ pub fn stats(core: &Core) -> Stats {
                 .collect::<BTreeMap<_, _>>(),
         },
     }
+}
+
+/// `GET /topom/slots/ranges`: neighbours with the same group and action are one.
+pub fn ranges(slots: &[SlotMapping]) -> Vec<SlotRange> {
+    let mut ranges: Vec<SlotRange> = Vec::new();
+    for slot in slots {
+        let next = SlotRange {
+            begin: slot.id,
+            end: slot.id,
+            group_id: slot.group_id,
+            state: slot.action.state,
+            target_id: slot.action.target_id,
+        };
+        match ranges.last_mut() {
+            Some(last) if goes_on(last, &next) => last.end = next.end,
+            _ => ranges.push(next),
+        }
+    }
+    ranges
+}
+
+fn goes_on(last: &SlotRange, next: &SlotRange) -> bool {
+    last.end + 1 == next.begin
+        && (last.group_id, last.state, last.target_id)
+            == (next.group_id, next.state, next.target_id)
 }

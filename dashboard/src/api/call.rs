@@ -1,15 +1,14 @@
 //! What every call carries: who calls, the secret, the parameters in the path.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, FromRequestParts, Path};
+use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use codis_runtime::http::ApiError;
 
-use super::App;
+use super::{App, audited};
 use crate::core::Core;
 use crate::state::Audit;
 
@@ -79,10 +78,8 @@ impl FromRequestParts<App> for Known {
         if let Some(xauth) = parameters.get("xauth") {
             app.check(xauth)?;
         }
-        let audit = Audit {
-            who: who(parts),
-            what: what(parts, &parameters),
-        };
+        let followed = parts.extensions.get::<Audit>().cloned();
+        let audit = followed.unwrap_or_else(|| audited::audit_of(parts));
         Ok(Self {
             app: app.clone(),
             audit,
@@ -100,38 +97,5 @@ impl FromRequestParts<App> for Call {
             core: app.core()?,
             known,
         })
-    }
-}
-
-/// The peer, and whom it says that it speaks for.
-fn who(parts: &Parts) -> String {
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or_else(
-        || "unknown".to_owned(),
-        |ConnectInfo(addr)| addr.to_string(),
-    );
-    let header = |name| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    match header("x-real-ip").or_else(|| header("x-forwarded-for")) {
-        Some(origin) => format!("{peer} for {origin}"),
-        None => peer,
-    }
-}
-
-/// The call without the secret.
-fn what(parts: &Parts, parameters: &BTreeMap<String, String>) -> String {
-    // A nested route sees its own part of the path alone.
-    let path = parts.uri.path();
-    let path = path
-        .strip_prefix("/api/topom/")
-        .unwrap_or(path)
-        .trim_start_matches('/');
-    match parameters.get("xauth") {
-        Some(xauth) => path.replacen(&format!("/{xauth}"), "", 1),
-        None => path.to_owned(),
     }
 }

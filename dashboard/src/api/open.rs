@@ -16,6 +16,7 @@ pub fn pages() -> Router<App> {
         .route("/topom/model", get(model))
         .route("/topom/stats", get(statistics))
         .route("/topom/slots", get(slots))
+        .route("/topom/slots/ranges", get(ranges))
 }
 
 /// Calls below `/api/topom`.
@@ -42,4 +43,9 @@ async fn statistics(call: Call) -> Reply {
 async fn slots(call: Call) -> Reply {
     let method = call.core.settings.migration_method.forward_method();
     Ok(json(&form::all(&call.core.state.cluster(), method, None)))
+}
+
+/// Who owns what, in a few lines instead of a thousand.
+async fn ranges(call: Call) -> Reply {
+    Ok(json(&stats::ranges(call.core.state.cluster().slots())))
 }

@@ -8,6 +8,7 @@ use codis_topom::Cluster;
 use codis_topom::edit::{self, Edit};
 
 use super::call::Call;
+use super::mappings::Mappings;
 use super::{App, Reply};
 use crate::groups;
 
@@ -24,11 +25,11 @@ pub fn routes() -> Router<App> {
         .route("/slots/assign/{xauth}/offline", put(offline))
 }
 
-async fn assign(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Reply {
+async fn assign(call: Call, JsonBody(Mappings(slots)): JsonBody<Mappings>) -> Reply {
     change(call, slots, edit::assign_slots).await
 }
 
-async fn offline(call: Call, JsonBody(slots): JsonBody<Vec<SlotMapping>>) -> Reply {
+async fn offline(call: Call, JsonBody(Mappings(slots)): JsonBody<Mappings>) -> Reply {
     change(call, slots, edit::offline_slots).await
 }
 

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod api;
+mod audit;
 mod bed;
 mod bring_up;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
@@ -15,6 +16,7 @@ mod fe;
 mod hung;
 mod joining;
 mod lock;
+mod metrics;
 mod moves;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
 #[path = "../../../proxy/tests/it/plain.rs"]

@@ -6,7 +6,7 @@ mod proxy;
 
 pub use dashboard::{
     GroupSection, MasterFields, Overview, Progress, ProxyReport, ProxySection, SentinelMonitored,
-    SentinelSection, SentinelStats, ServerStats, SlotActionSection, SlotProgress, Stats,
+    SentinelSection, SentinelStats, ServerStats, SlotActionSection, SlotProgress, SlotRange, Stats,
 };
 pub use digest::slots_digest;
 pub use proxy::{

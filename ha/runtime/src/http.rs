@@ -18,7 +18,7 @@ mod standard;
 mod wrap;
 
 pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, check_url, without_login};
-pub use reply::{ApiError, JsonBody, json, not_found, ok};
+pub use reply::{ApiError, Cause, JsonBody, json, not_found, ok};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, bind, serve};
 pub use standard::Standard;
 pub use wrap::{REQUEST_BYTES_MAX, app};

@@ -70,6 +70,12 @@ pub struct ServerStats {
     /// It did not answer in time.
     #[serde(skip_serializing_if = "is_zero")]
     pub timeout: bool,
+    /// How long it has not answered; only while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Its last good answer; only while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Box<ServerStats>>,
 }
 
 /// Proxies and the last poll of each.
@@ -97,6 +103,12 @@ pub struct ProxyReport {
     /// It did not answer in time.
     #[serde(skip_serializing_if = "is_zero")]
     pub timeout: bool,
+    /// How long it has not answered; only while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Its last good answer; only while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Box<ProxyReport>>,
 }
 
 /// Migration settings and progress.
@@ -173,6 +185,12 @@ pub struct SentinelStats {
     /// It did not answer in time.
     #[serde(skip_serializing_if = "is_zero")]
     pub timeout: bool,
+    /// How long it has not answered; only while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// Its last good answer; only while it does not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<Box<SentinelStats>>,
 }
 
 /// The fields of `SENTINEL MASTER` or of one replica, as text.
@@ -186,4 +204,22 @@ pub struct SentinelMonitored {
     pub master: MasterFields,
     /// Its replicas.
     pub slaves: Vec<MasterFields>,
+}
+
+/// One of `GET /topom/slots/ranges`: neighbours with the same group and action.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SlotRange {
+    /// The first slot.
+    pub begin: u16,
+    /// The last slot.
+    pub end: u16,
+    /// 0 means offline.
+    pub group_id: u32,
+    /// The state of the migration; empty without one.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub state: model::ActionState,
+    /// The group that takes the slots over; 0 without a migration.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub target_id: u32,
 }

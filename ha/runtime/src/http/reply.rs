@@ -63,9 +63,14 @@ impl IntoResponse for ApiError {
         *response.status_mut() =
             StatusCode::from_u16(STATUS_ERROR).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response.extensions_mut().insert(REASON);
+        response.extensions_mut().insert(Cause(self.0.cause));
         response
     }
 }
+
+/// The cause of an [`ApiError`], kept beside the answer for those that it passes on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause(pub String);
 
 /// A body read as Codis reads JSON, whatever its content type. Where the original takes a
 /// malformed body for an empty one, this answers an error.

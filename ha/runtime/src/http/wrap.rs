@@ -10,14 +10,14 @@ use std::task::Poll;
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
 
 use super::forward::Sent;
 use super::masked;
-use super::reply::not_found;
+use super::reply::{ApiError, not_found};
 
 /// The largest request body.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -82,7 +82,11 @@ fn too_large(headers: &HeaderMap) -> Option<Response> {
     let len: u64 = announced.parse().ok()?;
     (len > REQUEST_BYTES_MAX as u64).then(|| {
         let text = format!("a body of {len} bytes is over the limit of {REQUEST_BYTES_MAX}");
-        (StatusCode::PAYLOAD_TOO_LARGE, text).into_response()
+        let mut response = ApiError::new(text).into_response();
+        // What the caller goes on to send would be taken for the next request.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
     })
 }
 

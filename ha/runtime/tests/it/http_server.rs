@@ -151,11 +151,11 @@ async fn bodies_are_read_strictly_and_up_to_a_limit() {
         .write_all(format!("{head}\r\n\r\n").as_bytes())
         .await
         .unwrap();
-    let mut answer = vec![0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(
-        answer, b"HTTP/1.1 413",
-        "refused by its length, before it is sent"
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 800") && answer.contains("over the limit"),
+        "refused by its length, before it is sent: {answer}"
     );
 }
 
