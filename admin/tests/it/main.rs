@@ -7,6 +7,7 @@ mod board;
 mod calls;
 mod dumps;
 mod legacy;
+mod life;
 mod records;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;

@@ -1,0 +1,55 @@
+//! The whole life of a cluster through the tool: every pattern of its table, on each coordinator.
+//!
+//! After each step the test looks at what the step is for: exit code and output, the dashboard's
+//! API, the records in the store, the roles of the servers, the routing of the proxies.
+
+mod bed;
+mod birth;
+mod changes;
+mod end;
+mod moves;
+#[allow(dead_code, reason = "it is shared with the dashboard's tests")]
+#[path = "../../../dashboard/tests/it/bed/process.rs"]
+mod process;
+
+use bed::Life;
+
+use crate::stores::{Kind, Store};
+
+async fn a_whole_life(name: &'static str, addr: String) {
+    let mut life = Life::begin(name, addr).await;
+    birth::dashboard(&life).await;
+    birth::groups(&life).await;
+    birth::slots(&life).await;
+    birth::proxies(&mut life).await;
+    moves::slot_actions(&life).await;
+    moves::rebalance(&life).await;
+    changes::proxy(&life).await;
+    changes::replicas(&life).await;
+    changes::promotion(&life).await;
+    changes::sentinels(&mut life).await;
+    changes::shrink(&mut life).await;
+    end::backup(&life).await;
+    end::legacy(&life).await;
+    end::shutdown(&mut life).await;
+    life.nothing_was_left_out();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_lives_on_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store").display().to_string();
+    a_whole_life("filesystem", root).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_lives_on_etcd() {
+    let server = Store::start(Kind::Etcd);
+    a_whole_life("etcd", server.addr()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_lives_on_zookeeper() {
+    let server = Store::start(Kind::ZooKeeper);
+    a_whole_life("zookeeper", server.addr()).await;
+}
