@@ -1,7 +1,7 @@
 # Thin names over cargo, scripts/ and codis-drill.
 
 DRILL = target/release/codis-drill
-PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-admin -p codis-chaos
+PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-ha -p codis-admin -p codis-chaos
 
 .PHONY: help setup build up drill bench bench-quick quorums sim test fmt
 
