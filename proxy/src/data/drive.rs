@@ -19,6 +19,9 @@ use super::worker::Worker;
 
 /// Looks at the sockets before requests that have gathered leave.
 const LOOKS_MAX: usize = 4;
+/// Events of a round that are not worth a further look, if the round before had no more either: a
+/// worker with so little to do has nothing to gather, and the look would only add to the latency.
+const EVENTS_QUIET: usize = 1;
 
 /// What a place stands for.
 #[derive(Debug)]
@@ -37,8 +40,9 @@ impl Worker {
     pub(super) async fn drive(self: Rc<Self>) -> std::io::Result<()> {
         let sockets = watch(self.poller.handle()?)?;
         let mut events = Vec::new();
+        let mut quiet = false;
         loop {
-            if self.round(&mut events) {
+            if self.round(&mut events, &mut quiet) {
                 yield_now().await;
                 continue;
             }
@@ -49,23 +53,30 @@ impl Worker {
         }
     }
 
-    /// Gives whether there may be more to do at once.
-    fn round(self: &Rc<Self>, events: &mut Vec<Event>) -> bool {
+    /// Gives whether there may be more to do at once. `quiet` is whether the rounds before had
+    /// nothing to gather.
+    fn round(self: &Rc<Self>, events: &mut Vec<Event>, quiet: &mut bool) -> bool {
         let marks = &self.local.marks;
         marks.driving.set(true);
         let mut more = false;
         let mut late = Vec::new();
+        let mut seen = 0;
         for _ in 0..LOOKS_MAX {
             self.local.tick();
             if let Err(error) = self.poller.take(events) {
                 tracing::error!(%error, "epoll failed");
             }
             more = !events.is_empty();
+            seen += events.len();
             for event in &*events {
                 let (place, ready) = poller::read(event);
                 self.give_turn(place, ready);
             }
             self.run_marked_sessions(Some(&mut late));
+            if *quiet && seen <= EVENTS_QUIET {
+                // What comes from now on wakes the worker.
+                more = false;
+            }
             if !more {
                 break;
             }
@@ -85,6 +96,7 @@ impl Worker {
         }
         self.run_marked_sessions(None);
         marks.driving.set(false);
+        *quiet = seen <= EVENTS_QUIET;
         more || marks.any()
     }
 
