@@ -34,7 +34,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// What was refused or failed, with the next step where there is one.
 pub async fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let options = &invocation.options;
-    let client = Client::new(CONNECT_TIMEOUT, CALL_TIMEOUT);
+    let client = Client::new(CONNECT_TIMEOUT, CALL_TIMEOUT)
+        .with_warnings(|text| eprintln!("codis-admin: warning: {text}"));
     let talk = Talk::new(client, options.has("verbose"));
     let answer = match invocation.action.target {
         Target::Dashboard => dashboard::run(talk, invocation).await,

@@ -6,7 +6,7 @@ use codis_core::model::{ActionState, Group, SlotMapping};
 use codis_core::slot::SLOTS;
 use serde_json::Value;
 
-use super::dump::Dump;
+use super::dump::{self, Dump};
 
 /// The highest group id.
 pub const GROUP_MAX: u32 = 9999;
@@ -28,6 +28,9 @@ pub fn nameless(dump: &Value) -> Vec<String> {
 /// Everything that keeps a dump from being restored.
 pub fn problems(dump: &Dump) -> Vec<String> {
     let mut problems = Vec::new();
+    if dump.ha.contains_key(dump::EDIT) {
+        problems.push("it was taken in the middle of an edit (`ha.edit`)".to_owned());
+    }
     let mut tokens = BTreeSet::new();
     for proxy in &dump.proxy {
         if proxy.token.is_empty() || proxy.token.contains('/') {
@@ -140,11 +143,13 @@ mod tests {
                 { "id": 3, "servers": [] },
                 { "id": 10000 }
             ],
-            "proxy": [ { "token": "t" }, { "token": "t" }, { "id": 1 } ]
+            "proxy": [ { "token": "t" }, { "token": "t" }, { "id": 1 } ],
+            "ha": { "edit": {} }
         }"#;
         let expected = [
             "slots[5] has no `id`",
             "proxy[2] has no `token`",
+            "it was taken in the middle of an edit (`ha.edit`)",
             "proxy-t already exists",
             "invalid token of proxy ``",
             "server a:1 already exists",

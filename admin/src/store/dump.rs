@@ -3,6 +3,7 @@
 //! The members `slots`, `group` and `proxy` are those of the original, which reads over the others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::bail;
 use codis_core::model::{Group, Proxy, Sentinel, SlotMapping};
@@ -14,7 +15,11 @@ use super::records::Records;
 use crate::output::Answer;
 
 /// How often records are read until two readings in a row are alike.
-const READINGS_MAX: usize = 6;
+const READINGS_MAX: usize = 10;
+/// Between two readings that differ.
+const PAUSE: Duration = Duration::from_millis(200);
+/// The record below `ha/` of an edit that is larger than what a store changes in one step.
+pub const EDIT: &str = "edit";
 
 /// A dump.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,15 +45,12 @@ pub struct Dump {
 /// Prints the records of a product.
 pub async fn run(records: &Records, product: &str) -> anyhow::Result<Answer> {
     paths::check_product_name(product)?;
-    let mut dump = read(records, product).await?;
-    let mut is_steady = false;
-    for _ in 1..READINGS_MAX {
-        let again = read(records, product).await?;
-        is_steady = again == dump;
-        dump = again;
-        if is_steady {
-            break;
-        }
+    let (mut dump, is_steady) = read_steadily(records, product).await?;
+    if dump.ha.contains_key(EDIT) {
+        bail!(
+            "product {product} is in the middle of an edit whose dashboard is gone, or slow: start \
+             codis-dashboard, which finishes it, then dump again"
+        );
     }
     if dump.group.is_empty() && dump.proxy.is_empty() {
         bail!("cann't find product = {product} [v3]; --dashboard-list shows those that there are");
@@ -61,6 +63,22 @@ pub async fn run(records: &Records, product: &str) -> anyhow::Result<Answer> {
     }
     dump.slots = filled(dump.slots);
     Answer::json(&dump)
+}
+
+/// Reads until two readings in a row are alike and none is in the middle of an edit, but not for
+/// ever; and whether that was so.
+async fn read_steadily(records: &Records, product: &str) -> anyhow::Result<(Dump, bool)> {
+    let mut dump = read(records, product).await?;
+    for _ in 1..READINGS_MAX {
+        let again = read(records, product).await?;
+        let is_steady = again == dump && !again.ha.contains_key(EDIT);
+        dump = again;
+        if is_steady {
+            return Ok((dump, true));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok((dump, false))
 }
 
 /// Reads everything once.

@@ -65,6 +65,10 @@ async fn answer(answers: &Answers, log: &Mutex<Vec<String>>, request: Request) -
     log.lock().unwrap().push(line.trim_end().to_owned());
     let (status, text) = answers(&asked).unwrap_or_else(|| (200, usual(&asked)));
     let mut response = Response::new(Body::from(text));
+    if asked.contains("/group/add/") {
+        let warning = axum::http::HeaderValue::from_static("it holds 7 keys");
+        response.headers_mut().append("x-codis-warning", warning);
+    }
     *response.status_mut() = axum::http::StatusCode::from_u16(status).unwrap();
     response
 }

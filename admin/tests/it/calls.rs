@@ -83,6 +83,15 @@ async fn every_change_is_one_call_and_prints_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_warning_beside_the_answer_is_told() {
+    let board = Board::content().await;
+    let words = [&board.option(), "--group-add", "--gid=3", "--addr=s:1"];
+    let output = admin(&words);
+    assert_eq!(stdout(&output), "");
+    assert_eq!(stderr(&output), "codis-admin: warning: it holds 7 keys\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slots_are_assigned_only_when_confirmed() {
     let board = Board::content().await;
     let option = board.option();

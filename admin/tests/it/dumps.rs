@@ -270,3 +270,16 @@ async fn a_dump_that_contradicts_itself_is_refused_as_a_whole() {
         Vec::<String>::new()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_middle_of_an_edit_is_no_dump() {
+    let dir = tempfile::tempdir().unwrap();
+    let place = Place::directory(&dir).await;
+    stdout(&place.restore(&save(&dir, "dump", &full()), &["--confirm"]));
+    let edit = "/codis3/demo/ha/edit";
+    place.store.create(edit, b"{}").await.unwrap();
+    let told = refusal(&place.run(&["--config-dump", "--product=demo"]));
+    assert!(told.contains("start codis-dashboard"), "{told}");
+    place.store.delete(edit).await.unwrap();
+    assert_eq!(place.dump("demo")["group"], full()["group"]);
+}

@@ -16,7 +16,7 @@ use crate::promote;
 use codis_runtime::peer::Peer;
 
 /// The header of what an operator should know of a change that was made.
-const WARNING: HeaderName = HeaderName::from_static("x-codis-warning");
+const WARNING: HeaderName = HeaderName::from_static(codis_runtime::http::WARNING);
 /// How long a server may take to tell its figures.
 const INFO_MAX: Duration = Duration::from_secs(1);
 

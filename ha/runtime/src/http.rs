@@ -17,7 +17,7 @@ mod serve;
 mod standard;
 mod wrap;
 
-pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, check_url, without_login};
+pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, WARNING, check_url, without_login};
 pub use reply::{ApiError, Cause, JsonBody, json, not_found, ok};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, bind, serve};
 pub use standard::Standard;

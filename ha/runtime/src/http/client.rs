@@ -21,6 +21,8 @@ use super::masked;
 
 /// The largest response body: an overview of 1024 slots and hundreds of servers is a tenth of it.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The header of an answer that says what its reader should look after, though all went well.
+pub const WARNING: &str = "x-codis-warning";
 /// How long an unused connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 const IDLE_PER_HOST_MAX: usize = 8;
@@ -112,6 +114,7 @@ impl ClientError {
 pub struct Client {
     inner: legacy::Client<HttpConnector, Full<Bytes>>,
     total_timeout: Duration,
+    on_warning: Option<fn(&str)>,
 }
 
 impl Client {
@@ -129,16 +132,25 @@ impl Client {
         Self {
             inner,
             total_timeout,
+            on_warning: None,
         }
     }
 
     /// The same client with another limit on a whole call.
     #[must_use]
     pub fn with_total_timeout(&self, total_timeout: Duration) -> Self {
-        let inner = self.inner.clone();
         Self {
-            inner,
             total_timeout,
+            ..self.clone()
+        }
+    }
+
+    /// The same client, which hands on each [`WARNING`] of an answer.
+    #[must_use]
+    pub fn with_warnings(&self, on_warning: fn(&str)) -> Self {
+        Self {
+            on_warning: Some(on_warning),
+            ..self.clone()
         }
     }
 
@@ -233,6 +245,12 @@ impl Client {
                 .request(request)
                 .await
                 .map_err(|error| failed(&error, addr, shown))?;
+            if let Some(tell) = self.on_warning {
+                let warnings = response.headers().get_all(WARNING).iter();
+                warnings
+                    .filter_map(|text| text.to_str().ok())
+                    .for_each(tell);
+            }
             read(response, shown).await
         };
         let after = self.total_timeout;
