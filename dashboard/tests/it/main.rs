@@ -6,6 +6,7 @@
 mod adoption;
 mod api;
 mod audit;
+mod bad_input;
 mod bed;
 mod bring_up;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
@@ -25,6 +26,7 @@ mod poll;
 mod promotion;
 mod proxies;
 mod servers;
+mod shape;
 mod stalled;
 mod stock;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
