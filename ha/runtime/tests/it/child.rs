@@ -3,6 +3,8 @@
 //! A child is this test binary again, told to run one ignored test, which then does as its
 //! environment says and talks to its parent through stdout.
 
+pub mod stores;
+
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -44,6 +46,10 @@ impl Process {
             .map_while(Result::ok)
             .any(|line| line.contains(word));
         assert!(said, "the child ended without saying {word}");
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn signal(&self, signal: rustix::process::Signal) {

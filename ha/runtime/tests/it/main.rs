@@ -5,12 +5,15 @@
 mod child;
 mod config;
 mod coordinator_contract;
+mod coordinator_faults;
 mod coordinator_files;
+mod coordinator_processes;
 mod coordinator_servers;
 mod host;
 mod http_client;
 mod http_forward;
 mod http_server;
 mod processes;
+mod shim;
 mod stores;
 mod support;
