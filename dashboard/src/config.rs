@@ -3,6 +3,7 @@
 use codis_core::paths::check_product_name;
 use codis_core::units::{ByteSize, TimeSpan};
 use codis_runtime::config::{Document, Problems};
+use codis_runtime::coordinator::{self, BACKENDS};
 use serde::Serialize;
 
 /// A shorter lease ends with every slow answer of the store.
@@ -276,11 +277,15 @@ fn one_word(text: &str) -> Result<(), String> {
 }
 
 fn coordinator_name(text: &str) -> Result<(), String> {
-    match text {
-        "filesystem" | "fs" | "etcd" | "zookeeper" | "zk" => Ok(()),
-        _ => Err(format!(
-            "invalid coordinator name = {text}, expected filesystem, etcd or zookeeper"
-        )),
+    match coordinator::backend(text) {
+        Some(_) => Ok(()),
+        None => {
+            let known: Vec<&str> = BACKENDS.iter().map(|kind| kind.names[0]).collect();
+            Err(format!(
+                "invalid coordinator name = {text}, expected {}",
+                known.join(", ")
+            ))
+        }
     }
 }
 

@@ -13,9 +13,12 @@
 //! so does each call after a failure. No exchange with a server takes longer than [`CALL_MAX`]; an
 //! operation is one of them or a few.
 
+mod backend;
 mod credentials;
 mod error;
 mod etcd;
+#[cfg(debug_assertions)]
+mod faulty;
 mod filesystem;
 mod hold;
 mod lock;
@@ -24,6 +27,7 @@ mod path;
 mod watch;
 mod zookeeper;
 
+pub use backend::{BACKENDS, Backend, backend};
 pub use credentials::{Credentials, InvalidAuth};
 pub use error::{At, Error, OpenError};
 pub use etcd::Etcd;
@@ -188,23 +192,13 @@ pub async fn open_with(
     auth: &str,
     session: Duration,
 ) -> Result<Shared, OpenError> {
-    match name {
-        "filesystem" | "fs" if addr.is_empty() => Err(OpenError::address(
-            name,
-            addr,
-            "the root directory of the store is needed",
-        )),
-        "filesystem" | "fs" => Ok(Arc::new(FileSystem::open_with(addr, session).await?)),
-        "zookeeper" | "zk" => {
-            let auth = Credentials::parse(auth)?;
-            Ok(Arc::new(ZooKeeper::open(addr, auth, session)?))
-        }
-        "etcd" => {
-            let auth = Credentials::parse(auth)?;
-            Ok(Arc::new(Etcd::open(addr, auth, session)?))
-        }
-        _ => Err(OpenError::Name(name.to_owned())),
+    let kind = backend(name).ok_or_else(|| OpenError::Name(name.to_owned()))?;
+    let store = (kind.open)(addr, auth, session).await?;
+    #[cfg(debug_assertions)]
+    if crate::fault::is_armed() {
+        return Ok(Arc::new(faulty::Faulty(store)));
     }
+    Ok(store)
 }
 
 /// Refuses a value that some store could not keep.

@@ -3,6 +3,7 @@
 use codis_core::paths::check_product_name;
 use codis_core::units::{ByteSize, TimeSpan};
 use codis_runtime::config::{Document, Problems};
+use codis_runtime::coordinator;
 
 use super::{CrossSlots, Settings};
 
@@ -42,9 +43,11 @@ impl Settings {
         match (s.jodis_name.as_str(), s.jodis_addr.is_empty()) {
             ("", true) => {}
             (_, true) => d.problem("jodis_addr", "it must be set when jodis_name is"),
-            ("zookeeper" | "zk" | "etcd", false) => {}
-            ("filesystem" | "fs", false) => d.problem("jodis_name", NO_JODIS_IN_DIRECTORY),
-            (_, false) => d.problem("jodis_name", "expected zookeeper or etcd"),
+            (name, false) => match coordinator::backend(name) {
+                Some(kind) if kind.has_sessions => {}
+                Some(_) => d.problem("jodis_name", NO_JODIS_IN_DIRECTORY),
+                None => d.problem("jodis_name", "expected zookeeper or etcd"),
+            },
         }
         s.check_reports(d);
         doc.finish()?;

@@ -21,14 +21,27 @@ use etcd_client::{
 use super::error::{DIRECTORY, RECORD, kind};
 use super::watch::Teller;
 use super::{
-    Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError, OpenError,
-    Takeover, Watch, Write, check_commit, check_value, path,
+    Backend, Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError,
+    OpenError, Shared, Takeover, Watch, Write, check_commit, check_value, path,
 };
 use address::Address;
 use connection::Connection;
 use pages::Pages;
 use record::{Lease, Leased};
 use steps::{Step, below, first_below};
+
+/// What settings call it.
+pub(super) const BACKEND: Backend = Backend {
+    names: &["etcd"],
+    has_users: true,
+    has_sessions: true,
+    open: |addr, auth, session| {
+        Box::pin(async move {
+            let auth = Credentials::parse(auth)?;
+            Ok(Arc::new(Etcd::open(addr, auth, session)?) as Shared)
+        })
+    },
+};
 
 /// The pause before a broken watch is made again.
 const WATCH_RETRY: Duration = Duration::from_secs(1);

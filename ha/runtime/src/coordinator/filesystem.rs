@@ -34,13 +34,30 @@ use tokio::task;
 
 use super::watch::Teller;
 use super::{
-    Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, SESSION, Takeover, Watch,
-    Write, check_commit, check_value, path,
+    Backend, Coordinator, Ephemeral, Error, Expected, Guard, Lock, LockError, OpenError, SESSION,
+    Shared, Takeover, Watch, Write, check_commit, check_value, path,
 };
 use commit::Request;
 use lease::Sightings;
 use tree::{Look, Tree};
 use turns::Turns;
+
+/// What settings call it.
+pub(super) const BACKEND: Backend = Backend {
+    names: &["filesystem", "fs"],
+    has_users: false,
+    has_sessions: false,
+    open: |addr, _auth, lease| {
+        Box::pin(async move {
+            if addr.is_empty() {
+                let reason = "the root directory of the store is needed";
+                return Err(OpenError::address("filesystem", addr, reason));
+            }
+            let store = FileSystem::open_with(addr, lease).await?;
+            Ok(Arc::new(store) as Shared)
+        })
+    },
+};
 
 /// How long an operation whose turn it is waits for an original to leave the store.
 pub const BUSY_WAIT_MAX: Duration = Duration::from_secs(20);

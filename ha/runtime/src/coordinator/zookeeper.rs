@@ -17,12 +17,25 @@ use zookeeper_client::{CreateMode, Error as Fault, EventType, OneshotWatcher};
 use super::error::{DIRECTORY, RECORD, kind};
 use super::watch::Teller;
 use super::{
-    Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError, OpenError,
-    Takeover, Watch, Write, check_commit, check_value, path,
+    Backend, Coordinator, Credentials, Ephemeral, Error, Expected, Guard, Lock, LockError,
+    OpenError, Shared, Takeover, Watch, Write, check_commit, check_value, path,
 };
 use connection::Connection;
 use nodes::{Batch, look, see};
 use record::Node;
+
+/// What settings call it.
+pub(super) const BACKEND: Backend = Backend {
+    names: &["zookeeper", "zk"],
+    has_users: true,
+    has_sessions: true,
+    open: |addr, auth, session| {
+        Box::pin(async move {
+            let auth = Credentials::parse(auth)?;
+            Ok(Arc::new(ZooKeeper::open(addr, auth, session)?) as Shared)
+        })
+    },
+};
 
 /// The pause before a broken watch is made again.
 const WATCH_RETRY: Duration = Duration::from_secs(1);
