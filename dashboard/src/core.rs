@@ -160,6 +160,7 @@ impl Core {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn(groups::keep_in_sync(core.clone()));
+        tasks.spawn(groups::reattach(core.clone()));
         tasks.spawn(poll::watch(core.clone()));
         tasks.spawn(promote::resume_all(core.clone()));
         tasks.spawn(sentinels::keep_in_sync(core.clone()));

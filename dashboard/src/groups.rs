@@ -2,6 +2,9 @@
 //! step.
 
 mod probe;
+mod reattach;
+
+pub use reattach::reattach;
 
 use std::sync::Arc;
 use std::time::Duration;

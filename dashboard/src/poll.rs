@@ -15,6 +15,7 @@ use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 use self::aged::Answers;
 use crate::core::Core;
 use crate::keyed::Keyed;
+use codis_runtime::peer::Fields;
 
 /// How often each is asked.
 pub const EVERY: Duration = Duration::from_secs(1);
@@ -43,6 +44,13 @@ impl Polls {
     /// By sentinel address.
     pub fn sentinels(&self) -> BTreeMap<String, SentinelStats> {
         held(&self.sentinels).shown()
+    }
+
+    /// The last figures of one server, unless it failed to give them.
+    pub fn server(&self, addr: &str) -> Option<Fields> {
+        let servers = held(&self.servers);
+        let polled = servers.get(addr)?;
+        (polled.error.is_none() && !polled.timeout).then(|| polled.stats.clone())
     }
 
     /// The last answer of one sentinel, unless it failed to give one.

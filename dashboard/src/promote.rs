@@ -2,11 +2,13 @@
 
 mod alone;
 mod handover;
+mod stock;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use codis_core::model::ActionState;
+use codis_core::model::{ActionState, Group};
+use codis_topom::edit;
 use codis_topom::promote::Promotion;
 
 use crate::core::{Core, Failure};
@@ -78,6 +80,13 @@ pub async fn resume_all(core: Arc<Core>) {
                 }
                 drop(guard);
             });
+        }
+        let lent = |group: &&Group| !edit::priorities(&cluster, group.id).is_empty();
+        for group in cluster.groups().filter(lent) {
+            if let Ok(_guard) = core.claim_promotion(group.id) {
+                let audit = Audit::own(format!("group/promote {} given back", group.id));
+                stock::give_back(&core, &audit, group.id).await;
+            }
         }
         tokio::time::sleep(RESUME_EVERY).await;
     }

@@ -67,7 +67,7 @@ fn failed<E: std::fmt::Display>(outcome: Result<(), E>) -> Input {
     }
 }
 
-async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer::Error> {
+pub async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer::Error> {
     Peer::connect(addr, &core.settings.product_auth, ANSWER_MAX)
         .await?
         .info()
@@ -76,7 +76,7 @@ async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer::Er
 
 /// Whether the candidate is alive and has been a replica of the master; with the master alive,
 /// whether the link between them is up.
-async fn inspect(core: &Core, candidate: &str, master: &str) -> Result<(), Failure> {
+pub async fn inspect(core: &Core, candidate: &str, master: &str) -> Result<(), Failure> {
     let (its, masters) = tokio::join!(info(core, candidate), info(core, master));
     let its = its.map_err(|error| {
         Failure::new(format!("server-[{candidate}] can't be promoted: {error}"))
@@ -169,7 +169,7 @@ async fn catch_up(core: &Core, candidate: &str, master: &str) -> Result<(), Fail
     }
 }
 
-async fn follow(
+pub async fn follow(
     core: &Core,
     server: &str,
     master: Option<&str>,

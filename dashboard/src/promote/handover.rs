@@ -5,47 +5,70 @@ use std::time::Duration;
 use codis_core::addr::Addr;
 use codis_core::paths;
 use codis_core::time::Time;
-use codis_topom::handover::{Effect, Handover};
+use codis_topom::handover::{Answer, Effect, Handover, Manner};
 use tokio::time::Instant;
 
+use super::{alone, stock};
 use crate::core::{Core, Failure};
 use crate::groups;
 use crate::push::sleep_until;
+use crate::sentinels::{login, resolve_ip};
 use crate::state::Audit;
-use codis_runtime::peer::Peer;
+use codis_runtime::peer::{Fields, Peer};
 
 /// How long a sentinel may take to take the order.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
 
 /// Orders the promotion and waits for the pair.
 pub async fn run(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Result<(), Failure> {
+    let outcome = promote(core, audit, group, candidate).await;
+    stock::give_back(core, audit, group).await;
+    outcome
+}
+
+async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Result<(), Failure> {
     let origin = Instant::now();
     let now = || Time::from_origin(origin.elapsed());
     let mut views = core.state.subscribe();
     let cluster = views.borrow_and_update().cluster.clone();
-    let mut handover = Handover::start(&cluster, group, candidate)?;
+    let master = cluster.master(group).to_owned();
+    // A master that is dead has nothing to hand over.
+    let manner = match alone::info(core, &master).await {
+        Ok(_) => Manner::Coordinated,
+        Err(_) => Manner::Plain,
+    };
+    let mut handover = Handover::start(&cluster, group, candidate, manner)?;
     let name = paths::monitor_name(&core.settings.product_name, group);
     loop {
         while let Some(effect) = handover.poll_effect() {
             match effect {
-                Effect::Order { sentinel } => {
-                    let answer = order(&sentinel, &name, candidate).await;
+                Effect::Order { sentinel, manner } => {
+                    let answer = order(core, &sentinel, &name, candidate, manner).await;
                     tracing::info!(
                         who = audit.who,
                         sentinel,
                         name,
                         candidate,
+                        ?manner,
                         ?answer,
                         "failover ordered"
                     );
-                    handover.handle_answer(now(), &sentinel, answer);
+                    handover.handle_answer(now(), &sentinel, manner, answer);
+                }
+                Effect::Choose { sentinels } => {
+                    let name = name.as_str();
+                    let choice = stock::Choice {
+                        core,
+                        audit,
+                        group,
+                        candidate,
+                        name,
+                    };
+                    handover.handle_chosen(now(), choice.order(&sentinels).await);
                 }
                 Effect::Done(outcome) => {
-                    outcome.map_err(|f| Failure::new(f.to_string()))?;
-                    // The new master is stored; the call ends when the proxies hold it.
-                    let view = core.state.view();
-                    let slots = view.cluster.slot_ids(group);
-                    return groups::settled(core, &slots, view.revision).await;
+                    outcome.map_err(|failure| Failure::new(failure.to_string()))?;
+                    return finish(core, group, &master, candidate).await;
                 }
             }
         }
@@ -55,37 +78,71 @@ pub async fn run(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
                 if changed.is_err() {
                     return Err(Failure::new("use of closed topom"));
                 }
-                let cluster = views.borrow_and_update().cluster.clone();
-                handover.handle_cluster(&cluster);
             }
             () = sleep_until(timeout) => handover.handle_timeout(now()),
         }
+        let cluster = views.borrow_and_update().cluster.clone();
+        handover.handle_cluster(&cluster);
     }
 }
 
-async fn order(sentinel: &str, name: &str, candidate: &str) -> Result<(), String> {
-    let target: Addr = candidate.parse().map_err(|error| format!("{error}"))?;
-    let ip = crate::sentinels::resolve_ip(&target)
+/// The new master is stored; the call ends when the proxies hold it. The sentinels make the old
+/// master its replica, but stock ones only after some seconds in which it takes writes that are
+/// lost, so it is told at once.
+async fn finish(core: &Core, group: u32, old: &str, candidate: &str) -> Result<(), Failure> {
+    let view = core.state.view();
+    let slots = view.cluster.slot_ids(group);
+    let (settled, ()) = tokio::join!(
+        groups::settled(core, &slots, view.revision),
+        demote(core, old, candidate)
+    );
+    settled
+}
+
+async fn demote(core: &Core, old: &str, candidate: &str) {
+    let is_master = |info: &Fields| info.get("role").is_some_and(|role| role == "master");
+    let outcome = match alone::info(core, old).await {
+        Ok(info) if is_master(&info) => alone::follow(core, old, Some(candidate)).await,
+        Ok(_) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        tracing::warn!(server = old, %error, "the old master is left to the sentinels");
+    }
+}
+
+async fn order(core: &Core, sentinel: &str, name: &str, to: &str, manner: Manner) -> Answer {
+    match try_order(core, sentinel, name, to, manner).await {
+        Ok(()) => Answer::Taken,
+        Err(text) if text.starts_with("NOGOODPRIMARY") => Answer::Unable,
+        // The words of Redis 7 and of 3.2.
+        Err(text) if text.to_ascii_lowercase().contains("wrong number of") => Answer::Stock,
+        Err(text) => Answer::Refused(text),
+    }
+}
+
+async fn try_order(
+    core: &Core,
+    sentinel: &str,
+    name: &str,
+    to: &str,
+    manner: Manner,
+) -> Result<(), String> {
+    let target: Addr = to.parse().map_err(|error| format!("{error}"))?;
+    let ip = resolve_ip(&target)
         .await
         .map_err(|error| error.to_string())?;
     let mut command = redis::cmd("SENTINEL");
-    command
-        .arg("FAILOVER")
-        .arg(name)
-        .arg("TO")
-        .arg(ip)
-        .arg(target.port());
+    command.arg("FAILOVER").arg(name);
+    if manner == Manner::Coordinated {
+        command.arg("COORDINATED");
+    }
+    command.arg("TO").arg(ip).arg(target.port());
+    let login = login(&core.settings);
     let ordered = async {
-        let mut peer = Peer::connect(sentinel, "", ANSWER_MAX).await?;
+        let mut peer = Peer::connect_as(sentinel, &login, ANSWER_MAX).await?;
         peer.call::<redis::Value>(&command).await
     };
-    match ordered.await {
-        Ok(_) => Ok(()),
-        Err(error) if error.to_string().contains("wrong number of arguments") => Err(format!(
-            "a stock sentinel can't promote a chosen server ({error}); run \
-             SENTINEL FAILOVER {name} \
-             there to let it choose, or use codis-sentinel"
-        )),
-        Err(error) => Err(error.to_string()),
-    }
+    let outcome: Result<_, codis_runtime::peer::Error> = ordered.await;
+    outcome.map(drop).map_err(|error| error.to_string())
 }

@@ -9,6 +9,7 @@ mod audit;
 mod bad_input;
 mod bed;
 mod bring_up;
+mod chosen;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
 #[path = "../../../proxy/tests/it/double.rs"]
 mod double;

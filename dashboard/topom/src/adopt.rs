@@ -97,6 +97,7 @@ pub fn adopt(cluster: &Cluster, claim: &Claim, at: &str) -> Edit {
         run_id: claim.run_id.clone(),
         source: claim.source.clone(),
         adopted_at: at.to_owned(),
+        priorities: crate::edit::priorities(cluster, claim.group),
     };
     let mut reordered = with_master(group, place);
     reordered.out_of_sync = true;
@@ -151,6 +152,7 @@ pub fn settle_drift(cluster: &Cluster, group: u32, at: &str) -> Edit {
             run_id: String::new(),
             source: "dashboard".to_owned(),
             adopted_at: at.to_owned(),
+            priorities: held.priorities.clone(),
         })]),
     }
 }

@@ -23,6 +23,10 @@ pub struct GroupTopology {
     pub source: String,
     /// RFC 3339 time of adoption, for people.
     pub adopted_at: String,
+    /// Replica priorities to give back, by address: a promotion through stock sentinels is under
+    /// way, or was cut short.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub priorities: BTreeMap<String, u32>,
 }
 
 /// How slot actions are carried out. The original forgets the first two at each restart.

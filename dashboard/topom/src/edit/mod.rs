@@ -4,6 +4,7 @@
 
 mod actions;
 mod groups;
+mod priorities;
 mod proxies;
 mod sentinels;
 mod servers;
@@ -15,6 +16,7 @@ pub use actions::{
     set_disabled, set_interval,
 };
 pub use groups::{create_group, group_id, mark_out_of_sync, mark_synced, remove_group};
+pub use priorities::{forget_priorities, priorities, remember_priorities};
 pub use proxies::{create_proxy, online_proxy, remove_proxy};
 pub use sentinels::{add_sentinel, mark_sentinels, remove_sentinel};
 pub use servers::{

@@ -170,6 +170,7 @@ fn next_topology(cluster: &Cluster, group: u32, master: &str, at: &str) -> Chang
         run_id: String::new(),
         source: "dashboard".to_owned(),
         adopted_at: at.to_owned(),
+        priorities: crate::edit::priorities(cluster, group),
     })
 }
 
