@@ -4,9 +4,9 @@
 import { haConflict, proxies } from "./model.js";
 
 /**
- * @typedef {{name: string, label: string, kind?: "text" | "number", value?: any, min?: number,
+ * @typedef {{name: string, label: string, kind?: "text" | "number" | "checkbox", value?: any, min?: number,
  *   max?: number, optional?: boolean}} Field
- * @typedef {{title: string, fields?: Field[], danger?: boolean,
+ * @typedef {{title: string, fields?: Field[], danger?: boolean, query?: (f: any) => Record<string, string>,
  *   words: (f: any) => (string | number)[], command: (f: any) => string,
  *   effect: (f: any, stats: any) => string[], plan?: boolean}} Action
  */
@@ -90,12 +90,16 @@ export const groupActions = {
   }),
   add: (gid) => ({
     title: "Add server",
-    fields: [{ ...GID, value: gid }, ADDR, { name: "dc", label: "Data center", optional: true }],
+    fields: [{ ...GID, value: gid }, ADDR, { name: "dc", label: "Data center", optional: true },
+      { name: "force", label: "In spite of doubts", kind: "checkbox" }],
     words: (f) => ["group", "add", "X", f.gid, f.addr, ...(f.dc ? [f.dc] : [])],
-    command: (f) => flags({ "group-add": true, gid: f.gid, addr: f.addr, ...(f.dc ? { datacenter: f.dc } : {}) }),
+    query: (f) => (f.force ? { force: "1" } : {}),
+    command: (f) => flags({ "group-add": true, gid: f.gid, addr: f.addr, ...(f.dc ? { datacenter: f.dc } : {}),
+      ...(f.force ? { force: true } : {}) }),
     effect: (f, stats) => {
       const first = groupOf(stats, f.gid)?.servers.length === 0;
-      return [first ? `${f.addr} becomes the master of group-${f.gid}.`
+      return [f.force ? "It is added even if it looks like a stranger: of another product, or with data of its own."
+        : "It is looked at first, and refused with a reason if it does not belong.", first ? `${f.addr} becomes the master of group-${f.gid}.`
         : `${f.addr} joins group-${f.gid} at its end. It follows the master after a sync action (Sync).`];
     },
   }),
@@ -166,6 +170,9 @@ export const groupActions = {
     effect: () => [`The ${server.action} sync action is forgotten; the server is told nothing.`],
   }),
 };
+
+/** What a rebalance makes equal. */
+export const REBALANCE = { slots: "number", memory: "memory of the masters", keys: "number of keys" };
 
 /** Changes of slots. */
 export const slotActions = {
@@ -238,13 +245,14 @@ export const slotActions = {
     command: (f) => flags({ "slot-action": true, interval: f.us }),
     effect: (f) => [`Each slot waits ${f.us} us between two steps; it was ${now} us.`],
   }),
-  rebalance: {
-    title: "Rebalance all slots",
+  rebalance: (by) => ({
+    title: `Rebalance all slots by ${REBALANCE[by]}`,
     plan: true,
     words: (_, confirm = 1) => ["slots", "rebalance", "X", confirm],
-    command: () => flags({ rebalance: true, confirm: true }),
+    query: () => (by === "slots" ? {} : { by }),
+    command: () => flags({ rebalance: true, ...(by === "slots" ? {} : { by }), confirm: true }),
     effect: () => [],
-  },
+  }),
 };
 
 /** Changes of sentinels. */
@@ -294,6 +302,7 @@ export function planLines(plan) {
 
 /** What is wrong with the value of a field, or an empty text. */
 export function fieldProblem(field, text) {
+  if (field.kind === "checkbox") return "";
   if (text.trim() === "") return field.optional ? "" : `${field.label} is missing`;
   if (field.kind !== "number") return /\s/.test(text.trim()) ? `${field.label}: no blanks` : "";
   const value = Number(text);

@@ -23,7 +23,7 @@ export const xauth = (product) => sha256(`Codis-XAuth-[${product}]`).slice(0, 32
 
 /**
  * @param {string} method @param {string} path @param {number} limit
- * @returns {Promise<any>} the decoded answer
+ * @returns {Promise<{answer: any, warning: string}>} the decoded answer, and what to know of it
  */
 function call(method, path, limit) {
   // Not fetch(): an application error has status 800, which it does not take everywhere.
@@ -35,7 +35,7 @@ function call(method, path, limit) {
       const { status, responseText } = request;
       if (status === 200) {
         try {
-          resolve(JSON.parse(responseText));
+          resolve({ answer: JSON.parse(responseText), warning: request.getResponseHeader("x-codis-warning") ?? "" });
         } catch {
           reject(new CallError(status, `no JSON: ${responseText.slice(0, 200)}`));
         }
@@ -49,6 +49,8 @@ function call(method, path, limit) {
   });
 }
 
+const get = async (path) => (await call("GET", path, READ_MAX_MS)).answer;
+
 /** The text for people in an answer that is no success. */
 export function reason(status, body) {
   if (status === 403) return "no such product at the front end any more";
@@ -61,31 +63,34 @@ export function reason(status, body) {
   return body.trim().slice(0, 500) || `status ${status}`;
 }
 
-const on = (product, path) => `${path}?forward=${encodeURIComponent(product)}`;
+const on = (product, path, query = {}) =>
+  `${path}?${new URLSearchParams({ ...query, forward: product })}`;
 
 /** The names of all products. */
-export const list = async () => (await call("GET", "/list", READ_MAX_MS)) ?? [];
+export const list = async () => (await get("/list")) ?? [];
 
 /** Version, settings and model of a product's dashboard. */
-export const overview = (product) => call("GET", on(product, "/topom"), READ_MAX_MS);
+export const overview = (product) => get(on(product, "/topom"));
 
 /** The figures of a product. */
-export const stats = (product) =>
-  call("GET", on(product, `/api/topom/stats/${xauth(product)}`), READ_MAX_MS);
+export const stats = (product) => get(on(product, `/api/topom/stats/${xauth(product)}`));
 
 /**
  * Anything that only reads: `path` below `/api/topom/`, already escaped.
  * @param {string} product @param {string} path
  */
-export const read = (product, path) => call("GET", on(product, `/api/topom/${path}`), READ_MAX_MS);
+export const read = (product, path) => get(on(product, `/api/topom/${path}`));
 
 /**
  * A change: `words` are the parts of the path, `X` stands for the secret.
- * @param {string} product @param {(string | number)[]} words
+ * @param {string} product @param {(string | number)[]} words @param {Record<string, string>} [query]
  */
-export function put(product, words) {
-  return call("PUT", on(product, `/api/topom/${path(words, xauth(product))}`), CALL_MAX_MS);
+export function put(product, words, query) {
+  return call("PUT", on(product, `/api/topom/${path(words, xauth(product))}`, query), CALL_MAX_MS);
 }
+
+/** The newest entries of the audit log, the oldest of them first. */
+export const audit = (product, count) => read(product, `audit/${xauth(product)}/${count}`);
 
 /** The path of a change. The first `X` is the secret; an address may be named X too. */
 export function path(words, secret) {

@@ -6,17 +6,20 @@ import { ask } from "./dialog.js";
 import { h } from "./dom.js";
 import * as model from "./model.js";
 import { groups, overview, proxies, sentinels } from "./views.js";
+import { history } from "./views-history.js";
 import { slots } from "./views-slots.js";
 
-const SECTIONS = { overview, proxies, slots, groups, sentinels };
+const SECTIONS = { overview, proxies, slots, groups, sentinels, history };
 /** How often the list of products is read. */
 const LIST_MS = 10_000;
 const HISTORY_MAX = 60;
+/** Entries of the audit log that are shown. */
+const AUDIT_MAX = 200;
 
 const state = {
   /** @type {string[]} */ names: [],
   product: "", section: "overview", entity: "",
-  overview: null, stats: null, readAt: 0, failure: "",
+  overview: null, stats: null, audit: null, readAt: 0, failure: "",
   /** @type {number[]} */ history: [],
 };
 let timer = 0;
@@ -34,10 +37,11 @@ function route() {
       }
     });
   if (product !== state.product) {
-    Object.assign(state, { product, overview: null, stats: null, readAt: 0, failure: "", history: [] });
+    Object.assign(state, { product, overview: null, stats: null, audit: null, readAt: 0, failure: "", history: [] });
     poll();
   }
   Object.assign(state, { section: SECTIONS[section] ? section : "overview", entity });
+  if (state.section === "history" && product) readAudit();
   draw();
 }
 
@@ -52,6 +56,7 @@ async function poll() {
       const stats = await api.stats(product);
       if (mine !== reads) return;
       Object.assign(state, { overview: first, stats, readAt: Date.now(), failure: "" });
+      if (state.section === "history") readAudit();
       state.history = [...state.history, model.totals(stats).qps].slice(-HISTORY_MAX);
     } catch (error) {
       if (mine !== reads) return;
@@ -61,6 +66,20 @@ async function poll() {
     draw();
   }
   timer = setTimeout(poll, 1000 * Number(byId("interval").value));
+}
+
+/** Reads the audit log; the original has none. */
+async function readAudit() {
+  const { product } = state;
+  let audit;
+  try {
+    audit = await api.audit(product, AUDIT_MAX);
+  } catch (error) {
+    audit = error.message;
+  }
+  if (product !== state.product) return;
+  state.audit = audit;
+  draw();
 }
 
 async function readList() {

@@ -51,7 +51,7 @@ export function ask(action, context) {
     values = Object.fromEntries(inputs.map(([field, element]) => [field.name, value(field, element)]));
     const wrong = inputs.map(([field, element]) => fieldProblem(field, element.value)).filter(Boolean);
     confirm.disabled = wrong.length > 0;
-    problem.textContent = inputs.some(([, element]) => element.value !== "") ? wrong.join("; ") : "";
+    problem.textContent = inputs.some(([field, element]) => field.kind !== "checkbox" && element.value !== "") ? wrong.join("; ") : "";
     const lines = wrong.length ? [] : action.effect(values, context.stats());
     effect.replaceChildren(...lines.map((line) => h("li", {}, line)));
     command.textContent = wrong.length ? "" : commandLine(context.dashboard, action, values);
@@ -61,8 +61,9 @@ export function ask(action, context) {
     confirm.disabled = true;
     problem.textContent = "Under way.";
     try {
-      await api.put(context.product, action.words(values));
-      close();
+      const { warning } = await api.put(context.product, action.words(values), action.query?.(values));
+      if (warning) show(`${action.title}: done, but`, warning);
+      else close();
     } catch (error) {
       problem.textContent = error.message;
       confirm.disabled = false;
@@ -84,7 +85,7 @@ async function preview(action, context, effect, confirm) {
   const tell = (...lines) => effect.replaceChildren(...lines.map((line) => h("li", { class: "mono" }, line)));
   tell("The dashboard computes the plan.");
   try {
-    const plan = await api.put(context.product, action.words({}, 0));
+    const { answer: plan } = await api.put(context.product, action.words({}, 0), action.query?.({}));
     const lines = planLines(plan);
     tell(...(lines.length ? [`${Object.keys(plan).length} slots move:`, ...lines] : ["Nothing changes."]));
     confirm.disabled = lines.length === 0;
@@ -98,4 +99,7 @@ function input(field) {
   return h("input", { type: kind, name: field.name, min, max, value: preset, autocomplete: "off", spellcheck: "false" });
 }
 
-const value = (field, element) => (field.kind === "number" ? Number(element.value) : element.value.trim());
+function value(field, element) {
+  if (field.kind === "checkbox") return element.checked;
+  return field.kind === "number" ? Number(element.value) : element.value.trim();
+}

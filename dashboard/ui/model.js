@@ -17,6 +17,10 @@ export function polled(report) {
   return { status: "HEALTHY", level: "good", detail: "" };
 }
 
+/** A state that is not good, and for how long. */
+const trouble = (row) =>
+  `${row.status}${row.age === null ? "" : ` for ${row.age} s`}: ${row.detail}`;
+
 /** The newest time of any poll: the dashboard's clock, as far as we know it. */
 function newest(stats) {
   const reports = [stats.group, stats.proxy, stats.sentinels]
@@ -24,8 +28,12 @@ function newest(stats) {
   return Math.max(0, ...reports.map((report) => report.unixtime ?? 0));
 }
 
-const age = (report, now) => (report?.unixtime ? Math.max(0, now - report.unixtime) : null);
-const stale = (report, now) => (age(report, now) ?? 0) > STALE_S;
+/** How old the last good answer is, when that is worth saying: our dashboards tell of silence. */
+function age(report, now) {
+  if (report?.age_ms !== undefined) return Math.round(report.age_ms / 1000);
+  const seconds = report?.unixtime ? Math.max(0, now - report.unixtime) : 0;
+  return seconds > STALE_S ? seconds : null;
+}
 
 /** `keys=1,expires=2` as an object of numbers. */
 export function pairs(text) {
@@ -80,7 +88,7 @@ function server(stats, group, index, now) {
     addr, index, datacenter, replica: Boolean(replica), info, link,
     link_wrong: link !== null && link !== expected,
     status: state.status, level: state.level, detail: state.detail,
-    age: stale(report, now) ? age(report, now) : null,
+    age: age(report, now),
     ha: haMark(stats, group, index),
     action: action?.state ?? "", action_index: action?.index ?? 0,
     memory: Number(info.used_memory ?? 0), memory_max: Number(info.maxmemory ?? 0),
@@ -116,7 +124,7 @@ export function proxies(stats) {
     }
     return {
       ...proxy, figures, status, level, detail,
-      age: stale(report, now) ? age(report, now) : null,
+      age: age(report, now),
       switched: Boolean(figures?.sentinels?.switched),
       primary_only: Boolean(figures?.backend?.primary_only),
     };
@@ -136,7 +144,7 @@ export function sentinels(stats, product) {
     const mean = (count) =>
       own.length ? own.reduce((sum, [, seen]) => sum + count(seen), 0) / own.length : 0;
     return {
-      addr, ...polled(report), age: stale(report, now) ? age(report, now) : null,
+      addr, ...polled(report), age: age(report, now),
       masters: own.length, down: down.map(([name]) => name),
       slaves: mean((seen) => seen.slaves?.length ?? 0),
       sentinels: mean((seen) => 1 + Number(seen.master?.["num-other-sentinels"] ?? 0)),
@@ -212,13 +220,13 @@ export function problems(stats, product) {
   slotProblems(stats, add);
   for (const proxy of proxies(stats)) {
     const name = `proxy-${proxy.id} (${proxy.admin_addr})`;
-    if (proxy.level !== "good") add(proxy.level, "proxies", `${name} is ${proxy.status}: ${proxy.detail}`);
+    if (proxy.level !== "good") add(proxy.level, "proxies", `${name} is ${trouble(proxy)}`);
     else if (proxy.age !== null) add("warn", "proxies", `${name}: figures are ${proxy.age} s old`);
     if (proxy.switched) add("warn", "proxies", `${name} follows a master that the dashboard does not name: SYNC it`);
   }
   for (const sentinel of sentinels(stats, product)) {
     const name = `sentinel ${sentinel.addr}`;
-    if (sentinel.level !== "good") add(sentinel.level, "sentinels", `${name} is ${sentinel.status}: ${sentinel.detail}`);
+    if (sentinel.level !== "good") add(sentinel.level, "sentinels", `${name} is ${trouble(sentinel)}`);
     for (const master of sentinel.down) add("bad", "sentinels", `${name} says that the master of ${master} is down`);
     if (sentinel.mismatch.length) add("warn", "sentinels", `${name} knows other servers than the dashboard`);
   }
@@ -239,7 +247,7 @@ function groupProblems(group, add) {
     const who = `${name}: ${role} ${server.addr}`;
     if (server.level !== "good") {
       const level = server.index === 0 ? server.level : "warn";
-      add(level, link, `${who} is ${server.status}: ${server.detail}`);
+      add(level, link, `${who} is ${trouble(server)}`);
     } else if (server.link_wrong) {
       const level = server.index === 0 ? "bad" : "warn";
       add(level, link, `${who} ${server.link === "NO:ONE" ? "follows nobody" : `follows ${server.link}`}`);

@@ -1,6 +1,6 @@
 // Who owns which slots, and what moves.
 
-import { slotActions } from "./actions.js";
+import { REBALANCE, slotActions } from "./actions.js";
 import { button, h, svg, table } from "./dom.js";
 import { ranges, SLOTS } from "./model.js";
 
@@ -24,7 +24,8 @@ export function slots({ product, stats, act }) {
       button("Migrate range", () => act(slotActions.range)),
       button("Migrate some", () => act(slotActions.some)),
       button("Migrate one", () => act(slotActions.one)),
-      button("Rebalance all", () => act(slotActions.rebalance)))),
+      Object.keys(REBALANCE).map((by) =>
+        button(`Rebalance by ${by}`, () => act(slotActions.rebalance(by)))))),
     lanes(runs),
     legend(product, runs),
     h("h3", {}, "Migration",
@@ -32,7 +33,7 @@ export function slots({ product, stats, act }) {
       button(disabled ? "Enable" : "Disable", () => act(slotActions.disabled(!disabled))),
       button(`Pause: ${action.interval ?? 0} us`, () => act(slotActions.interval(action.interval ?? 0)))),
     h("p", { class: status.startsWith("[ERROR]") ? "bad mono" : "mono" },
-      status || "Nothing moves.", ` (commands in flight: ${action.executor ?? 0})`),
+      status || (stats.slots.some((slot) => slot.action?.state) ? "No step yet." : "Nothing moves."), ` (commands in flight: ${action.executor ?? 0})`),
     actions(stats.slots, act),
   ];
 }

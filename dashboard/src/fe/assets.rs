@@ -28,6 +28,7 @@ const EMBEDDED: &[(&str, &[u8])] = embedded![
     "model.js",
     "sha256.js",
     "views.js",
+    "views-history.js",
     "views-slots.js",
 ];
 

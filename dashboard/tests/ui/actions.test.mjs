@@ -46,7 +46,8 @@ const TABLE = [
   [slotActions.cancel(7), {}, "slots/action/cancel/X/7", "--slot-action --cancel --sid=7"],
   [slotActions.disabled(true), {}, "slots/action/disabled/X/1", "--slot-action --disabled=1"],
   [slotActions.interval(0), { us: 10 }, "slots/action/interval/X/10", "--slot-action --interval=10"],
-  [slotActions.rebalance, {}, "slots/rebalance/X/1", "--rebalance --confirm"],
+  [slotActions.rebalance("slots"), {}, "slots/rebalance/X/1", "--rebalance --confirm"],
+  [slotActions.rebalance("keys"), {}, "slots/rebalance/X/1", "--rebalance --by=keys --confirm"],
   [sentinelActions.add, { addr: "s:2" }, "sentinels/add/X/s:2", "--sentinel-add --addr=s:2"],
   [sentinelActions.del("s:1", true), {}, "sentinels/del/X/s:1/1", "--sentinel-del --addr=s:1 --force"],
   [sentinelActions.resync(stats), {}, "sentinels/resync-all/X", "--sentinel-resync"],
@@ -60,6 +61,15 @@ test("each action has its path, its command and an effect to show", () => {
     assert.ok(action.plan || effect.length > 0, action.title);
     for (const line of effect) assert.doesNotMatch(line, /undefined|NaN|null/, action.title);
   }
+});
+
+test("what goes into the query is what the command says", () => {
+  const add = groupActions.add();
+  assert.deepEqual(add.query({ force: false }), {});
+  assert.deepEqual(add.query({ force: true }), { force: "1" });
+  assert.match(add.command({ gid: 1, addr: "n:1", force: true }), / --force$/);
+  assert.deepEqual(slotActions.rebalance("slots").query(), {});
+  assert.deepEqual(slotActions.rebalance("memory").query(), { by: "memory" });
 });
 
 test("no action is left out of the table", () => {

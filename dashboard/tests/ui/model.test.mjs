@@ -46,6 +46,13 @@ test("a healthy product has no problems, and sums", () => {
   assert.deepEqual(model.totals(healthy()), { qps: 7, sessions: 2, memory: 1024, keys: 7 });
 });
 
+test("our dashboards tell how long a peer is silent", () => {
+  const stats = healthy();
+  stats.group.stats["b:1"] = { unixtime: 100, timeout: true, age_ms: 2600 };
+  assert.equal(model.groups(stats)[0].servers[1].age, 3);
+  assert.equal(model.groups(stats)[0].servers[0].age, null);
+});
+
 test("a product without anything is readable", () => {
   const empty = { slots: [], group: { models: [], stats: {} }, proxy: { models: [], stats: {} },
     sentinels: { model: {}, stats: {}, masters: {} } };
@@ -62,6 +69,7 @@ test("each thing that is wrong is said once, with its place", () => {
   only((s) => { delete s.group.stats["b:1"].stats.master_addr; }, /^warn .*b:1 follows nobody/);
   only((s) => { s.group.stats["a:1"].stats.master_addr = "x:1"; }, /^bad .*a:1 follows x:1/);
   only((s) => { s.group.stats["b:1"].unixtime = 80; }, /^warn .*b:1: figures are 20 s old/);
+  only((s) => { s.proxy.stats.t = { unixtime: 100, timeout: true, age_ms: 4200 }; }, /^bad proxies proxy-1 .*TIMEOUT for 4 s: no answer/);
   only((s) => { s.group.models[0].out_of_sync = true; }, /^warn groups\/1 .*OUT OF SYNC/);
   only((s) => { s.group.models[0].promoting = { index: 1, state: "prepared" }; }, /^warn .*promoting: prepared/);
   only((s) => { s.group.models[0].servers[1].action = { state: "synced_failed" }; }, /^warn .*did not take the order/);
