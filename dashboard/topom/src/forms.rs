@@ -57,8 +57,10 @@ impl Forms {
                 };
                 let before = entry.cluster.slots().iter().zip(entry.slots.iter());
                 let after = cluster.slots().iter().zip(before);
+                let held = |id: u16| (entry.cluster.is_held(id), cluster.is_held(id));
                 let next = after.map(|(slot, (old, form))| {
-                    if slot == old && !concerns(slot) {
+                    let same_hold = matches!(held(slot.id), (true, true) | (false, false));
+                    if slot == old && same_hold && !concerns(slot) {
                         return form.clone();
                     }
                     let new = one(slot);

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use codis_core::slot::SlotId;
 
@@ -27,6 +28,9 @@ impl Counted {
         self.answered <= value && value <= self.answered + self.unknown
     }
 }
+
+/// No client waits longer for an answer.
+const STUCK_MAX: Duration = Duration::from_secs(60);
 
 type Ledger = BTreeMap<(u32, String), Counted>;
 
@@ -82,6 +86,8 @@ impl Load {
 
 fn run(proxy: &str, db: u32, keys: &[String], shared: &Shared) {
     let mut client = Client::connect(proxy);
+    // A proxy may be stopped for a while.
+    client.stream.set_read_timeout(Some(STUCK_MAX)).unwrap();
     client.text(&["SELECT", &db.to_string()]);
     let mut round = 0;
     while !shared.stop.load(Ordering::Relaxed) {

@@ -89,6 +89,49 @@ fn every_started_state_can_be_cancelled() {
     }
 }
 
+/// A command that was given up may run after all. After the turn it would send keys away that have
+/// come back, so the source must answer first.
+#[test]
+fn a_slot_is_not_turned_round_while_a_command_may_be_alive() {
+    let mut world = World::new();
+    world.migrating(SLOT, 1, 2);
+    let mut mover = world.mover();
+    mover.handle_cluster(now(0), &world.cluster);
+    assert!(matches!(mover.poll_effect(), Some(Effect::Migrate(_))));
+    world.cancel_once(SLOT);
+    let failed = || Outcome::Failed("no answer in time".to_owned());
+    mover.handle_done(now(0), &world.cluster, SLOT, failed());
+    for _ in 0..3 {
+        let again = mover.poll_timeout().unwrap();
+        mover.handle_cluster(again, &world.cluster);
+        let (slot, source) = (SLOT, "g1:1".to_owned());
+        assert_eq!(mover.poll_effect(), Some(Effect::Quiesce { slot, source }));
+        mover.handle_done(again, &world.cluster, SLOT, failed());
+        assert_eq!(mover.poll_effect(), None);
+    }
+    let again = mover.poll_timeout().unwrap();
+    mover.handle_cluster(again, &world.cluster);
+    assert!(matches!(mover.poll_effect(), Some(Effect::Quiesce { .. })));
+    mover.handle_done(again, &world.cluster, SLOT, Outcome::Done);
+    assert_eq!(world.store_next(&mut mover, again), Some(Act::Hold));
+}
+
+/// An original dashboard that goes on from the record takes the proxies to be told.
+#[test]
+fn a_finished_slot_is_cleared_when_the_proxies_know() {
+    let mut world = World::new();
+    world.queue(SLOT, 2);
+    let mut slot = world.record(SLOT).clone();
+    slot.action.state = ActionState::Finished;
+    world.apply(Ok(vec![Change::PutSlot(slot)]));
+    let mut mover = world.mover();
+    mover.handle_cluster(now(0), &world.cluster);
+    assert_eq!(mover.poll_effect(), Some(Effect::Push { slot: SLOT }));
+    mover.handle_done(now(0), &world.cluster, SLOT, Outcome::Done);
+    assert_eq!(world.store_next(&mut mover, now(0)), Some(Act::Clear));
+    assert!(mover.progress().is_empty());
+}
+
 #[test]
 fn a_proxy_that_does_not_take_the_lock_ends_the_hold() {
     let mut world = World::new();

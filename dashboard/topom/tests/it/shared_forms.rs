@@ -18,6 +18,7 @@ enum Event {
     Promoting(u32, bool),
     Delete(u32),
     Lock(u32, bool),
+    Hold(u16, bool),
     Adopt(u32),
     Nothing,
 }
@@ -32,6 +33,7 @@ fn event() -> impl Strategy<Value = Event> {
         (group.clone(), any::<bool>()).prop_map(|(id, on)| Event::Promoting(id, on)),
         group.clone().prop_map(Event::Delete),
         (group.clone(), any::<bool>()).prop_map(|(id, on)| Event::Lock(id, on)),
+        (0u16..12, any::<bool>()).prop_map(|(id, on)| Event::Hold(id, on)),
         group.prop_map(Event::Adopt),
         Just(Event::Nothing),
     ]
@@ -83,6 +85,10 @@ fn change(cluster: &Cluster, event: &Event) -> Option<Change> {
         Event::Lock(group, locked) => Change::Lock {
             group: *group,
             locked: *locked,
+        },
+        Event::Hold(slot, held) => Change::Hold {
+            slot: *slot,
+            held: *held,
         },
         Event::Adopt(id) => {
             let epoch = cluster.epoch(*id).0 + 1;
@@ -141,4 +147,23 @@ fn a_digest_is_kept_until_a_form_changes() {
     });
     let other = forms.of(3, &cluster, &viewer);
     assert_eq!(forms.digest_of(&other), None);
+}
+
+/// A slot is held without a change of its record.
+#[test]
+fn a_hold_is_a_new_form() {
+    let mut cluster = Arc::new(cluster());
+    let mut slot = cluster.slot(4).unwrap().clone();
+    slot.action = SlotAction {
+        index: 1,
+        state: ActionState::Preparing,
+        target_id: 2,
+    };
+    Arc::make_mut(&mut cluster).apply(&Change::PutSlot(slot));
+    let mut forms = Forms::new(1);
+    let viewer = Viewer::default();
+    for (revision, held) in [(1, false), (2, true), (3, true), (4, false)] {
+        Arc::make_mut(&mut cluster).apply(&Change::Hold { slot: 4, held });
+        assert_eq!(forms.of(revision, &cluster, &viewer)[4].locked, held);
+    }
 }
