@@ -13,7 +13,8 @@ async fn killed(group: u32) {
     let at = group as usize - 1;
     let heir = Site::new();
     heir.data.follow(&stage.sites[at].data);
-    let path = format!("group/add/X/{group}/{}", heir.double.addr);
+    // It follows the server behind the double of the master, whose address nobody knows.
+    let path = format!("group/add/X/{group}/{}?force=1", heir.double.addr);
     stage.dashboard.put(&path).await;
     let sentinel = SentinelDouble::start().await;
     sentinel.say(group, 5, &stage.sites[at].double.addr);
