@@ -3,13 +3,14 @@
 DRILL = target/release/codis-drill
 PROGRAMS = -p codis-sentinel -p codis-proxy -p codis-dashboard -p codis-ha -p codis-admin -p codis-chaos
 
-.PHONY: help setup build up drill bench bench-quick quorums sim test fmt
+.PHONY: help setup build up drill bench bench-quick bench-dashboard quorums sim test fmt
 
 help:
 	@echo 'make up     start the six-host cluster on 127.0.10.20 - 127.0.10.25; Ctrl-C stops it'
 	@echo 'make drill  kill a master under load: timeline, errors, lost writes, PASS or FAIL'
 	@echo 'make bench  what a request costs: the proxy beside twemproxy, haproxy and a direct server'
 	@echo 'make bench-quick  the same in two minutes, less exact'
+	@echo 'make bench-dashboard  what a dashboard costs with 400 servers and 100 proxies'
 	@echo 'make quorums  how fast the sentinels are beside stock ones, and quorums of both'
 	@echo 'make sim    the simulator: quorums of sentinels through seeded disasters'
 	@echo 'make test   everything that a change must pass'
@@ -33,6 +34,9 @@ bench: build
 
 bench-quick: build
 	@exec $(DRILL) bench --quick
+
+bench-dashboard: setup
+	@cargo bench -p codis-dashboard --bench scale
 
 quorums: build
 	@scripts/peers

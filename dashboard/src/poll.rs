@@ -1,5 +1,6 @@
 //! Watching servers, proxies and sentinels: each has a task of its own that asks once a second, so
-//! one that hangs makes nobody else's figures old.
+//! one that hangs makes nobody else's figures old. Servers are asked less often while nobody reads
+//! their figures.
 
 pub mod aged;
 mod proxies;
@@ -8,7 +9,7 @@ mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 
@@ -19,21 +20,39 @@ use codis_runtime::peer::Fields;
 
 /// How often each is asked.
 pub const EVERY: Duration = Duration::from_secs(1);
+/// How often servers are asked while nobody reads their figures: hundreds of them once a second keep
+/// a processor busy for nothing.
+const EVERY_UNREAD: Duration = Duration::from_secs(3);
+/// For so long after somebody read them the figures are kept as fresh as can be.
+const READ_FOR: Duration = Duration::from_secs(15);
 /// How long an answer may take.
 pub const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// The last answers.
 #[derive(Debug, Default)]
 pub struct Polls {
+    read_at: Mutex<Option<Instant>>,
     servers: Mutex<Answers<ServerStats>>,
     proxies: Mutex<Answers<ProxyReport>>,
     sentinels: Mutex<Answers<SentinelStats>>,
 }
 
 impl Polls {
-    /// By server address.
+    /// By server address, for somebody who reads them.
     pub fn servers(&self) -> BTreeMap<String, ServerStats> {
+        *held(&self.read_at) = Some(Instant::now());
         held(&self.servers).shown()
+    }
+
+    /// Waits until a server is to be asked again.
+    async fn server_due(&self) {
+        let asked = Instant::now();
+        while asked.elapsed() < EVERY_UNREAD {
+            tokio::time::sleep(EVERY).await;
+            if held(&self.read_at).is_some_and(|at| at.elapsed() < READ_FOR) {
+                return;
+            }
+        }
     }
 
     /// By proxy token.

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 
-/// An answer that is older than this is stale even if it was good: asking takes 2 s at most.
-const FRESH_MAX: Duration = Duration::from_secs(5);
+/// An answer that is older than this is stale even if it was good: asking takes 2 s at most, and
+/// servers are asked every 3 s while nobody reads.
+const FRESH_MAX: Duration = Duration::from_secs(6);
 
 /// What is polled of a kind of peer.
 pub trait Report: Clone {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use codis_core::api::{RemoteError, ServerStats};
 
-use super::{ANSWER_MAX, EVERY, held, unixtime};
+use super::{ANSWER_MAX, held, unixtime};
 use crate::core::Core;
 use codis_runtime::peer::{Error, Fields, Peer};
 
@@ -15,7 +15,7 @@ pub async fn poll(core: Arc<Core>, addr: String) {
         let asked = tokio::time::timeout(ANSWER_MAX, ask(&core, &addr, &mut connection)).await;
         let asked = asked.unwrap_or(Err(Error::TimedOut { addr: addr.clone() }));
         held(&core.polls.servers).insert(addr.clone(), report(asked));
-        tokio::time::sleep(EVERY).await;
+        core.polls.server_due().await;
     }
 }
 

@@ -16,6 +16,7 @@ mod double;
 mod doubles;
 mod fe;
 mod hung;
+mod hung_all;
 mod joining;
 mod lock;
 mod metrics;
