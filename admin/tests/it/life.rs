@@ -7,6 +7,7 @@ mod bed;
 mod birth;
 mod changes;
 mod end;
+mod keys;
 mod moves;
 #[allow(dead_code, reason = "it is shared with the dashboard's tests")]
 #[path = "../../../dashboard/tests/it/bed/process.rs"]

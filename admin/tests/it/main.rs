@@ -5,9 +5,15 @@
 
 mod board;
 mod calls;
+#[allow(dead_code, reason = "it is shared with the proxy's tests")]
+#[path = "../../../proxy/tests/it/double.rs"]
+mod double;
 mod dumps;
 mod legacy;
 mod life;
+#[allow(dead_code, reason = "it is shared with the proxy's tests")]
+#[path = "../../../proxy/tests/it/plain.rs"]
+mod plain;
 mod records;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;
