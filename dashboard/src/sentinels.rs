@@ -3,12 +3,14 @@
 mod belief;
 mod control;
 mod ensure;
+mod forget;
 mod keeper;
 mod listen;
 mod tell;
 
 pub use belief::Belief;
 pub use control::{add, remove, resync_all};
+pub use forget::forget_replicas;
 pub use keeper::{Standings, keep_in_sync};
 pub use listen::listen_all;
 pub use tell::{Told, tell_all};

@@ -216,3 +216,46 @@ async fn two_products_share_a_sentinel() {
     let port = servers[0].addr.rsplit(':').next().unwrap().to_owned();
     assert_eq!(field(&sentinel, "demo-1", "port").await, port);
 }
+
+/// A replica that left its group and is gone could still be promoted by whoever lists it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_left_its_group_is_forgotten() {
+    let bed = Bed::new();
+    let dashboard = bed.dashboard().await;
+    let mut servers = bed.replicated(2).await;
+    dashboard.fill_group(1, &servers).await;
+    let sentinel = bed.sentinel(Path::new("redis-sentinel")).await;
+    dashboard
+        .put(&format!("sentinels/add/X/{}", sentinel.addr))
+        .await;
+    until("the sentinel knows both replicas", async || {
+        field(&sentinel, "demo-1", "num-slaves").await == "2"
+    })
+    .await;
+    let mut left = servers.pop().unwrap();
+    dashboard.put(&format!("group/del/X/1/{}", left.addr)).await;
+    // It still follows, so nothing would be gained by now.
+    until("the operator is told", async || {
+        dashboard
+            .process
+            .log()
+            .contains("is not of the group follows its master")
+    })
+    .await;
+    assert_eq!(field(&sentinel, "demo-1", "num-slaves").await, "2");
+    left.process.kill();
+    let listed = async || {
+        let told = sentinel.call(&["SENTINEL", "SLAVES", "demo-1"]).await;
+        let slaves: Vec<BTreeMap<String, String>> = redis::from_redis_value(told.unwrap()).unwrap();
+        let name = |slave: BTreeMap<String, String>| slave["name"].clone();
+        slaves.into_iter().map(name).collect::<Vec<_>>()
+    };
+    until("it is forgotten", async || {
+        !listed().await.contains(&left.addr)
+    })
+    .await;
+    until("the other one is known again", async || {
+        listed().await == [servers[1].addr.clone()]
+    })
+    .await;
+}

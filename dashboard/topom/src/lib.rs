@@ -14,6 +14,7 @@
 
 pub mod adopt;
 pub mod edit;
+pub mod forget;
 pub mod form;
 pub mod forms;
 pub mod handover;

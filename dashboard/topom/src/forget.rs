@@ -1,0 +1,169 @@
+//! Replicas that left a group, and that sentinels still list.
+//!
+//! A sentinel never forgets a replica by itself, and may promote one that the group no longer has.
+//! The only remedy that all versions know is `SENTINEL RESET`, after which the sentinel learns the
+//! replicas and its peers anew. So one sentinel of a group is reset at a time, while all others know
+//! everything and the master is well; and only for a replica that the master does not list any more,
+//! for the sentinel would learn it again at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use codis_core::addr::Addr;
+use codis_core::api::SentinelMonitored;
+
+/// A group, and what all sentinels show of it.
+#[derive(Clone, Debug)]
+pub struct Sight<'a> {
+    /// The addresses of the group's servers, in numbers.
+    pub servers: &'a BTreeSet<Addr>,
+    /// The replicas that the master itself lists.
+    pub following: &'a BTreeSet<Addr>,
+    /// What each sentinel on record shows; nothing of one that did not answer.
+    pub shown: &'a BTreeMap<String, Option<SentinelMonitored>>,
+}
+
+/// What to do about replicas that the group does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// Reset this sentinel.
+    pub reset: Option<String>,
+    /// These still follow the master, so no sentinel can be made to forget them.
+    pub still_follow: BTreeSet<Addr>,
+}
+
+impl Sight<'_> {
+    /// Looks for such replicas.
+    pub fn judge(&self) -> Finding {
+        let mut finding = Finding::default();
+        let well = self
+            .shown
+            .values()
+            .all(|shown| self.is_whole(shown.as_ref()));
+        for (sentinel, shown) in self.shown {
+            let strays: BTreeSet<Addr> = shown
+                .iter()
+                .flat_map(replicas)
+                .filter(|replica| !self.servers.contains(replica))
+                .collect();
+            let (follow, gone): (Vec<_>, Vec<_>) = strays
+                .into_iter()
+                .partition(|stray| self.following.contains(stray));
+            finding.still_follow.extend(follow);
+            if well && !gone.is_empty() && finding.reset.is_none() {
+                finding.reset = Some(sentinel.clone());
+            }
+        }
+        finding
+    }
+
+    /// Whether a sentinel sees the master up, all its peers, and all replicas that follow.
+    fn is_whole(&self, shown: Option<&SentinelMonitored>) -> bool {
+        let Some(shown) = shown else {
+            return false;
+        };
+        let field = |name: &str| shown.master.get(name).map_or("", String::as_str);
+        let peers: usize = field("num-other-sentinels").parse().unwrap_or(0);
+        let known: BTreeSet<Addr> = replicas(shown).collect();
+        field("flags") == "master"
+            && peers + 1 >= self.shown.len()
+            && self.following.iter().all(|replica| known.contains(replica))
+    }
+}
+
+fn replicas(shown: &SentinelMonitored) -> impl Iterator<Item = Addr> {
+    shown.slaves.iter().filter_map(|fields| {
+        let port = fields.get("port")?.parse().ok()?;
+        Some(Addr::new(fields.get("ip")?.as_str(), port))
+    })
+}
+
+/// The replicas that a master lists in its `INFO`.
+pub fn following(info: &BTreeMap<String, String>) -> BTreeSet<Addr> {
+    let replica = |(name, value): (&String, &String)| {
+        name.strip_prefix("slave")?.parse::<u32>().ok()?;
+        let part = |name: &str| {
+            let parts = value.split(',').filter_map(|part| part.split_once('='));
+            parts
+                .filter(|(found, _)| *found == name)
+                .map(|(_, value)| value)
+                .next()
+        };
+        Some(Addr::new(part("ip")?, part("port")?.parse().ok()?))
+    };
+    info.iter().filter_map(replica).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addrs(all: &[&str]) -> BTreeSet<Addr> {
+        all.iter().map(|addr| addr.parse().unwrap()).collect()
+    }
+
+    fn shown(flags: &str, peers: &str, replicas: &[&str]) -> Option<SentinelMonitored> {
+        let fields = |pairs: &[(&str, &str)]| {
+            let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect::<BTreeMap<_, _>>()
+        };
+        let replica = |addr: &&str| {
+            let (ip, port) = addr.split_once(':').unwrap();
+            fields(&[("ip", ip), ("port", port)])
+        };
+        Some(SentinelMonitored {
+            master: fields(&[("flags", flags), ("num-other-sentinels", peers)]),
+            slaves: replicas.iter().map(replica).collect(),
+        })
+    }
+
+    fn judge(following: &[&str], both: [Option<SentinelMonitored>; 2]) -> Finding {
+        let shown = ["s:1", "s:2"].map(str::to_owned).into_iter().zip(both);
+        Sight {
+            servers: &addrs(&["m:1", "r:1"]),
+            following: &addrs(following),
+            shown: &shown.collect(),
+        }
+        .judge()
+    }
+
+    #[test]
+    fn one_sentinel_at_a_time_forgets_a_replica_that_left() {
+        let whole = || shown("master", "1", &["r:1", "x:1"]);
+        let clean = || shown("master", "1", &["r:1"]);
+        let reset = |both| judge(&["r:1"], both).reset;
+        assert_eq!(reset([whole(), whole()]), Some("s:1".to_owned()));
+        assert_eq!(reset([clean(), whole()]), Some("s:2".to_owned()));
+        assert_eq!(reset([clean(), clean()]), None);
+        // The first was reset just now and knows nobody yet, or is not well.
+        for other in [
+            shown("master", "0", &["r:1"]),
+            shown("master", "1", &[]),
+            shown("master,s_down", "1", &["r:1"]),
+            None,
+        ] {
+            assert_eq!(reset([other, whole()]), None);
+        }
+    }
+
+    #[test]
+    fn one_that_still_follows_is_told_of_and_left() {
+        let both = || shown("master", "1", &["r:1", "x:1"]);
+        let found = judge(&["r:1", "x:1"], [both(), both()]);
+        assert_eq!(found.reset, None);
+        assert_eq!(found.still_follow, addrs(&["x:1"]));
+    }
+
+    #[test]
+    fn a_master_lists_its_replicas() {
+        let info = [
+            (
+                "slave0",
+                "ip=10.0.0.2,port=6379,state=online,offset=1,lag=0",
+            ),
+            ("slave_priority", "100"),
+            ("role", "master"),
+        ];
+        let info = info.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(following(&info.into()), addrs(&["10.0.0.2:6379"]));
+    }
+}
