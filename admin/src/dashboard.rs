@@ -208,6 +208,7 @@ fn advised<T>(outcome: Result<T, ClientError>) -> anyhow::Result<T> {
                 "the answer got lost and it may have been done: look before you try again"
             }
             ClientError::Url(_)
+            | ClientError::Withheld(_)
             | ClientError::Connect { .. }
             | ClientError::Remote(_)
             | ClientError::Status { .. }

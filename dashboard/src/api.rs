@@ -5,15 +5,16 @@ mod audit;
 mod audited;
 mod call;
 mod groups;
+mod leader;
 mod mappings;
 mod open;
 mod proxies;
 mod sentinels;
 mod slots;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Redirect, Response};
@@ -27,10 +28,24 @@ use codis_runtime::telemetry;
 use crate::audit::AuditLog;
 use crate::core::{Core, Failure};
 use crate::metrics::Counters;
+use crate::standby::Standby;
 use crate::state::Audit;
 use call::{Call, Known};
 
-/// What the API serves: a dashboard that may not be online yet. Clones are the same.
+/// What this dashboard is just now.
+#[derive(Clone, Debug)]
+pub enum Seat {
+    /// It has not tried yet to lead.
+    Starting,
+    /// Another one leads, or nobody.
+    Standby(Arc<Standby>),
+    /// It leads.
+    Leading(Arc<Core>),
+    /// It stops.
+    Closed,
+}
+
+/// What the API serves: a dashboard that leads, or not. Clones are the same.
 #[derive(Clone, Debug)]
 pub struct App {
     inner: Arc<Inner>,
@@ -40,8 +55,7 @@ pub struct App {
 struct Inner {
     model: Topom,
     xauth: String,
-    core: OnceLock<Arc<Core>>,
-    closed: AtomicBool,
+    seat: ArcSwap<Seat>,
     shutdown: Shutdown,
     log: telemetry::Handle,
     counters: Counters,
@@ -58,13 +72,11 @@ impl App {
         audit: AuditLog,
     ) -> Self {
         let xauth = xauth::dashboard(&model.product_name);
-        let (core, closed) = (OnceLock::new(), AtomicBool::new(false));
         Self {
             inner: Arc::new(Inner {
                 model,
                 xauth,
-                core,
-                closed,
+                seat: ArcSwap::from_pointee(Seat::Starting),
                 shutdown,
                 log,
                 counters,
@@ -73,15 +85,14 @@ impl App {
         }
     }
 
-    /// Lets calls reach the records.
-    pub fn go_online(&self, core: Arc<Core>) {
-        // It is called once; a second core would be a second owner, and is dropped.
-        let _ = self.inner.core.set(core);
+    /// Says what this dashboard is from now on.
+    pub fn sit(&self, seat: Seat) {
+        self.inner.seat.store(Arc::new(seat));
     }
 
-    /// Refuses calls from now on.
-    pub fn close(&self) {
-        self.inner.closed.store(true, Ordering::Release);
+    /// What it is.
+    pub fn seat(&self) -> Arc<Seat> {
+        self.inner.seat.load_full()
     }
 
     /// Who this dashboard is.
@@ -106,29 +117,38 @@ impl App {
 
     /// Why calls would be refused, if they would.
     pub fn readiness(&self) -> Result<(), String> {
-        self.core().map(drop).map_err(|failure| failure.to_string())
+        match &*self.seat() {
+            Seat::Standby(standby) => standby.readiness(),
+            Seat::Starting | Seat::Leading(_) | Seat::Closed => {
+                self.core().map(drop).map_err(|failure| failure.to_string())
+            }
+        }
     }
 
     fn core(&self) -> Result<Arc<Core>, Failure> {
-        if self.inner.closed.load(Ordering::Acquire) {
-            return Err(Failure::new("use of closed topom"));
+        match &*self.seat() {
+            Seat::Leading(core) => Ok(core.clone()),
+            Seat::Closed => Err(Failure::new("use of closed topom")),
+            Seat::Starting => Err(Failure::new("topom is not online")),
+            // The call came in while it still led.
+            Seat::Standby(_) => Err(Failure::new(
+                "topom is not online: this dashboard does not lead any more, call again",
+            )),
         }
-        self.inner
-            .core
-            .get()
-            .cloned()
-            .ok_or_else(|| Failure::new("topom is not online"))
     }
 
     fn check(&self, xauth: &str) -> Result<(), Failure> {
         if xauth == self.inner.xauth {
             Ok(())
         } else {
-            Err(Failure::new(
-                "invalid xauth, please check product name & auth",
-            ))
+            Err(wrong_xauth())
         }
     }
+}
+
+/// What somebody is told who does not know the secret.
+pub fn wrong_xauth() -> Failure {
+    Failure::new("invalid xauth, please check product name & auth")
 }
 
 /// What a handler answers.
@@ -154,7 +174,9 @@ pub fn router(app: App) -> Router {
         .route("/debug", any(no_profiler))
         .route("/debug/{*page}", any(no_profiler))
         .merge(open::pages())
+        .merge(leader::routes())
         .nest("/api/topom", api)
+        .route_layer(from_fn_with_state(app.clone(), leader::seated))
         .layer(from_fn_with_state(app.clone(), audited::counted))
         .with_state(app)
 }

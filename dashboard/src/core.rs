@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use codis_core::ha::Term;
 use codis_core::model::Topom;
 use codis_topom::Refusal;
 use tokio::sync::watch;
@@ -10,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::audit::AuditLog;
 use crate::config::Settings;
+use crate::lease::Lease;
 use crate::metrics::Counters;
 use crate::poll::{self, Polls};
 use crate::proxies::ProxyApi;
@@ -28,6 +30,8 @@ pub struct Core {
     pub model: Topom,
     /// The store, for what is read beside the records; they are written by their owner alone.
     pub store: Store,
+    /// Its time as the leader. Tasks that act are spawned with it.
+    pub lease: Lease,
     /// The owner of the records.
     pub state: State,
     /// The proxies' rows.
@@ -126,7 +130,16 @@ impl Drop for PromotionGuard {
 }
 
 impl Core {
-    /// Reads the records and starts all background tasks; they end with the set.
+    /// The term, if an order may leave now. It is asked right before each order to a server, a
+    /// sentinel or a proxy, because this process may have been stopped while another one took over.
+    ///
+    /// # Errors
+    /// The lease is over.
+    pub fn order(&self) -> Result<Term, Failure> {
+        self.lease.order()
+    }
+
+    /// Reads the records and starts all background tasks; they end with the set and the lease.
     ///
     /// # Errors
     /// A record cannot be read.
@@ -134,18 +147,31 @@ impl Core {
         settings: Settings,
         model: Topom,
         store: Store,
+        lease: Lease,
         counters: Counters,
         audit: AuditLog,
     ) -> Result<(Arc<Self>, JoinSet<()>), store::Error> {
-        let state = State::start(store.clone(), counters.clone(), audit.clone()).await?;
-        let proxies = ProxyApi::new(&settings.product_name, &settings.product_auth);
+        let state = State::start(store.clone(), &lease, counters.clone(), audit.clone()).await?;
+        let proxies = ProxyApi::new(
+            &settings.product_name,
+            &settings.product_auth,
+            lease.clone(),
+        );
         let (open, opened) = watch::channel(false);
         let views = state.subscribe();
-        let fleet = Fleet::new(proxies.clone(), &settings, views, opened, counters.clone());
+        let fleet = Fleet::new(
+            proxies.clone(),
+            lease.clone(),
+            &settings,
+            views,
+            opened,
+            counters.clone(),
+        );
         let core = Arc::new(Self {
             settings,
             model,
             store,
+            lease,
             state,
             fleet,
             proxies,

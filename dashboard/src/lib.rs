@@ -7,8 +7,11 @@
 //! it should and what it does hold ([`push`]); each Redis server, proxy and sentinel has one that
 //! watches it ([`poll`], [`sentinels`]).
 //!
+//! Of several dashboards one leads ([`leader`]), under a term that every write and every call to a
+//! proxy carries ([`lease`], [`store`]); the others pass calls on to it ([`standby`]).
+//!
 //! Invariants: no lock is held over a network call; a change is stored before anybody acts on it;
-//! the epoch of a group never falls; no API call waits longer than its stated limit for a peer.
+//! the epoch of a group never falls; nothing of a term outlives it; no API call waits longer than its stated limit for a peer.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +24,8 @@ pub mod fe;
 pub mod groups;
 pub mod keyed;
 pub mod keyspace;
+pub mod leader;
+pub mod lease;
 pub mod lock;
 pub mod metrics;
 pub mod mover;
@@ -31,6 +36,7 @@ pub mod push;
 pub mod rebalance;
 pub mod run;
 pub mod sentinels;
+pub mod standby;
 pub mod state;
 pub mod stats;
 pub mod store;

@@ -1,58 +1,107 @@
-//! The lock of a product: one dashboard at a time.
+//! The lock of a product: who may try to lead.
 //!
 //! The original's lock is a record that outlives a crash, and a restart waits for an operator. Ours
 //! ends with the process; the record stays for those who look up the address in it. So a record
-//! that nobody locks belongs to a dashboard that crashed, which is replaced at once, or to an
+//! that nobody locks belongs to a dashboard that is gone, which is replaced at once, or to an
 //! original dashboard, which is asked: it lives if its address answers with the record's identity.
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use codis_core::ha::LeaderRecord;
 use codis_core::json;
 use codis_core::model::Topom;
 use codis_core::paths;
 use codis_runtime::coordinator::{Lock, LockError, Shared, Takeover};
 use codis_runtime::http::Client;
 
-/// How often the lock is tried before giving up.
-const ATTEMPTS: u32 = 17;
-/// The pause between attempts.
-const PAUSE: Duration = Duration::from_secs(2);
+use crate::standby::{LEADER_PATH, Who};
+
 /// How long the dashboard in the record may take to answer.
 const ASK_MAX: Duration = Duration::from_secs(1);
 
-/// Takes the lock for `model`, waiting for another dashboard as long as the original would.
-///
-/// # Errors
-/// Another dashboard kept it, or the store failed to the end.
-pub async fn acquire(coordinator: &Shared, model: &Topom) -> anyhow::Result<Lock> {
-    let path = paths::topom(&model.product_name);
-    let record = json::encode(model);
-    for attempt in 1..=ATTEMPTS {
-        let why = match coordinator.lock(&path, &record, Takeover::Refuse).await {
-            Ok(lock) => return Ok(lock),
-            Err(LockError::Stale { record: stale, .. }) => match living(&stale).await {
-                Some(addr) => format!("an original dashboard at {addr} holds {path}"),
-                None => match take_over(coordinator, &path, &record, &stale).await {
-                    Ok(lock) => return Ok(lock),
-                    Err(error) => error.to_string(),
-                },
-            },
-            Err(error) => error.to_string(),
-        };
-        tracing::warn!(attempt, of = ATTEMPTS, "lock not taken: {why}");
-        if attempt == ATTEMPTS {
-            bail!(
-                "store: acquire lock of {} failed: {why}",
-                model.product_name
-            );
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    bail!("store: acquire lock of {} failed", model.product_name)
+/// What became of a try.
+#[derive(Debug)]
+pub enum Attempt {
+    /// The lock is held.
+    Taken {
+        /// The lock.
+        lock: Lock,
+        /// The record of the last leader, byte for byte.
+        last: Option<Vec<u8>>,
+    },
+    /// Another dashboard has it.
+    Held {
+        /// Its address, if its record says so.
+        by: Option<String>,
+        /// The whole story.
+        why: String,
+    },
+    /// The store did not do it.
+    Failed {
+        /// Why not.
+        why: String,
+    },
 }
 
-/// Deletes the record, for an operator who knows that its dashboard is gone.
+/// Tries to take the lock for `model`.
+pub async fn attempt(coordinator: &Shared, model: &Topom) -> Attempt {
+    let path = paths::topom(&model.product_name);
+    let record = json::encode(model);
+    let lock = match coordinator.lock(&path, &record, Takeover::Refuse).await {
+        Ok(lock) => lock,
+        Err(LockError::Held { path, record }) => {
+            let by = record.as_deref().and_then(addr);
+            let why = LockError::Held { path, record }.to_string();
+            return Attempt::Held { by, why };
+        }
+        Err(LockError::Stale { record: stale, .. }) => {
+            if let Some(addr) = living(&stale, model).await {
+                let why = format!("an original dashboard at {addr} holds {path}");
+                return Attempt::Held {
+                    by: Some(addr),
+                    why,
+                };
+            }
+            match take_over(coordinator, &path, &record, &stale).await {
+                Ok(lock) => lock,
+                Err(error) => return failed(error),
+            }
+        }
+        Err(LockError::Store(error)) => return failed(error),
+    };
+    let last = coordinator
+        .read(&paths::ha_leader(&model.product_name))
+        .await;
+    match last {
+        Ok(last) => Attempt::Taken { lock, last },
+        Err(error) => failed(error),
+    }
+}
+
+/// Raises the term to that of `to`, if the record of the last leader still is `last`. Gives the
+/// bytes that are the guard of each commit from now on.
+///
+/// # Errors
+/// Somebody else was faster, or the store failed; then the record may have been written.
+pub async fn fence(
+    coordinator: &Shared,
+    product: &str,
+    last: Option<&[u8]>,
+    to: &LeaderRecord,
+) -> Result<Vec<u8>, codis_runtime::coordinator::Error> {
+    use codis_runtime::coordinator::Expected;
+    let path = paths::ha_leader(product);
+    let expected = last.map_or(Expected::Missing, Expected::Value);
+    let own = json::encode(to);
+    coordinator
+        .write_if(&path, expected, Some(&own), &[])
+        .await?;
+    Ok(own)
+}
+
+/// Deletes the record, for an operator who knows that its dashboard is gone. The term stays: it
+/// only ever grows.
 ///
 /// # Errors
 /// The store refused.
@@ -64,6 +113,17 @@ pub async fn remove(coordinator: &Shared, product: &str) -> anyhow::Result<()> {
         .with_context(|| format!("store: remove lock {path}"))?;
     tracing::warn!(path, "lock removed");
     Ok(())
+}
+
+fn failed(error: impl ToString) -> Attempt {
+    let why = error.to_string();
+    Attempt::Failed { why }
+}
+
+/// Where the dashboard that wrote the record serves.
+fn addr(record: &[u8]) -> Option<String> {
+    let wrote: Topom = json::decode(record).ok()?;
+    Some(wrote.admin_addr).filter(|addr| !addr.is_empty())
 }
 
 async fn take_over(
@@ -85,14 +145,20 @@ async fn take_over(
     Ok(lock)
 }
 
-/// The address of the dashboard that wrote the record, if it lives. The same host and port give the
-/// same token after a restart, so the start time and process id must agree too.
-async fn living(record: &[u8]) -> Option<String> {
+/// The address of the original dashboard that wrote the record, if it lives. The same host and port
+/// give the same token after a restart, so the start time and process id must agree too. One of
+/// ours that lives and does not hold the lock left the record behind when it stepped down.
+async fn living(record: &[u8], own: &Topom) -> Option<String> {
     let wrote: Topom = json::decode(record).ok()?;
+    if is_same(&wrote, own) {
+        return None;
+    }
     let client = Client::new(ASK_MAX, ASK_MAX);
     let answers: Topom = client.get(&wrote.admin_addr, "/topom/model").await.ok()?;
-    let same = answers.token == wrote.token
-        && answers.start_time == wrote.start_time
-        && answers.pid == wrote.pid;
-    same.then_some(wrote.admin_addr)
+    let ours = client.get::<Who>(&wrote.admin_addr, LEADER_PATH).await;
+    (is_same(&wrote, &answers) && ours.is_err()).then_some(wrote.admin_addr)
+}
+
+fn is_same(one: &Topom, other: &Topom) -> bool {
+    one.token == other.token && one.start_time == other.start_time && one.pid == other.pid
 }

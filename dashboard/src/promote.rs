@@ -29,7 +29,8 @@ pub async fn promote(
     let through_sentinels = cluster.has_sentinels() && !under_way;
     let guard = core.claim_promotion(group)?;
     let core = core.clone();
-    let work = tokio::spawn(async move {
+    let lease = core.lease.clone();
+    let work = lease.spawn(async move {
         let outcome = if through_sentinels {
             handover::run(&core, &audit, group, &candidate).await
         } else {
@@ -52,8 +53,10 @@ pub async fn promote(
         drop(guard);
         outcome
     });
+    let cut_short = || Err(Failure::new("the promotion was cut short"));
     work.await
-        .unwrap_or_else(|_| Err(Failure::new("the promotion was cut short")))
+        .unwrap_or_else(|_| Some(cut_short()))
+        .unwrap_or_else(cut_short)
 }
 
 /// Takes up promotions that the records say are under way and nobody drives: after a restart, or
@@ -71,8 +74,8 @@ pub async fn resume_all(core: Arc<Core>) {
             let Some(promotion) = Promotion::resume(&core.state.cluster(), group) else {
                 continue;
             };
-            let core = core.clone();
-            tokio::spawn(async move {
+            let (core, lease) = (core.clone(), core.lease.clone());
+            lease.spawn(async move {
                 let audit = Audit::own(format!("group/promote {group} resumed"));
                 match alone::run(&core, &audit, promotion).await {
                     Ok(()) => tracing::info!(group, "promotion resumed and done"),

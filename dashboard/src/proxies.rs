@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyStats, Slot};
+use codis_core::ha::{TERM_HEADER, Term};
 use codis_core::model::{Proxy, Sentinel};
 use codis_core::xauth;
 use codis_runtime::http::{Client, ClientError};
 use codis_topom::edit;
 
 use crate::core::{Core, Failure};
+use crate::lease::Lease;
 use crate::state::Audit;
 use codis_runtime::peer::CONNECT_MAX;
 
@@ -19,10 +21,14 @@ const CALL_MAX: Duration = Duration::from_secs(3);
 /// How long reading its statistics may take.
 const STATS_MAX: Duration = Duration::from_secs(1);
 
-/// The admin API of proxies.
+/// The start of what a proxy says that was told of a higher term, which stands at the end.
+const STALE_PREFIX: &str = "stale dashboard, term ";
+
+/// The admin API of proxies. Each call says the term; a change is sent only within the lease.
 #[derive(Clone, Debug)]
 pub struct ProxyApi {
     client: Client,
+    lease: Lease,
     product_name: String,
     product_auth: String,
     run: u64,
@@ -30,10 +36,12 @@ pub struct ProxyApi {
 }
 
 impl ProxyApi {
-    /// The API with the secrets of a product.
-    pub fn new(product_name: &str, product_auth: &str) -> Self {
+    /// The API with the secrets of a product, for a leader.
+    pub fn new(product_name: &str, product_auth: &str, lease: Lease) -> Self {
+        let term = lease.term().to_string();
         Self {
-            client: Client::new(CONNECT_MAX, CALL_MAX),
+            client: Client::new(CONNECT_MAX, CALL_MAX).with_header(TERM_HEADER, &term),
+            lease,
             product_name: product_name.to_owned(),
             product_auth: product_auth.to_owned(),
             run: run(),
@@ -82,10 +90,11 @@ impl ProxyApi {
         let fill = self.fills.fetch_add(1, Ordering::Relaxed) + 1;
         let (xauth, run) = (self.xauth(&proxy.token), self.run);
         let path = format!("/api/proxy/fillslots/{xauth}?run={run}&fill={fill}");
-        self.client
-            .put_json::<_, String>(&proxy.admin_addr, &path, slots)
-            .await
-            .map(drop)
+        self.change(
+            self.client
+                .put_json::<_, String>(&proxy.admin_addr, &path, slots),
+        )
+        .await
     }
 
     /// Says that it holds the routes of now, although it stood still so often.
@@ -111,18 +120,35 @@ impl ProxyApi {
     /// Tells it which sentinels to watch.
     pub async fn sentinels(&self, proxy: &Proxy, sentinel: &Sentinel) -> Result<(), ClientError> {
         let path = format!("/api/proxy/sentinels/{}", self.xauth(&proxy.token));
-        self.client
-            .put_json::<_, String>(&proxy.admin_addr, &path, sentinel)
-            .await
-            .map(drop)
+        self.change(
+            self.client
+                .put_json::<_, String>(&proxy.admin_addr, &path, sentinel),
+        )
+        .await
     }
 
     async fn put(&self, proxy: &Proxy, call: &str) -> Result<(), ClientError> {
         let path = format!("/api/proxy/{call}/{}", self.xauth(&proxy.token));
-        self.client
-            .put::<String>(&proxy.admin_addr, &path)
+        self.change(self.client.put::<String>(&proxy.admin_addr, &path))
             .await
-            .map(drop)
+    }
+
+    /// Makes a change within the lease; a proxy that was told of a higher term ends the lease.
+    async fn change(
+        &self,
+        call: impl Future<Output = Result<String, ClientError>>,
+    ) -> Result<(), ClientError> {
+        let ordered = self.lease.order();
+        ordered.map_err(|failure| ClientError::Withheld(failure.to_string()))?;
+        let outcome = call.await;
+        if let Err(ClientError::Remote(cause)) = &outcome
+            && let Some(terms) = cause.strip_prefix(STALE_PREFIX)
+        {
+            let seen = terms.rsplit(' ').next().and_then(|term| term.parse().ok());
+            self.lease
+                .refuse(format!("a proxy says: {cause}"), seen.map(Term));
+        }
+        outcome.map(drop)
     }
 
     fn xauth(&self, token: &str) -> String {

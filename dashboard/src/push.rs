@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::config::Settings;
 use crate::core::Settled;
+use crate::lease::Lease;
 use crate::metrics::Counters;
 use crate::proxies::ProxyApi;
 use crate::state::View;
@@ -53,6 +54,7 @@ struct Handle {
 #[derive(Debug)]
 pub struct Fleet {
     api: ProxyApi,
+    lease: Lease,
     silent_max: Duration,
     forms: Arc<Mutex<Forms>>,
     views: watch::Receiver<View>,
@@ -66,6 +68,7 @@ impl Fleet {
     /// No rows yet; they send nothing until `open` says that it is known who is master.
     pub fn new(
         api: ProxyApi,
+        lease: Lease,
         settings: &Settings,
         views: watch::Receiver<View>,
         open: watch::Receiver<bool>,
@@ -73,6 +76,7 @@ impl Fleet {
     ) -> Self {
         Self {
             api,
+            lease,
             silent_max: settings.proxy_silent_max.duration(),
             forms: Arc::new(Mutex::new(Forms::new(
                 settings.migration_method.forward_method(),
@@ -256,7 +260,7 @@ impl Fleet {
             changed: self.changed.clone(),
             digests: true,
         };
-        let task = tokio::spawn(row.run()).abort_handle();
+        let task = self.lease.spawn(row.run()).abort_handle();
         Handle {
             identity,
             shared,

@@ -1,40 +1,33 @@
 //! A dashboard from start to stop.
 //!
-//! The port is bound first, so that a second dashboard on the same address fails at once; then the
-//! lock is taken; then the records are read. Until then, calls that need them say so.
+//! The port is bound first, so that a second dashboard on the same address fails at once. From then
+//! on calls are answered: by this one when it leads, else by the one that does.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use codis_core::model::Topom;
 use codis_core::xauth;
-use codis_runtime::coordinator::Lock;
 use codis_runtime::http::{self, Standard};
 use codis_runtime::metrics::Metrics;
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::{build, coordinator, host, telemetry};
-use futures_util::FutureExt as _;
+use tokio::sync::watch;
 
 use crate::api::{self, App};
 use crate::audit::AuditLog;
 use crate::cli::Options;
 use crate::config::Settings;
-use crate::core::Core;
+use crate::leader::{Chair, Parts};
 use crate::lock;
 use crate::metrics::{self, Counters};
+use crate::standby::Standby;
 use crate::store::Store;
-
-/// Pause after records that could not be read.
-const LOAD_RETRY: Duration = Duration::from_secs(2);
-/// How long what was asked for may take to be stored at the end.
-const CLOSE_MAX: Duration = Duration::from_secs(5);
-/// How long the lock may take to be released.
-const RELEASE_MAX: Duration = Duration::from_secs(5);
 
 /// Runs a dashboard until it is told to stop.
 ///
 /// # Errors
-/// It could not start: the port, the store or the lock.
+/// It could not start: the port or the store. Or a part of it broke later.
 pub async fn run(
     settings: Settings,
     options: Options,
@@ -49,9 +42,11 @@ pub async fn run(
     )?;
     tracing::info!(version = build::version(), config = %settings.shown(), "starting");
     let (name, addr) = (&settings.coordinator_name, &settings.coordinator_addr);
-    let store = coordinator::open(name, addr, &settings.coordinator_auth).await?;
+    let lease = settings.leader_lease.duration();
+    let auth = &settings.coordinator_auth;
+    let coordinator = coordinator::open_with(name, addr, auth, lease).await?;
     if options.remove_lock {
-        lock::remove(&store, &settings.product_name).await?;
+        lock::remove(&coordinator, &settings.product_name).await?;
     }
     let registry = Metrics::new("dashboard");
     let counters = Counters::register(&registry);
@@ -73,96 +68,26 @@ pub async fn run(
     let router = api::router(app.clone()).merge(standard.routes());
     let server = tokio::spawn(http::serve(listener, router, shutdown.clone()));
 
-    let store_of_product = Store::new(store.clone(), &model.product_name);
+    let records = Store::new(coordinator.clone(), &model.product_name, None);
+    let standby = Arc::new(Standby::new(settings.clone(), model.clone(), records));
+    let (leads, led) = watch::channel(false);
+    let reader = standby.clone();
+    let reading = tokio::spawn(async move { reader.keep_reading(led).await });
     let parts = Parts {
         settings,
         model,
-        store: store_of_product,
+        coordinator,
         counters,
         audit: audit.clone(),
+        standby,
     };
-    let locked = tokio::select! {
-        locked = lock::acquire(&store, &parts.model) => locked.map(Some),
-        () = shutdown.requested() => Ok(None),
-    };
-    let outcome = match locked {
-        Ok(Some(lock)) => serve(parts, &app, &shutdown, lock).await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
+    let outcome = Chair::new(parts, app, leads).run(&shutdown).await;
+    reading.abort();
     shutdown.request("the dashboard ended");
     // Requests in flight have their own deadline in there.
     let served = server.await.context("http server")?;
     audit.flush();
     outcome.and(served.context("http server"))
-}
-
-/// What an online dashboard is made of.
-struct Parts {
-    settings: Settings,
-    model: Topom,
-    store: Store,
-    counters: Counters,
-    audit: AuditLog,
-}
-
-/// Serves with the lock until the stop is requested, then lets go of it.
-async fn serve(parts: Parts, app: &App, shutdown: &Shutdown, lock: Lock) -> anyhow::Result<()> {
-    tracing::info!(path = lock.path(), token = parts.model.token, "lock taken");
-    let Parts {
-        settings,
-        model,
-        store,
-        counters,
-        audit,
-    } = parts;
-    let started = async {
-        loop {
-            let start = Core::start(
-                settings.clone(),
-                model.clone(),
-                store.clone(),
-                counters.clone(),
-                audit.clone(),
-            );
-            match start.await {
-                Ok(started) => return started,
-                Err(error) => {
-                    tracing::error!(cause = error.cause, "{error}; trying again");
-                    tokio::time::sleep(LOAD_RETRY).await;
-                }
-            }
-        }
-    };
-    let started = tokio::select! {
-        started = started => Some(started),
-        () = shutdown.requested() => None,
-    };
-    let mut outcome = Ok(());
-    if let Some((core, mut tasks)) = started {
-        app.go_online(core.clone());
-        tracing::info!("online");
-        // A dashboard that lost a part of itself looks alive and does nothing: better none.
-        outcome = tokio::select! {
-            () = shutdown.requested() => Ok(()),
-            _ = tasks.join_next() => Err(anyhow::anyhow!("a background task ended")),
-            () = core.state.ended() => Err(anyhow::anyhow!("the owner of the records ended")),
-            reason = lock.lost() => Err(anyhow::anyhow!("lock {} lost: {reason}", lock.path())),
-        };
-        app.close();
-        tasks.shutdown().await;
-        // Without the lock nothing more is stored: another dashboard may have it by now.
-        if lock.lost().now_or_never().is_none() {
-            Shutdown::within(CLOSE_MAX, "last changes", core.state.close()).await;
-        }
-    }
-    let path = lock.path().to_owned();
-    let released = Shutdown::within(RELEASE_MAX, "lock", lock.release()).await;
-    outcome?;
-    match released {
-        Some(released) => released.with_context(|| format!("store: release lock of {path} failed")),
-        None => anyhow::bail!("store: release lock of {path} failed: no answer in time"),
-    }
 }
 
 fn model(

@@ -1,20 +1,24 @@
 //! The one owner of the records.
 //!
 //! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster;
-//! the task runs it, stores what comes out record by record, applies it, publishes the next
-//! snapshot, and answers. So decisions never race and writes keep their order, and a reader needs
-//! no lock: it looks at the newest snapshot. Only the store is waited for, and a store that fails
-//! makes the task read everything anew before the next decision, for it cannot know what was
-//! written.
+//! the task runs it, stores what comes out as one commit, applies it, publishes the next snapshot,
+//! and answers. So decisions never race and writes keep their order, and a reader needs no lock: it
+//! looks at the newest snapshot. Only the store is waited for, and a store that fails makes the task
+//! read everything anew before the next decision, for it cannot know what was written.
+//!
+//! The task belongs to the lease of the leader and ends with it. A commit that is refused because
+//! another dashboard leads ends the lease.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use codis_core::backoff::Backoff;
 use codis_topom::edit::Edit;
 use codis_topom::{Change, Cluster, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::AuditLog;
+use crate::lease::Lease;
 use crate::metrics::Counters;
 use crate::store::{self, Store};
 
@@ -22,6 +26,10 @@ use crate::store::{self, Store};
 const QUEUE_MAX: usize = 256;
 /// How long one write or one reading of all records may take.
 const STORE_MAX: Duration = Duration::from_secs(30);
+/// Pauses before records are read anew, after a store that failed.
+const RELOAD_MIN: Duration = Duration::from_millis(100);
+/// The longest of them.
+const RELOAD_MAX: Duration = Duration::from_secs(5);
 
 /// A snapshot: the cluster after so many changes.
 #[derive(Clone, Debug)]
@@ -87,12 +95,13 @@ pub struct State {
 }
 
 impl State {
-    /// Reads all records and starts the owner.
+    /// Reads all records and starts the owner, which ends with the lease.
     ///
     /// # Errors
     /// A record cannot be read.
     pub async fn start(
         store: Store,
+        lease: &Lease,
         counters: Counters,
         log: AuditLog,
     ) -> Result<Self, store::Error> {
@@ -105,13 +114,15 @@ impl State {
         let (messages, queue) = mpsc::channel(QUEUE_MAX);
         let owner = Owner {
             store,
+            lease: lease.clone(),
             counters,
             log,
             view,
             publish,
             dirty: false,
+            reload: Backoff::new(RELOAD_MIN, RELOAD_MAX, lease.term().0),
         };
-        tokio::spawn(owner.run(queue));
+        lease.spawn(owner.run(queue));
         Ok(Self {
             messages,
             view: seen,
@@ -185,16 +196,29 @@ impl State {
 
 struct Owner {
     store: Store,
+    lease: Lease,
     counters: Counters,
     log: AuditLog,
     view: View,
     publish: watch::Sender<View>,
     dirty: bool,
+    reload: Backoff,
 }
 
 impl Owner {
     async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
-        while let Some(message) = queue.recv().await {
+        loop {
+            // What was not stored, or was and nobody knows it, must not wait for the next change.
+            let pause = self.dirty.then(|| self.reload.next_delay());
+            let message = tokio::select! {
+                message = queue.recv() => message,
+                () = pause_for(pause) => {
+                    // It says by itself what went wrong.
+                    let _ = self.reload_if_dirty().await;
+                    continue;
+                }
+            };
+            let Some(message) = message else { return };
             match message {
                 Message::Edit {
                     audit,
@@ -231,6 +255,9 @@ impl Owner {
         self.counters.edit_seconds.observe(took.as_secs_f64());
         if let Err(error) = stored {
             self.dirty = true;
+            if error.is_fenced() {
+                self.lease.refuse(format!("{error}: {}", error.cause), None);
+            }
             self.counters.write_failed();
             let (who, what) = (audit.who, audit.what);
             tracing::error!(who, what, cause = error.cause, "{error}");
@@ -244,12 +271,12 @@ impl Owner {
     }
 
     async fn store_all(&self, changes: &[Change]) -> Result<(), store::Error> {
-        for change in changes {
-            let known = is_known(&self.view.cluster, change);
-            let written = tokio::time::timeout(STORE_MAX, self.store.write(change, known)).await;
-            written.unwrap_or_else(|_| Err(store::timed_out(change, known)))?;
-        }
-        Ok(())
+        let committed = tokio::time::timeout(STORE_MAX, self.store.commit(changes)).await;
+        let committed = committed.unwrap_or_else(|_| Err(store::timed_out()));
+        committed.map_err(|error| match changes.first() {
+            Some(first) => error.about(first, is_known(&self.view.cluster, first)),
+            None => error,
+        })
     }
 
     async fn reload_if_dirty(&mut self) -> Result<(), Error> {
@@ -257,6 +284,9 @@ impl Owner {
             return Ok(());
         }
         let records = load(&self.store).await.map_err(|error| {
+            if error.is_fenced() {
+                self.lease.refuse(format!("{error}: {}", error.cause), None);
+            }
             self.counters.load_failed();
             tracing::error!(cause = error.cause, "{error}");
             Error::Store(error.to_string())
@@ -264,6 +294,7 @@ impl Owner {
         let mut cluster = Cluster::load(records);
         cluster.keep_what_is_not_stored(&self.view.cluster);
         self.dirty = false;
+        self.reload.reset();
         if cluster != *self.view.cluster {
             self.view.cluster = Arc::new(cluster);
             self.publish_next();
@@ -275,6 +306,13 @@ impl Owner {
     fn publish_next(&mut self) {
         self.view.revision += 1;
         self.publish.send_replace(self.view.clone());
+    }
+}
+
+async fn pause_for(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -1,19 +1,37 @@
 //! The records of one product in the coordinator, typed.
+//!
+//! A leader writes behind a fence: each commit requires that the record of the leader is still its
+//! own. Edits of any size happen whole or not at all: one that is larger than a commit is stored as
+//! a record of its own first, and carried out by whoever reads the records next, if its author does
+//! not get that far ([`batch`]).
 
+mod batch;
 mod products;
 
 use codis_core::ha::GroupTopology;
 use codis_core::json;
 use codis_core::paths;
-use codis_runtime::coordinator;
+use codis_runtime::coordinator::{self, Guard};
 use codis_topom::{Change, Records};
 use serde::de::DeserializeOwned;
+
+use batch::Batch;
 
 /// Reads and writes the records of a product.
 #[derive(Clone, Debug)]
 pub struct Store {
     coordinator: coordinator::Shared,
     product: String,
+    fence: Option<Fence>,
+}
+
+/// What must hold for a write to count.
+#[derive(Clone, Debug)]
+pub struct Fence {
+    /// The record of the leader.
+    pub path: String,
+    /// What it holds as long as this dashboard leads.
+    pub value: Vec<u8>,
 }
 
 /// Why a record was not read or written. The text is the one that clients of Codis know; the cause
@@ -24,32 +42,57 @@ pub struct Error {
     text: String,
     /// What the store or the decoder said.
     pub cause: String,
+    fenced: bool,
+}
+
+impl Error {
+    /// Whether the write was refused because another dashboard leads.
+    pub const fn is_fenced(&self) -> bool {
+        self.fenced
+    }
+
+    /// The same with the text for `change`, whose record was not `known` before.
+    #[must_use]
+    pub fn about(self, change: &Change, known: bool) -> Self {
+        let text = failed(change, known);
+        Self { text, ..self }
+    }
 }
 
 impl Store {
-    /// The records of `product`.
-    pub fn new(coordinator: coordinator::Shared, product: &str) -> Self {
+    /// The records of `product`, to be read, and written behind a fence by a leader.
+    pub fn new(coordinator: coordinator::Shared, product: &str, fence: Option<Fence>) -> Self {
         Self {
             coordinator,
             product: product.to_owned(),
+            fence,
         }
     }
 
-    /// Reads everything.
+    /// Reads everything. A leader first finishes what another one left half done.
     ///
     /// # Errors
-    /// A record cannot be read or decoded.
+    /// A record cannot be read or decoded, or a leader is none any more.
     pub async fn load(&self) -> Result<Records, Error> {
+        if self.fence.is_some() {
+            self.finish_edit().await?;
+        }
         let product = &self.product;
+        let any = |_: &str| true;
+        let ha = paths::ha_groups(product);
         Ok(Records {
-            slots: self.read_all(&paths::slots(product), "slots").await?,
-            groups: self.read_all(&paths::groups(product), "group").await?,
-            proxies: self.read_all(&paths::proxies(product), "proxy").await?,
+            slots: self.read_all(&paths::slots(product), "slots", any).await?,
+            groups: self.read_all(&paths::groups(product), "group", any).await?,
+            proxies: self
+                .read_all(&paths::proxies(product), "proxy", any)
+                .await?,
             sentinel: self
                 .read(&paths::sentinel(product), "sentinel")
                 .await?
                 .unwrap_or_default(),
-            topologies: self.topologies().await?,
+            topologies: self
+                .read_all::<GroupTopology>(&ha, "ha", paths::is_ha_group)
+                .await?,
             slot_actions: self
                 .read(&paths::ha_slot_action(product), "ha slot-action")
                 .await?
@@ -57,39 +100,65 @@ impl Store {
         })
     }
 
-    /// The adopted topologies; other records stand beside them.
-    async fn topologies(&self) -> Result<Vec<GroupTopology>, Error> {
-        let dir = paths::ha_groups(&self.product);
-        let children = self.coordinator.list(&dir).await;
-        let mut topologies = Vec::new();
-        for path in children.map_err(|cause| load_failed("ha", cause))? {
-            if path
-                .rsplit('/')
-                .next()
-                .is_some_and(|name| name.starts_with("group-"))
-            {
-                topologies.extend(self.read(&path, "ha").await?);
-            }
-        }
-        Ok(topologies)
-    }
-
-    /// Stores one change; `Change::Lock` and `Change::Hold` are not records.
+    /// Stores changes: all of them, or none. [`Change::Lock`] and [`Change::Hold`] are not records.
     ///
     /// # Errors
-    /// The store refused.
-    pub async fn write(&self, change: &Change, known: bool) -> Result<(), Error> {
-        let Some(path) = self.path(change) else {
+    /// The store refused. Then a large edit may still happen, with the next [`Store::load`].
+    pub async fn commit(&self, changes: &[Change]) -> Result<(), Error> {
+        let mut batch = Batch::default();
+        for change in changes {
+            if let Some(path) = self.path(change) {
+                batch.put(path, value(change));
+            }
+        }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let text = changes
+            .first()
+            .map_or_else(String::new, |first| failed(first, true));
+        let outcome = batch
+            .store(
+                &self.coordinator,
+                &paths::ha_edit(&self.product),
+                &self.guards(),
+            )
+            .await;
+        outcome.map_err(|cause| self.failure(text, &cause))
+    }
+
+    /// Carries out an edit that was stored and not finished.
+    async fn finish_edit(&self) -> Result<(), Error> {
+        let path = paths::ha_edit(&self.product);
+        let Some(text) = self.read_bytes(&path, "edit").await? else {
             return Ok(());
         };
-        let outcome = match value(change) {
-            Some(value) => self.coordinator.update(&path, &value).await,
-            None => self.coordinator.delete(&path).await,
+        let batch = Batch::decode(&text)
+            .map_err(|cause| load_failed("edit", format!("{path}: {cause}")))?;
+        tracing::warn!(path, records = batch.len(), "an edit is finished");
+        let done = batch
+            .carry_out(&self.coordinator, &path, &self.guards())
+            .await;
+        done.map_err(|cause| self.failure("store: finish edit failed".to_owned(), &cause))
+    }
+
+    fn guards(&self) -> Vec<Guard<'_>> {
+        let fences = self.fence.iter();
+        fences
+            .map(|Fence { path, value }| Guard { path, value })
+            .collect()
+    }
+
+    fn failure(&self, text: String, cause: &coordinator::Error) -> Error {
+        let fenced = match (&self.fence, cause) {
+            (Some(fence), coordinator::Error::Changed { path }) => *path == fence.path,
+            _ => false,
         };
-        outcome.map_err(|cause| Error {
-            text: failed(change, known),
+        Error {
+            text,
             cause: cause.to_string(),
-        })
+            fenced,
+        }
     }
 
     fn path(&self, change: &Change) -> Option<String> {
@@ -107,27 +176,34 @@ impl Store {
         })
     }
 
-    async fn read_all<T: DeserializeOwned>(&self, dir: &str, kind: &str) -> Result<Vec<T>, Error> {
-        let children = self.coordinator.list(dir).await;
+    async fn read_all<T: DeserializeOwned>(
+        &self,
+        dir: &str,
+        kind: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<T>, Error> {
+        let children = self.coordinator.read_dir(dir).await;
         let children = children.map_err(|cause| load_failed(kind, cause))?;
-        let mut records = Vec::with_capacity(children.len());
-        for path in children {
-            records.extend(self.read(&path, kind).await?);
-        }
-        Ok(records)
+        children
+            .iter()
+            .filter(|(path, _)| wanted(path))
+            .map(|(path, text)| decode(path, kind, text))
+            .collect()
     }
 
     async fn read<T: DeserializeOwned>(&self, path: &str, kind: &str) -> Result<Option<T>, Error> {
-        let value = self
-            .coordinator
-            .read(path)
-            .await
-            .map_err(|cause| load_failed(kind, cause))?;
-        let decode = |text: Vec<u8>| {
-            json::decode(&text).map_err(|cause| load_failed(kind, format!("{path}: {cause}")))
-        };
-        value.map(decode).transpose()
+        let text = self.read_bytes(path, kind).await?;
+        text.map(|text| decode(path, kind, &text)).transpose()
     }
+
+    async fn read_bytes(&self, path: &str, kind: &str) -> Result<Option<Vec<u8>>, Error> {
+        let value = self.coordinator.read(path).await;
+        value.map_err(|cause| load_failed(kind, cause))
+    }
+}
+
+fn decode<T: DeserializeOwned>(path: &str, kind: &str, text: &[u8]) -> Result<T, Error> {
+    json::decode(text).map_err(|cause| load_failed(kind, format!("{path}: {cause}")))
 }
 
 /// A reading of records that failed.
@@ -135,14 +211,16 @@ pub fn load_failed(kind: &str, cause: impl ToString) -> Error {
     Error {
         text: format!("store: load {kind} failed"),
         cause: cause.to_string(),
+        fenced: false,
     }
 }
 
-/// A write that the store did not answer in time.
-pub fn timed_out(change: &Change, known: bool) -> Error {
+/// A commit that the store did not answer in time.
+pub fn timed_out() -> Error {
     Error {
-        text: failed(change, known),
+        text: "store: commit failed".to_owned(),
         cause: "no answer in time".to_owned(),
+        fenced: false,
     }
 }
 

@@ -21,11 +21,12 @@ pub mod stamps;
 pub mod turns;
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codis_core::api::{ProxyOverview, ProxySentinels, Slot};
+use codis_core::ha::Term;
 use codis_core::model;
 use codis_core::xauth;
 use codis_runtime::build;
@@ -51,6 +52,14 @@ pub enum Error {
     /// The wrong secret in the URL.
     #[error("invalid xauth, please check product name & auth")]
     Xauth,
+    /// Another dashboard leads by now.
+    #[error("stale dashboard, term {told} < {held}")]
+    Stale {
+        /// The term of the caller.
+        told: Term,
+        /// The highest that this proxy was told of.
+        held: Term,
+    },
     /// The proxy has been shut down.
     #[error("use of closed proxy")]
     Closed,
@@ -87,6 +96,8 @@ pub struct Control {
     /// The record by which clients find this proxy.
     pub jodis: jodis::Registration,
     xauth: String,
+    /// The highest term of a dashboard that called.
+    term: AtomicU64,
     closed: AtomicBool,
     since: std::time::Instant,
     /// Wakes whoever keeps the routes in a file.
@@ -119,6 +130,7 @@ impl Control {
             shutdown,
             log,
             xauth,
+            term: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             since: std::time::Instant::now(),
             changed: Notify::new(),
@@ -158,6 +170,25 @@ impl Control {
         } else {
             Err(Error::Xauth)
         }
+    }
+
+    /// Hears of the term of a dashboard that calls `path`. One that does not know the secret is not
+    /// believed: it could shut the others out.
+    ///
+    /// # Errors
+    /// A dashboard with a higher term has called before.
+    pub fn hear_term(&self, path: &str, told: Term) -> Result<(), Error> {
+        if !path.split('/').any(|part| part == self.xauth) {
+            return Ok(());
+        }
+        let held = Term(self.term.fetch_max(told.0, Ordering::AcqRel));
+        if told < held {
+            return Err(Error::Stale { told, held });
+        }
+        if told > held {
+            tracing::info!(term = %told, before = %held, "a dashboard leads under a new term");
+        }
+        Ok(())
     }
 
     /// Whether the proxy has been shut down.

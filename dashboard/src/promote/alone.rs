@@ -1,5 +1,6 @@
 //! Drives a promotion by the dashboard itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
@@ -23,7 +24,7 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 const CATCH_UP_EVERY: Duration = Duration::from_millis(10);
 
 /// Does what the promotion says until it is done.
-pub async fn run(core: &Core, audit: &Audit, mut promotion: Promotion) -> Result<(), Failure> {
+pub async fn run(core: &Arc<Core>, audit: &Audit, mut promotion: Promotion) -> Result<(), Failure> {
     while let Some(effect) = promotion.poll_effect() {
         tracing::debug!(?effect, "promotion");
         let input = match effect {
@@ -169,32 +170,21 @@ async fn catch_up(core: &Core, candidate: &str, master: &str) -> Result<(), Fail
     }
 }
 
-pub async fn follow(
-    core: &Core,
-    server: &str,
-    master: Option<&str>,
-) -> Result<(), codis_runtime::peer::Error> {
+pub async fn follow(core: &Core, server: &str, master: Option<&str>) -> Result<(), Failure> {
     let auth = &core.settings.product_auth;
-    Peer::connect(server, auth, ORDER_MAX)
-        .await?
-        .follow(master, auth)
-        .await
+    let mut peer = Peer::connect(server, auth, ORDER_MAX).await?;
+    core.order()?;
+    Ok(peer.follow(master, auth).await?)
 }
 
 /// Points all servers at the master, side by side; names those that did not take it.
-async fn follow_all(core: &Core, servers: Vec<String>, master: String) -> Input {
+async fn follow_all(core: &Arc<Core>, servers: Vec<String>, master: String) -> Input {
     let mut orders = JoinSet::new();
-    let auth = core.settings.product_auth.clone();
     for server in servers {
-        let (auth, master) = (auth.clone(), master.clone());
+        let (core, master) = (core.clone(), master.clone());
         orders.spawn(async move {
-            let ordered = async {
-                Peer::connect(&server, &auth, ORDER_MAX)
-                    .await?
-                    .follow(Some(&master), &auth)
-                    .await
-            };
-            (ordered.await.err(), server)
+            let ordered = follow(&core, &server, Some(&master)).await;
+            (ordered.err(), server)
         });
     }
     let mut refused = Vec::new();

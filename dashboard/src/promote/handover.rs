@@ -104,7 +104,7 @@ async fn demote(core: &Core, old: &str, candidate: &str) {
     let outcome = match alone::info(core, old).await {
         Ok(info) if is_master(&info) => alone::follow(core, old, Some(candidate)).await,
         Ok(_) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     };
     if let Err(error) = outcome {
         tracing::warn!(server = old, %error, "the old master is left to the sentinels");
@@ -128,6 +128,7 @@ async fn try_order(
     to: &str,
     manner: Manner,
 ) -> Result<(), String> {
+    core.order().map_err(|failure| failure.to_string())?;
     let target: Addr = to.parse().map_err(|error| format!("{error}"))?;
     let ip = resolve_ip(&target)
         .await

@@ -31,6 +31,7 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
     let drop_it = move |cluster: &Cluster| edit::remove_sentinel(cluster, &dropped);
     core.state.edit(audit.clone(), drop_it).await?;
     let limit = core.settings.sentinel_client_timeout.duration();
+    core.order()?;
     let forgotten = ensure::forget(&addr, &core.settings, limit).await;
     if let Err(cause) = &forgotten {
         tracing::warn!(sentinel = addr, %cause, force, "sentinel not made to forget");
@@ -44,8 +45,18 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
     Ok(())
 }
 
+/// Whether sentinels may be told anything: another dashboard may lead by now.
+pub(super) fn may_order(core: &Core) -> Result<(), Error> {
+    let ordered = core.order();
+    ordered.map_or_else(
+        |failure| Err(Error::Refused(failure.to_string())),
+        |_| Ok(()),
+    )
+}
+
 /// Tells one sentinel what to monitor, as long as it is on record.
 async fn order(core: &Core, addr: &str, cluster: &Cluster) -> Result<(), Error> {
+    may_order(core)?;
     let mut charge = Charge::new(addr);
     let orders = charge
         .ensure(Time::ZERO, &core.settings, cluster, true)

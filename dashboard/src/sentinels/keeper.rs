@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::control::may_order;
 use super::ensure::{self, Charge};
 use crate::core::Core;
 use crate::poll;
@@ -229,6 +230,7 @@ impl Keeper {
                 return Ok(());
             }
         }
+        may_order(core)?;
         let limit = core.settings.sentinel_client_timeout.duration();
         let now = self.now();
         let ensured = self
@@ -285,6 +287,9 @@ impl Keeper {
     /// It left the record; what it was told meanwhile is taken back.
     async fn leave(&self, core: &Core) {
         core.standings.forget(&self.addr);
+        if may_order(core).is_err() {
+            return;
+        }
         let limit = core.settings.sentinel_client_timeout.duration();
         if let Err(error) = ensure::forget(&self.addr, &core.settings, limit).await {
             tracing::info!(sentinel = self.addr, %error, "the sentinel that left was not told");

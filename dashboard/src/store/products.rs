@@ -15,6 +15,7 @@ impl Store {
         let unread = |cause: codis_runtime::coordinator::Error| Error {
             text: "store: load products failed".to_owned(),
             cause: cause.to_string(),
+            fenced: false,
         };
         let mut found = Vec::new();
         for path in self.coordinator.list(paths::ROOT).await.map_err(unread)? {

@@ -4,7 +4,7 @@ mod http;
 mod process;
 mod variants;
 
-pub use http::{Answer, call};
+pub use http::{Answer, call, call_with};
 pub use process::{Process, free_port, neighbour};
 
 use std::path::{Path, PathBuf};
@@ -73,13 +73,21 @@ impl Bed {
 
     /// A dashboard that may have to wait for its lock.
     pub fn dashboard_offline(&self, ip: &str, port: u16, flags: &[&str]) -> Dashboard {
+        let store = self.path("store");
+        let store = format!(
+            "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\n",
+            store.display()
+        );
+        self.dashboard_on(ip, port, &store, flags)
+    }
+
+    /// A dashboard with these settings, which say where its records are.
+    pub fn dashboard_on(&self, ip: &str, port: u16, lines: &str, flags: &[&str]) -> Dashboard {
         let config = self.path(&format!("dashboard-{port}.toml"));
         let text = format!(
-            "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\n\
-             product_name = \"{PRODUCT}\"\n\
+            "{lines}product_name = \"{PRODUCT}\"\n\
              admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
              sentinel_failover_timeout = \"10s\"\n{}",
-            self.path("store").display(),
             self.settings
         );
         std::fs::write(&config, text).unwrap();

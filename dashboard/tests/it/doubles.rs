@@ -10,6 +10,7 @@ use axum::Router;
 use axum::routing::{get, put};
 use codis_core::api::Slot;
 use codis_core::epoch::Epoch;
+use codis_core::ha::TERM_HEADER;
 use codis_core::model::Proxy;
 use codis_core::resp::{Limits, Value};
 use codis_core::topology::{self, Topology};
@@ -29,6 +30,8 @@ pub struct ProxyDouble {
     hangs: Arc<AtomicBool>,
     online: Arc<AtomicBool>,
     slots: Arc<Mutex<BTreeMap<u16, Slot>>>,
+    /// The term of each call, and whether it was a change.
+    terms: Arc<Mutex<Vec<(u64, bool)>>>,
 }
 
 impl ProxyDouble {
@@ -40,6 +43,7 @@ impl ProxyDouble {
             hangs: Arc::default(),
             online: Arc::default(),
             slots: Arc::default(),
+            terms: Arc::default(),
         };
         tokio::spawn(http::serve(listener, double.routes(), Shutdown::new()));
         double
@@ -54,6 +58,11 @@ impl ProxyDouble {
     pub fn forget(&self) {
         self.slots.lock().unwrap().clear();
         self.online.store(false, Ordering::SeqCst);
+    }
+
+    /// The term of each call so far in order, and whether it was a change; 0 when it said none.
+    pub fn terms(&self) -> Vec<(u64, bool)> {
+        self.terms.lock().unwrap().clone()
     }
 
     /// Whether a dashboard started it.
@@ -113,9 +122,14 @@ impl ProxyDouble {
             .route("/api/proxy/shutdown/{xauth}", put(async || ok()))
             .route("/api/proxy/sentinels/{xauth}", put(async || ok()))
             .layer(axum::middleware::from_fn(
-                move |request, next: axum::middleware::Next| {
+                move |request: axum::extract::Request, next: axum::middleware::Next| {
                     let hangs = hangs.clone();
                     async move {
+                        let told = request.headers().get(TERM_HEADER);
+                        let told = told.and_then(|told| told.to_str().ok()?.parse().ok());
+                        let is_change = request.method() == axum::http::Method::PUT;
+                        let call = (told.unwrap_or(0), is_change);
+                        hangs.terms.lock().unwrap().push(call);
                         while hangs.hangs.load(Ordering::SeqCst) {
                             tokio::time::sleep(Duration::from_millis(10)).await;
                         }

@@ -18,6 +18,7 @@ mod fe;
 mod hung;
 mod hung_all;
 mod joining;
+mod leadership;
 mod lock;
 mod metrics;
 mod moves;

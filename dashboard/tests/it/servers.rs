@@ -5,13 +5,14 @@ use codis_core::model::{Group, Topom};
 use codis_runtime::coordinator;
 
 use crate::bed::{Bed, free_port, until};
+use crate::leadership::{leads, until_leads, who};
 use crate::stores::{Kind, Store};
 
 const LOCK: &str = "/codis3/demo/topom";
 
 async fn a_dashboard_keeps_its_records_in(kind: Kind) {
     let bed = Bed::new();
-    let server = Store::start(kind);
+    let mut server = Store::start(kind);
     let flag = format!("--{}={}", server.name(), server.addr());
     let store = coordinator::open(server.name(), &server.addr(), "").await;
     let store = store.unwrap();
@@ -38,20 +39,42 @@ async fn a_dashboard_keeps_its_records_in(kind: Kind) {
             .is_some_and(|found| found.pid == second.process.pid())
     })
     .await;
-    second.online().await;
+    until_leads(&second).await;
     let told = second.refused("group/create/X/1").await;
     assert_eq!(told, "group-[1] already exists");
     second.put("shutdown/X").await;
     assert!(second.process.ended().await.success());
     assert_eq!(topom().await, None, "an orderly stop removes it");
 
-    // Who has lost the lock stores nothing more.
-    let mut third = bed.dashboard_offline("127.0.0.1", free_port(), &[&flag]);
-    third.online().await;
+    // Who has lost the lock stands by, and leads again.
+    let third = bed.dashboard_offline("127.0.0.1", free_port(), &[&flag]);
+    until_leads(&third).await;
+    let term = who(&third).await.unwrap()["term"].as_u64();
     store.delete(LOCK).await.unwrap();
-    assert_eq!(third.process.ended().await.code(), Some(1));
+    until("it leads under another term", async || {
+        who(&third)
+            .await
+            .is_some_and(|who| who["term"].as_u64() > term)
+    })
+    .await;
     let log = third.process.log();
-    assert!(log.contains("topom lost: it was deleted"), "{log}");
+    assert!(log.contains("lock is lost: it was deleted"), "{log}");
+    assert_eq!(topom().await.unwrap().admin_addr, third.addr);
+
+    // One whose coordinator dies says so, and leads again when it is back.
+    server.kill();
+    until("the lease runs out", async || !leads(&third).await).await;
+    assert!(
+        third
+            .refused("group/create/X/2")
+            .await
+            .starts_with("topom is not online, no leader since")
+    );
+    let stats = third.stats().await;
+    assert_eq!(stats.group.models[0].id, 1, "from its own records");
+    server.restart();
+    until_leads(&third).await;
+    third.put("group/create/X/2").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! What Codis HA stores beside the records of Codis, under `/codis3/{product}/ha/`: the adopted
-//! topology of each group in `group-%04d`, and how slot actions are carried out in `slot-action`.
+//! topology of each group in `group-%04d`, whose turn it is to lead in `leader`, and how slot
+//! actions are carried out in `slot-action`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -40,4 +42,46 @@ pub struct SlotActions {
     /// Slots whose started action is to be turned round, each with the group that it goes to: the
     /// wish has no meaning for an action with another target.
     pub cancelled: BTreeMap<u16, u32>,
+}
+
+/// The header of a call to a proxy that says under which [`Term`] its dashboard leads.
+pub const TERM_HEADER: &str = "x-codis-term";
+
+/// Which leadership of a product this is, counted from 1. Each leader has a higher one than all before
+/// it; whoever was told of a term takes no order under a lower one.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Term(pub u64);
+
+impl Term {
+    /// The next one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who leads, or led last. The record is never deleted: the next leader changes it from one term to
+/// the next, and each commit of a leader requires that it still holds the leader's own bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeaderRecord {
+    /// The term.
+    pub term: Term,
+    /// The dashboard's token.
+    pub token: String,
+    /// Where it serves.
+    pub admin_addr: String,
+    /// RFC 3339 time at which it took over, for people.
+    pub since: String,
+    /// Its process id.
+    pub pid: u32,
 }

@@ -68,7 +68,7 @@ pub fn sentinel(product: &str) -> String {
     format!("{ROOT}/{product}/sentinel")
 }
 
-/// The directory of adopted topologies.
+/// The directory of what Codis HA stores beside the records of Codis.
 pub fn ha_groups(product: &str) -> String {
     format!("{ROOT}/{product}/ha")
 }
@@ -81,6 +81,23 @@ pub fn ha_group(product: &str, id: u32) -> String {
 /// How slot actions are carried out.
 pub fn ha_slot_action(product: &str) -> String {
     format!("{ROOT}/{product}/ha/slot-action")
+}
+
+/// Whether a record of [`ha_groups`] is an adopted topology.
+pub fn is_ha_group(path: &str) -> bool {
+    path.rsplit('/')
+        .next()
+        .is_some_and(|name| name.starts_with("group-"))
+}
+
+/// Who leads.
+pub fn ha_leader(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/leader")
+}
+
+/// An edit that is larger than one commit, while it is carried out.
+pub fn ha_edit(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/edit")
 }
 
 /// Where clients find a proxy.

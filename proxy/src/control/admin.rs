@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, put};
 use codis_core::api::Slot;
+use codis_core::ha::{TERM_HEADER, Term};
 use codis_core::model;
 use codis_runtime::http::{ApiError, JsonBody, Standard, json, ok};
 use codis_runtime::metrics::Metrics;
@@ -64,8 +66,23 @@ pub fn router(control: Arc<Control>) -> Router {
         .route("/api/proxy/slowlog/reset/{xauth}", put(reset_slow_log))
         .route("/debug", any(no_profiler))
         .route("/debug/{*page}", any(no_profiler))
+        .route_layer(middleware::from_fn_with_state(control.clone(), of_term))
         .with_state(control)
         .merge(standard.routes())
+}
+
+/// Lets a call pass unless it comes from a dashboard that does not lead any more. One without a
+/// term is an original, or a tool.
+async fn of_term(State(control): Api, request: Request, next: Next) -> Response {
+    let told = request.headers().get(TERM_HEADER);
+    let told = told.and_then(|told| told.to_str().ok()?.parse().ok());
+    if let Some(told) = told
+        && let Err(stale) = control.hear_term(request.uri().path(), Term(told))
+    {
+        tracing::warn!("call refused: {stale}");
+        return ApiError::from(stale).into_response();
+    }
+    next.run(request).await
 }
 
 /// A redirect with the status of the original.

@@ -24,12 +24,23 @@ impl Answer {
 
 /// One request on a connection of its own.
 pub async fn call(addr: &str, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    call_with(addr, method, path, "", body).await
+}
+
+/// The same with more lines of the head, each with its end.
+pub async fn call_with(
+    addr: &str,
+    method: &str,
+    path: &str,
+    lines: &str,
+    body: &str,
+) -> io::Result<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(addr).await?;
         let length = body.len();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {length}\r\n\
-             Connection: close\r\n\r\n"
+             Connection: close\r\n{lines}\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).await?;
         let mut text = String::new();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::ext::ReasonPhrase;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming};
 use hyper_util::client::legacy::{self, connect::HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
@@ -35,6 +36,9 @@ pub enum ClientError {
     /// The address or path makes no URL.
     #[error("invalid URL `{0}`")]
     Url(String),
+    /// This side may not make the call any more: nothing was sent.
+    #[error("not sent: {0}")]
+    Withheld(String),
     /// No connection: nothing was sent.
     #[error("connect to {addr}: {reason}")]
     Connect {
@@ -87,7 +91,10 @@ pub enum ClientError {
 impl ClientError {
     /// Whether the peer surely has not seen the request, so that asking again is safe.
     pub const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Url(_) | Self::Connect { .. })
+        matches!(
+            self,
+            Self::Url(_) | Self::Withheld(_) | Self::Connect { .. }
+        )
     }
 
     /// Whether the call ran out of time.
@@ -113,6 +120,7 @@ impl ClientError {
 #[derive(Clone)]
 pub struct Client {
     inner: legacy::Client<HttpConnector, Full<Bytes>>,
+    headers: HeaderMap,
     total_timeout: Duration,
     on_warning: Option<fn(&str)>,
 }
@@ -131,9 +139,20 @@ impl Client {
             .build(connector);
         Self {
             inner,
+            headers: HeaderMap::new(),
             total_timeout,
             on_warning: None,
         }
+    }
+
+    /// The same client with a header that each call carries; one that is none is left out.
+    #[must_use]
+    pub fn with_header(&self, name: &'static str, value: &str) -> Self {
+        let mut client = self.clone();
+        if let Ok(value) = HeaderValue::from_str(value) {
+            client.headers.insert(name, value);
+        }
+        client
     }
 
     /// The same client with another limit on a whole call.
@@ -223,12 +242,13 @@ impl Client {
     ) -> Result<T, ClientError> {
         let url = format!("http://{addr}{path}");
         let shown = masked(&url);
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(&url)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))
             .map_err(|_| ClientError::Url(shown.clone()))?;
+        request.headers_mut().extend(self.headers.clone());
         let (status, reason, body) = self.exchange(request, addr, &shown).await?;
         decode(status, reason, &body, shown)
     }
