@@ -214,7 +214,8 @@ async fn ctrl_c_stops_everything() {
     let (state, net) = (dir.path().join("state"), net(34));
     let mut up = Up::start(net, &state);
     up.wait_said("Ctrl-C stops everything").await;
-    assert_eq!(left_behind(&state).len(), 12, "{}", up.said());
+    let members = Layout::six_hosts(net).members.len();
+    assert_eq!(left_behind(&state).len(), members, "{}", up.said());
     up.signal(Signal::INT);
     assert_eq!(up.wait_end().await, Some(0), "{}", up.said());
     assert_eq!(left_behind(&state), Vec::<String>::new());
