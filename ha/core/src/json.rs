@@ -16,7 +16,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     value
         .serialize(&mut out)
         .expect("records serialize into memory without failing");
-    escape_html(&plain)
+    escape_html(plain)
 }
 
 /// Decodes a record or body the way Codis reads one: unknown members are ignored, names match
@@ -49,27 +49,29 @@ fn normalize(value: &mut Value) {
 
 /// `&`, `<`, `>` and the line separators U+2028/2029 appear only inside strings in JSON text, so
 /// replacing the characters is enough.
-fn escape_html(plain: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(plain.len());
-    let mut rest = plain;
-    while let Some((&byte, tail)) = rest.split_first() {
-        match byte {
-            b'&' => out.extend_from_slice(b"\\u0026"),
-            b'<' => out.extend_from_slice(b"\\u003c"),
-            b'>' => out.extend_from_slice(b"\\u003e"),
-            0xe2 if tail.starts_with(&[0x80, 0xa8]) || tail.starts_with(&[0x80, 0xa9]) => {
-                out.extend_from_slice(if tail[1] == 0xa8 {
-                    b"\\u2028"
-                } else {
-                    b"\\u2029"
-                });
-                rest = &tail[2..];
-                continue;
-            }
-            other => out.push(other),
-        }
-        rest = tail;
+/// Most bodies have nothing to escape, and the largest ones have megabytes of it.
+fn escape_html(plain: Vec<u8>) -> Vec<u8> {
+    let is_special = |byte: &u8| matches!(byte, b'&' | b'<' | b'>' | 0xe2);
+    if !plain.iter().any(is_special) {
+        return plain;
     }
+    let mut out = Vec::with_capacity(plain.len() + plain.len() / 16);
+    let mut rest = &plain[..];
+    while let Some(at) = rest.iter().position(is_special) {
+        let (before, special) = rest.split_at(at);
+        out.extend_from_slice(before);
+        let (escaped, len): (&[u8], usize) = match special {
+            [b'&', ..] => (b"\\u0026", 1),
+            [b'<', ..] => (b"\\u003c", 1),
+            [b'>', ..] => (b"\\u003e", 1),
+            [0xe2, 0x80, 0xa8, ..] => (b"\\u2028", 3),
+            [0xe2, 0x80, 0xa9, ..] => (b"\\u2029", 3),
+            _ => (&special[..1], 1),
+        };
+        out.extend_from_slice(escaped);
+        rest = &special[len..];
+    }
+    out.extend_from_slice(rest);
     out
 }
 
@@ -84,6 +86,15 @@ mod tests {
             String::from_utf8(text).unwrap(),
             "{\n    \"a\": \"\\u003c\\u0026\\u003e\\u2028\",\n    \"b\": []\n}"
         );
+    }
+
+    #[test]
+    fn only_what_must_be_is_escaped() {
+        let escaped = |text: &str| String::from_utf8(encode(text)).unwrap();
+        assert_eq!(escaped("<a>\u{2029}"), "\"\\u003ca\\u003e\\u2029\"");
+        for plain in ["", "\u{20ac} costs", "\u{2022}\u{e2}\u{2fff}"] {
+            assert_eq!(escaped(plain), format!("\"{plain}\""));
+        }
     }
 
     #[test]
