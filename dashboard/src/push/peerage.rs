@@ -143,8 +143,8 @@ impl Pulse {
         }
     }
 
-    /// What the proxy is to clients now. It counts as stopped after `silent_max`, which must be longer
-    /// than the gap that raises the fence there, 2.5 s.
+    /// What the proxy is to clients now. It counts as stopped after `silent_max`, which must be
+    /// longer than the gap that raises the fence there, 2.5 s.
     pub fn peerage(&self, silent_max: Duration) -> Peerage {
         let signs = self.signs();
         if signs.refused {

@@ -1,8 +1,8 @@
 //! The forms of all slots, shared by all proxies that see the servers alike.
 //!
-//! A migration of a thousand slots makes thousands of revisions, each of which changes one slot, and
-//! a hundred proxies want each of them. So a form is computed once for all viewers that are equal,
-//! and only for the slots that changed; the others keep their place in memory, which makes
+//! A migration of a thousand slots makes thousands of revisions, each of which changes one slot,
+//! and a hundred proxies want each of them. So a form is computed once for all viewers that are
+//! equal, and only for the slots that changed; the others keep their place in memory, which makes
 //! comparing two revisions a comparison of pointers.
 
 use std::collections::{BTreeMap, BTreeSet};

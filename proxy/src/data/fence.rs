@@ -4,8 +4,8 @@
 //! may have moved slots without waiting for it, so a write by those routes would go to a server
 //! that the key has left. A worker therefore looks at its own clock on each wake-up. After a gap
 //! that only a stop explains it takes nothing from the queues of its links, until a dashboard says
-//! that the routes are current, or `ha_hold` passes, so that a proxy whose dashboard is gone serves
-//! on. What is queued meanwhile follows each new table as always.
+//! that the routes are current, or `ha_hold` passes, so that a proxy whose dashboard is gone
+//! serves on. What is queued meanwhile follows each new table as always.
 //!
 //! A word of the dashboard that was sent before the stop, and lay in a buffer since, must not count:
 //! it names how many stalls it knows of, and lifts the fence for those alone. The fence is armed by
