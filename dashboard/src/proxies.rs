@@ -100,11 +100,9 @@ impl ProxyApi {
     /// Says that it holds the routes of now, although it stood still so often.
     pub async fn lift_fence(&self, proxy: &Proxy, stalls: u64) -> Result<(), ClientError> {
         let path = format!("/api/proxy/fence/{}/{stalls}", self.xauth(&proxy.token));
-        self.client
-            .with_total_timeout(STATS_MAX)
-            .put::<String>(&proxy.admin_addr, &path)
+        let client = self.client.with_total_timeout(STATS_MAX);
+        self.change(client.put::<String>(&proxy.admin_addr, &path))
             .await
-            .map(drop)
     }
 
     /// Lets it take clients.

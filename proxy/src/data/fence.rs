@@ -7,7 +7,7 @@
 //! that the routes are current, or `ha_hold` passes, so that a proxy whose dashboard is gone
 //! serves on. What is queued meanwhile follows each new table as always.
 //!
-//! A word of the dashboard that was sent before the stop, and lay in a buffer since, must not count:
+//! A word that was sent before the stop, and lay in a buffer since, must not count:
 //! it names how many stalls it knows of, and lifts the fence for those alone. The fence is armed by
 //! the first such word, for a dashboard that never sends one waits for every proxy anyway.
 //!
