@@ -3,8 +3,17 @@
 use super::bed::{Life, until};
 use crate::tool::stdout;
 
+const CREATE: [&str; 4] = ["--slot-action", "--create", "--sid=1008", "--gid=1"];
+
 /// Slots are queued, taken back, cancelled, and then they move.
 pub async fn slot_actions(life: &Life) {
+    settings(life);
+    pending(life).await;
+    moving(life).await;
+}
+
+/// Nothing moves while actions are disabled.
+fn settings(life: &Life) {
     life.done(&["--slot-action", "--disabled=1"]);
     life.done(&["--slot-action", "--interval=5"]);
     let section = life.asked(&["stats"])["slot_action"].clone();
@@ -12,10 +21,12 @@ pub async fn slot_actions(life: &Life) {
     assert_eq!(section["interval"], 5);
     life.done(&["--slot-action", "--interval=-1"]);
     assert_eq!(life.asked(&["stats"])["slot_action"]["interval"], 0);
+}
 
-    let create = ["--slot-action", "--create", "--sid=1008", "--gid=1"];
-    life.done(&create);
-    life.refused(&create, "slot-[1008] action already exists");
+/// What has not started is taken back in two ways.
+async fn pending(life: &Life) {
+    life.done(&CREATE);
+    life.refused(&CREATE, "slot-[1008] action already exists");
     life.refused(
         &["--slot-action", "--create", "--sid=0", "--gid=1"],
         "slot-[0] already in group-[1]",
@@ -37,15 +48,18 @@ pub async fn slot_actions(life: &Life) {
         &["--slot-action", "--remove", "--sid=1008"],
         "slot-[1008] action doesn't exist",
     );
-    life.done(&create);
+    life.done(&CREATE);
     life.done(&["--slot-action", "--cancel", "--sid=1008"]);
     until("the cancelled action is gone", async || {
         state(life, 1008).await.is_empty()
     })
     .await;
     assert_eq!(life.owner(1008).await, 0);
+}
 
-    life.done(&create);
+/// What is queued moves when it may.
+async fn moving(life: &Life) {
+    life.done(&CREATE);
     life.done(&[
         "--slot-action",
         "--create-some",
