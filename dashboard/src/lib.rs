@@ -11,7 +11,8 @@
 //! proxy carries ([`lease`], [`store`]); the others pass calls on to it ([`standby`]).
 //!
 //! Invariants: no lock is held over a network call; a change is stored before anybody acts on it;
-//! the epoch of a group never falls; nothing of a term outlives it; no API call waits longer than its stated limit for a peer.
+//! the epoch of a group never falls; nothing of a term outlives it; no API call waits longer than
+//! its stated limit for a peer.
 
 #![forbid(unsafe_code)]
 

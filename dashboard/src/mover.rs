@@ -146,6 +146,9 @@ impl Driver {
             Effect::Migrate(command) => {
                 let slot = command.slot;
                 let work = async move {
+                    if let Err(failure) = core.order() {
+                        return done(Outcome::Failed(failure.to_string()));
+                    }
                     let moved = connections.migrate(&command).await;
                     core.counters.migrate_commands.inc();
                     done(moved.unwrap_or_else(|error| {

@@ -1,5 +1,5 @@
-//! Drives the queue of sync orders. Orders run side by side, so a server that hangs keeps nobody else
-//! waiting.
+//! Drives the queue of sync orders. Orders run side by side, so a server that hangs keeps nobody
+//! else waiting.
 
 use std::sync::Arc;
 use std::time::Duration;

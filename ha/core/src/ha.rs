@@ -47,8 +47,8 @@ pub struct SlotActions {
 /// The header of a call to a proxy that says under which [`Term`] its dashboard leads.
 pub const TERM_HEADER: &str = "x-codis-term";
 
-/// Which leadership of a product this is, counted from 1. Each leader has a higher one than all before
-/// it; whoever was told of a term takes no order under a lower one.
+/// Which leadership of a product this is, counted from 1. Each leader has a higher one than all
+/// before it; whoever was told of a term takes no order under a lower one.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
