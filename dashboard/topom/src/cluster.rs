@@ -256,6 +256,11 @@ impl Cluster {
         self.locked.contains(&group) || self.groups.get(&group).is_some_and(prepared)
     }
 
+    /// The groups whose slots a promotion holds without a record.
+    pub(crate) fn locked_groups(&self) -> impl Iterator<Item = u32> {
+        self.locked.iter().copied()
+    }
+
     /// Whether any slot belongs to the group or is on its way into it.
     pub fn is_in_use(&self, group: u32) -> bool {
         self.slots_of(group).next().is_some()

@@ -116,7 +116,9 @@ impl Forms {
 /// The groups of which something differs that a form is made of.
 fn changed_groups(old: &Cluster, new: &Cluster) -> BTreeSet<u32> {
     let ids = |cluster: &Cluster| -> Vec<u32> { cluster.groups().map(|group| group.id).collect() };
-    let all: BTreeSet<u32> = ids(old).into_iter().chain(ids(new)).collect();
+    // A lock may stand without its group, or be released after it.
+    let locks = old.locked_groups().chain(new.locked_groups());
+    let all: BTreeSet<u32> = ids(old).into_iter().chain(ids(new)).chain(locks).collect();
     let differs = |id: &u32| {
         old.group(*id).ok() != new.group(*id).ok()
             || old.topology(*id) != new.topology(*id)

@@ -167,3 +167,16 @@ fn a_hold_is_a_new_form() {
         assert_eq!(forms.of(revision, &cluster, &viewer)[4].locked, held);
     }
 }
+
+/// A lock that stands without its group is seen as well.
+#[test]
+fn a_lock_of_no_group_is_a_new_form() {
+    let mut cluster = Arc::new(cluster());
+    let mut forms = Forms::new(1);
+    let viewer = Viewer::default();
+    for (revision, locked) in [(1, false), (2, true), (3, false)] {
+        let group = 0;
+        Arc::make_mut(&mut cluster).apply(&Change::Lock { group, locked });
+        assert_eq!(forms.of(revision, &cluster, &viewer)[900].locked, locked);
+    }
+}
