@@ -93,6 +93,8 @@ impl Bed {
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_codis-dashboard"));
         command.arg("-c").arg(config).args(flags);
+        // Where the tests of crashes say what goes wrong; see `codis_runtime::fault`.
+        command.env("CODIS_FAULT_POINTS", self.path("fault"));
         let log = self.path(&format!("dashboard-{port}.log"));
         Dashboard {
             process: Process::start(command, &log),

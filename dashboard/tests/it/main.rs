@@ -10,6 +10,7 @@ mod bad_input;
 mod bed;
 mod bring_up;
 mod chosen;
+mod crash;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
 #[path = "../../../proxy/tests/it/double.rs"]
 mod double;

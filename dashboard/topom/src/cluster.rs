@@ -138,7 +138,18 @@ impl Cluster {
     /// Takes over, after the records were read anew, what the old value knows beyond them: the
     /// locks, and epochs that somebody set back in the store.
     pub fn keep_what_is_not_stored(&mut self, old: &Self) {
-        self.locked.clone_from(&old.locked);
+        // A promotion whose record says that it is over, or that it never began, holds nothing up;
+        // the edit that was to say so may have been stored without an answer.
+        let under_way = |group: &&u32| {
+            let group = self.groups.get(*group);
+            group.is_some_and(|group| {
+                matches!(
+                    group.promoting.state,
+                    ActionState::Preparing | ActionState::Prepared
+                )
+            })
+        };
+        self.locked = old.locked.iter().filter(under_way).copied().collect();
         // A record that the store shows otherwise was written, which ends the hold.
         let unmoved = |slot: &&u16| old.slot(**slot).ok() == self.slot(**slot).ok();
         self.held = old.held.iter().filter(unmoved).copied().collect();
