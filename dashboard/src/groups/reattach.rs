@@ -1,9 +1,9 @@
 //! Servers that missed an order to follow, and are back.
 //!
 //! A promotion without sentinels marks each server that did not take the order `synced_failed`: the
-//! old master that died, a replica that was away. When it answers again, and still follows nobody or
-//! somebody else, the order is queued anew. A server that nobody ever told to follow is left alone,
-//! for its keys would be lost. With sentinels this is their work.
+//! old master that died, a replica that was away. When it answers again, and still follows nobody
+//! or somebody else, the order is queued anew. A server that nobody ever told to follow is left
+//! alone, for its keys would be lost. With sentinels this is their work.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -2,9 +2,9 @@
 //!
 //! A sentinel never forgets a replica by itself, and may promote one that the group no longer has.
 //! The only remedy that all versions know is `SENTINEL RESET`, after which the sentinel learns the
-//! replicas and its peers anew. So one sentinel of a group is reset at a time, while all others know
-//! everything and the master is well; and only for a replica that the master does not list any more,
-//! for the sentinel would learn it again at once.
+//! replicas and its peers anew. So one sentinel of a group is reset at a time, while all others
+//! know everything and the master is well; and only for a replica that the master does not list any
+//! more, for the sentinel would learn it again at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -28,8 +28,8 @@ const RETRY: Duration = Duration::from_secs(5);
 pub enum Effect {
     /// Store this, then call [`SyncQueue::handle_stored`].
     Store(Step),
-    /// Tell `server` to follow `master`, or nobody, then call [`SyncQueue::handle_ordered`]. Several
-    /// may be out at a time.
+    /// Tell `server` to follow `master`, or nobody, then call [`SyncQueue::handle_ordered`].
+    /// Several may be out at a time.
     Order {
         /// The server.
         server: String,

@@ -6,8 +6,8 @@
 //! sentinel insists on another master at an epoch that is not above the stored one.
 //!
 //! Some things a sentinel does not show (the password, an epoch floor) or cannot do (scripts over
-//! the wire in newer ones, the floor in a stock one). They are told once to each process, and a refusal
-//! is remembered for as long: see [`Watchlist::handle_connected`].
+//! the wire in newer ones, the floor in a stock one). They are told once to each process, and a
+//! refusal is remembered for as long: see [`Watchlist::handle_connected`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
