@@ -53,6 +53,14 @@ impl Collector for Figures {
         let Some(core) = core else {
             return Ok(());
         };
+        put(out, "term", "Its term", &gauge(core.lease.term().0))?;
+        let left = ConstGauge::new(core.lease.left().as_secs_f64());
+        put(
+            out,
+            "lease_left_seconds",
+            "What is left of its lease",
+            &left,
+        )?;
         let cluster = core.state.cluster();
         plain(out, &core, &cluster)?;
         let help = "Slots by state of their migration";
