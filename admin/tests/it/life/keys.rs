@@ -97,7 +97,7 @@ async fn plans(life: &Life, sites: &[Server]) {
         output.status.success() && {
             let plan = parsed(&output);
             let plan = plan.as_object().unwrap();
-            plan.len() == 767 && plan.values().all(|group| *group == Value::from(2))
+            plan.len() == 767 && plan.values().all(|group| group.as_u64() == Some(2))
         }
     })
     .await;
