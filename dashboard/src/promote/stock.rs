@@ -120,6 +120,9 @@ impl Choice<'_> {
                 return Ok(false);
             }
         }
+        self.core
+            .order()
+            .map_err(|failure| Error::Refused(failure.to_string()))?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("FAILOVER").arg(self.name);
         peer.call::<redis::Value>(&command).await?;
@@ -166,6 +169,8 @@ pub async fn give_back(core: &Core, audit: &Audit, group: u32) {
 
 /// The name of the setting is the old one, which all versions know.
 async fn set_priority(core: &Core, addr: &str, priority: u32) -> Result<(), Error> {
+    core.order()
+        .map_err(|failure| Error::Refused(failure.to_string()))?;
     let auth = &core.settings.product_auth;
     let mut peer = Peer::connect(addr, auth, ANSWER_MAX).await?;
     let mut command = redis::cmd("CONFIG");

@@ -88,6 +88,10 @@ async fn reset(core: &Core, sentinel: &str, group: u32) {
     let name = paths::monitor_name(&core.settings.product_name, group);
     let mut command = redis::cmd("SENTINEL");
     command.arg("RESET").arg(&name);
+    if let Err(failure) = core.order() {
+        tracing::warn!(sentinel, name, %failure, "not made to forget a replica");
+        return;
+    }
     let ordered = async {
         let mut peer = ensure::connect(sentinel, &core.settings).await?;
         peer.call::<redis::Value>(&command).await

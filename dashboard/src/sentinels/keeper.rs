@@ -231,6 +231,8 @@ impl Keeper {
             }
         }
         may_order(core)?;
+        core.order()
+            .map_err(|failure| Error::Refused(failure.to_string()))?;
         let limit = core.settings.sentinel_client_timeout.duration();
         let now = self.now();
         let ensured = self
