@@ -182,7 +182,7 @@ async fn no_commit_is_lost_or_doubled_while_the_server_is_killed() {
         assert_eq!(String::from_utf8_lossy(&count), wanted, "{kind:?}");
         let told = tokio::time::timeout(PATIENCE, watch.changed()).await;
         told.expect("a watch outlives a restart");
-        // The session was away for about as long as it lasts: it lives on, or says that it does not.
+        // The session was away for about as long as it lasts: it lives on, or tells it is gone.
         match tokio::time::timeout(SESSION * 2, lock.lost()).await {
             Ok(_) => assert!(lock.valid_until() <= Instant::now()),
             Err(_) => {
