@@ -80,60 +80,8 @@ impl Counters {
     /// Counters that `metrics` shows.
     pub fn register(metrics: &Metrics) -> Self {
         let counters = Self::default();
-        let all = [
-            (
-                "edits",
-                "Changes of records that were stored",
-                &counters.edits,
-            ),
-            (
-                "edits_failed",
-                "Changes of records that the store refused",
-                &counters.edits_failed,
-            ),
-            (
-                "adoptions",
-                "Masters adopted from sentinels",
-                &counters.adoptions,
-            ),
-            (
-                "fills",
-                "Bodies of slots that proxies took",
-                &counters.fills,
-            ),
-            (
-                "fills_failed",
-                "Bodies of slots that proxies did not take",
-                &counters.fills_failed,
-            ),
-            (
-                "promotions",
-                "Promotions by hand that ended well",
-                &counters.promotions,
-            ),
-            (
-                "promotions_failed",
-                "Promotions by hand that failed",
-                &counters.promotions_failed,
-            ),
-            (
-                "slots_moved",
-                "Slots that reached their group",
-                &counters.slots_moved,
-            ),
-            (
-                "migrate_commands",
-                "Migrate commands given",
-                &counters.migrate_commands,
-            ),
-            (
-                "migrate_commands_failed",
-                "Migrate commands that failed",
-                &counters.migrate_commands_failed,
-            ),
-        ];
         metrics.register(|registry| {
-            for (name, help, counter) in all {
+            for (name, help, counter) in counters.plain() {
                 registry.register(name, help, counter.clone());
             }
             let durations = counters.edit_seconds.0.clone();
@@ -151,6 +99,54 @@ impl Counters {
                 .get_or_create(&Operation { operation });
         }
         counters
+    }
+
+    /// The counters without labels: name, what is counted, counter.
+    fn plain(&self) -> [(&'static str, &'static str, &Counter); 10] {
+        [
+            ("edits", "Changes of records that were stored", &self.edits),
+            (
+                "edits_failed",
+                "Changes of records that the store refused",
+                &self.edits_failed,
+            ),
+            (
+                "adoptions",
+                "Masters adopted from sentinels",
+                &self.adoptions,
+            ),
+            ("fills", "Bodies of slots that proxies took", &self.fills),
+            (
+                "fills_failed",
+                "Bodies of slots that proxies did not take",
+                &self.fills_failed,
+            ),
+            (
+                "promotions",
+                "Promotions by hand that ended well",
+                &self.promotions,
+            ),
+            (
+                "promotions_failed",
+                "Promotions by hand that failed",
+                &self.promotions_failed,
+            ),
+            (
+                "slots_moved",
+                "Slots that reached their group",
+                &self.slots_moved,
+            ),
+            (
+                "migrate_commands",
+                "Migrate commands given",
+                &self.migrate_commands,
+            ),
+            (
+                "migrate_commands_failed",
+                "Migrate commands that failed",
+                &self.migrate_commands_failed,
+            ),
+        ]
     }
 
     /// Counts a request that was answered.

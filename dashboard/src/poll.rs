@@ -20,8 +20,8 @@ use codis_runtime::peer::Fields;
 
 /// How often each is asked.
 pub const EVERY: Duration = Duration::from_secs(1);
-/// How often servers are asked while nobody reads their figures: hundreds of them once a second keep
-/// a processor busy for nothing.
+/// How often servers are asked while nobody reads their figures: hundreds of them once a second
+/// keep a processor busy for nothing.
 const EVERY_UNREAD: Duration = Duration::from_secs(3);
 /// For so long after somebody read them the figures are kept as fresh as can be.
 const READ_FOR: Duration = Duration::from_secs(15);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::Changed;
 
-/// What `changes` do to the records in `before`. An assignment of a thousand slots is a few entries:
-/// neighbours that change alike are told together.
+/// What `changes` do to the records in `before`. An assignment of a thousand slots is a few
+/// entries: neighbours that change alike are told together.
 pub fn of(before: &Cluster, changes: &[Change]) -> Vec<Changed> {
     let mut records = Vec::new();
     let mut run: Option<Run> = None;

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use codis_core::paths;
 use codis_core::slot::SlotId;
-use serde_json::Value;
 
 use super::bed::{Life, PRODUCT, call, parsed, until};
 use super::birth::addr;

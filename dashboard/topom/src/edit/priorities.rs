@@ -1,5 +1,5 @@
-//! Replica priorities that are changed for the time of a promotion, so that they are given back even
-//! by a dashboard that starts in the middle.
+//! Replica priorities that are changed for the time of a promotion, so that they are given back
+//! even by a dashboard that starts in the middle.
 
 use std::collections::BTreeMap;
 

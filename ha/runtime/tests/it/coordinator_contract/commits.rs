@@ -72,20 +72,7 @@ pub async fn a_commit_is_made_as_a_whole_or_not_at_all(fresh: &Fresh) {
         matches!(&refused, Error::Exists { path } if path == group),
         "{refused}"
     );
-    // A directory in the way is told, and nothing else was written.
-    let writes = [
-        put(slot, Expected::Value(b"s1"), b"s2"),
-        put("/c/p/group", Expected::Anything, b""),
-    ];
-    let refused = one.commit(&writes, &guards).await.unwrap_err();
-    assert!(matches!(refused, Error::Kind { .. }), "{refused}");
-    let below = format!("{group}/below");
-    let writes = [
-        gone(slot, Expected::Anything),
-        put(&below, Expected::Anything, b""),
-    ];
-    let refused = one.commit(&writes, &guards).await.unwrap_err();
-    assert!(matches!(refused, Error::Kind { .. }), "{refused}");
+    what_is_in_the_way_is_told(one, &guards, (group, slot)).await;
     holds(other, slot, Some(b"s1")).await;
     holds(other, group, Some(b"g1")).await;
     // A deletion goes with a change.
@@ -110,6 +97,24 @@ pub async fn a_commit_is_made_as_a_whole_or_not_at_all(fresh: &Fresh) {
     other.update(leader, b"me").await.unwrap();
     one.commit(&[], &guards).await.unwrap();
     one.commit(&[], &[]).await.unwrap();
+}
+
+/// Nothing else of such a commit is written.
+async fn what_is_in_the_way_is_told(one: &Shared, guards: &[Guard<'_>], at: (&str, &str)) {
+    let (group, slot) = at;
+    let writes = [
+        put(slot, Expected::Value(b"s1"), b"s2"),
+        put("/c/p/group", Expected::Anything, b""),
+    ];
+    let refused = one.commit(&writes, guards).await.unwrap_err();
+    assert!(matches!(refused, Error::Kind { .. }), "{refused}");
+    let below = format!("{group}/below");
+    let writes = [
+        gone(slot, Expected::Anything),
+        put(&below, Expected::Anything, b""),
+    ];
+    let refused = one.commit(&writes, guards).await.unwrap_err();
+    assert!(matches!(refused, Error::Kind { .. }), "{refused}");
 }
 
 pub async fn a_commit_has_limits(fresh: &Fresh) {
