@@ -160,6 +160,9 @@ impl Driver {
             }
             Effect::Quiesce { slot, source } => {
                 let work = async move {
+                    if let Err(failure) = core.order() {
+                        return done(Outcome::Failed(failure.to_string()));
+                    }
                     let quiet = connections.quiesce(&source).await;
                     done(match quiet {
                         Ok(()) => Outcome::Done,

@@ -75,6 +75,7 @@ impl Store {
     /// A record cannot be read or decoded, or a leader is none any more.
     pub async fn load(&self) -> Result<Records, Error> {
         if self.fence.is_some() {
+            self.refuse_what_is_half_restored().await?;
             self.finish_edit().await?;
         }
         let product = &self.product;
@@ -125,6 +126,21 @@ impl Store {
             )
             .await;
         outcome.map_err(|cause| self.failure(text, &cause))
+    }
+
+    /// Nobody leads on half of a dump: slots may name groups that are still to come.
+    async fn refuse_what_is_half_restored(&self) -> Result<(), Error> {
+        let path = paths::ha_restore(&self.product);
+        match self.read_bytes(&path, "restore").await? {
+            None => Ok(()),
+            Some(_) => Err(load_failed(
+                "restore",
+                format!(
+                    "{path}: a restore is under way, or was cut; `codis-admin --config-restore` \
+                     with the same file and --confirm finishes it"
+                ),
+            )),
+        }
     }
 
     /// Carries out an edit that was stored and not finished.
@@ -256,5 +272,42 @@ fn failed(change: &Change, known: bool) -> String {
         Change::PutSlotActions(_) => "store: update ha slot-action failed".to_owned(),
         Change::Hold { slot, .. } => format!("store: hold slot-[{slot}] failed"),
         Change::Lock { group, .. } => format!("store: lock group-[{group}] failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use codis_runtime::coordinator::{Coordinator as _, Memory};
+
+    use super::*;
+
+    /// A standby may read what is there; a leader waits until the restore is finished.
+    #[tokio::test]
+    async fn nobody_leads_on_half_of_a_dump() {
+        let memory = Arc::new(Memory::default());
+        let fence = Fence {
+            path: paths::ha_leader("demo"),
+            value: b"me".to_vec(),
+        };
+        memory.create(&fence.path, &fence.value).await.unwrap();
+        let leader = Store::new(memory.clone(), "demo", Some(fence));
+        leader.load().await.unwrap();
+        let mark = paths::ha_restore("demo");
+        memory.create(&mark, b"{}").await.unwrap();
+        let refused = leader.load().await.unwrap_err();
+        assert_eq!(refused.to_string(), "store: load restore failed");
+        assert!(
+            refused.cause.contains("codis-admin --config-restore"),
+            "{}",
+            refused.cause
+        );
+        Store::new(memory.clone(), "demo", None)
+            .load()
+            .await
+            .unwrap();
+        memory.delete(&mark).await.unwrap();
+        leader.load().await.unwrap();
     }
 }

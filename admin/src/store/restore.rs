@@ -154,7 +154,7 @@ impl<'a> Restore<'a> {
         dump: &Dump,
         force: bool,
     ) -> anyhow::Result<Self> {
-        let path = format!("{}/{MARK}", paths::ha_groups(product));
+        let path = paths::ha_restore(product);
         let mark = Mark {
             digest: digest(dump),
             records: dump.slots.len() + dump.group.len() + dump.proxy.len(),

@@ -100,6 +100,11 @@ pub fn ha_edit(product: &str) -> String {
     format!("{ROOT}/{product}/ha/edit")
 }
 
+/// The mark of a restore that is under way, or was cut.
+pub fn ha_restore(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/restore")
+}
+
 /// Where clients find a proxy.
 pub fn jodis(product: &str, token: &str) -> String {
     format!("/jodis/{product}/proxy-{token}")
