@@ -3,7 +3,7 @@
 //! A leader writes behind a fence: each commit requires that the record of the leader is still its
 //! own. Edits of any size happen whole or not at all: one that is larger than a commit is stored as
 //! a record of its own first, and carried out by whoever reads the records next, if its author does
-//! not get that far ([`batch`]).
+//! not get that far (`batch`).
 
 mod batch;
 mod products;

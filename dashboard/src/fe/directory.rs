@@ -2,7 +2,7 @@
 //!
 //! The table is read again when it is older than [`FRESH`], when somebody asks for a name that is
 //! not in it, and when a dashboard did not take a connection where the table says it is. One read
-//! runs at a time, in a task of its own: whoever waits for it gives up after [`WAIT_MAX`] and takes
+//! runs at a time, in a task of its own: whoever waits for it gives up after `WAIT_MAX` and takes
 //! the table that there is, so a coordinator that hangs delays nobody for long.
 
 use std::collections::BTreeMap;
@@ -137,7 +137,7 @@ impl Directory {
         self.refresh().await;
     }
 
-    /// Reads the table, or waits for the read under way; in any case no longer than [`WAIT_MAX`]
+    /// Reads the table, or waits for the read under way; in any case no longer than `WAIT_MAX`
     /// from when the read began, so that only its first callers wait for one that hangs.
     pub async fn refresh(self: &Arc<Self>) {
         let (began, mut reading) = self.reading();
