@@ -209,7 +209,7 @@ mod tests {
         answers.insert_at("s:1".to_owned(), good("one"), begun);
         let later = begun + FRESH_MAX + Duration::from_secs(1);
         let shown = answers.shown_at(later).remove("s:1").unwrap();
-        assert_eq!((shown.age_ms, shown.last), (Some(6000), None));
+        assert_eq!((shown.age_ms, shown.last), (Some(7000), None));
         assert_eq!(shown.stats["run_id"], "one");
     }
 }
