@@ -121,10 +121,10 @@ impl Io {
         raw
     }
 
-    /// The request as it goes to a backend: its own bytes, or for an inline one the same
-    /// arguments as a multi-bulk.
+    /// The request as it goes to a backend: its own bytes, or the same arguments as a multi-bulk
+    /// when a server would not take those.
     pub(super) fn take_raw(&mut self, len: usize) -> Bytes {
-        if !self.scanner.is_inline() {
+        if self.scanner.is_verbatim() {
             return self.buf.split_to(len).freeze();
         }
         let raw = self.encode_args();
@@ -223,7 +223,7 @@ impl Io {
         }
         let args: Vec<Range<usize>>;
         let raw;
-        if self.scanner.is_inline() {
+        if !self.scanner.is_verbatim() {
             raw = self.take_raw(head.len);
             args = places(&raw);
         } else {

@@ -50,6 +50,38 @@ fn what_is_no_request_is_told_so_and_ends_only_its_session() {
     }
 }
 
+/// Lengths that Codis takes and a server ends the connection over, which others share.
+#[test]
+fn lengths_that_servers_refuse_reach_none() {
+    let server = Server::start(&[]);
+    let fixture = Fixture::online(settings(), &[&server]);
+    let refusals = || {
+        let info = server.run(&["INFO", "stats"]).text();
+        let line = info
+            .lines()
+            .find(|line| line.starts_with("total_error_replies:"));
+        line.unwrap().to_owned()
+    };
+    let mut client = fixture.client();
+    assert_eq!(client.text(&["SET", "warm", "up"]), "OK");
+    let before = refusals();
+    for (request, reply) in [
+        ("*+3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n", "OK"),
+        ("*3\r\n$03\r\nSET\r\n$+1\r\nk\r\n$01\r\nw\r\n", "OK"),
+        ("*02\r\n$3\r\nGET\r\n$1\r\nk\r\n", "w"),
+        (
+            "*5\r\n$4\r\nMSET\r\n$+1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$02\r\n22\r\n",
+            "OK",
+        ),
+        ("*3\r\n$3\r\nSET\r\n$1\r\ne\r\n$00\r\n\r\n", "OK"),
+        ("*2\r\n$3\r\nGET\r\n$1\r\nb\r\n", "22"),
+    ] {
+        client.send_raw(request.as_bytes());
+        assert_eq!(client.read().text(), reply, "{request:?}");
+    }
+    assert_eq!(refusals(), before, "the server was told no nonsense");
+}
+
 /// A browser, or somebody who makes one send commands.
 #[test]
 fn requests_of_http_run_nothing() {

@@ -62,6 +62,13 @@ pub(super) fn read(buf: &[u8], start: usize) -> Result<Option<(i64, usize)>, Pro
     Ok(Some((number, at + 2)))
 }
 
+/// Whether the length that was read from `start` to `next` is written as Redis demands it: no sign
+/// and no zero in front. [`read`] has seen that the rest are digits.
+#[inline]
+pub(super) fn is_plain(buf: &[u8], start: usize, next: usize) -> bool {
+    matches!(buf[start], b'1'..=b'9') || next - start == "0\r\n".len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +88,22 @@ mod tests {
         assert_eq!(whole("000000000000000000000012\r\n"), Some(12));
         assert_eq!(whole("9223372036854775807\r\n"), Some(i64::MAX));
         assert_eq!(whole("-9223372036854775808\r\n"), Some(i64::MIN));
+    }
+
+    #[test]
+    fn servers_take_lengths_without_sign_and_leading_zeros() {
+        for (text, plain) in [
+            ("0\r\n", true),
+            ("7\r\n", true),
+            ("10\r\n", true),
+            ("+7\r\n", false),
+            ("00\r\n", false),
+            ("07\r\n", false),
+            ("-0\r\n", false),
+        ] {
+            let (_, next) = read(text.as_bytes(), 0).unwrap().unwrap();
+            assert_eq!(is_plain(text.as_bytes(), 0, next), plain, "{text}");
+        }
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct RequestScanner {
     /// Everything before this offset is done with.
     at: usize,
     args: Vec<Range<usize>>,
+    /// A length is written in a way that servers refuse.
+    odd: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +49,7 @@ impl RequestScanner {
             state: State::Start,
             at: 0,
             args: Vec::new(),
+            odd: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl RequestScanner {
                     };
                     let left = within(count, 1, self.limits.array_len_max)
                         .ok_or(Fault::ArrayLength.at(0))?;
+                    self.odd |= !number::is_plain(buf, 1, next);
                     self.at = next;
                     self.state = State::Header { left };
                 }
@@ -103,6 +107,13 @@ impl RequestScanner {
         &self.args
     }
 
+    /// Whether a server takes the bytes of the request as they are; known when it is complete. An
+    /// inline request may not be told apart from what follows it, and a server ends the connection
+    /// over a length like `+1` or `03`, which Codis takes.
+    pub const fn is_verbatim(&self) -> bool {
+        !self.odd && matches!(self.state, State::Done { inline: false })
+    }
+
     /// Whether the request is an inline one; known when it is complete.
     pub const fn is_inline(&self) -> bool {
         matches!(self.state, State::Done { inline: true } | State::Inline)
@@ -112,6 +123,7 @@ impl RequestScanner {
     pub fn reset(&mut self) {
         self.state = State::Start;
         self.at = 0;
+        self.odd = false;
         self.args.clear();
         self.args.shrink_to(ARGS_KEPT_MAX);
     }
@@ -129,6 +141,7 @@ impl RequestScanner {
         };
         let len = within(announced, 0, self.limits.bulk_bytes_max)
             .ok_or(Fault::BulkLength.at(self.at))?;
+        self.odd |= !number::is_plain(buf, self.at + 1, next);
         self.at = next;
         Ok(Some(len))
     }
