@@ -8,7 +8,7 @@ use codis_core::model::{Group, GroupServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::bed::{Bed, Dashboard, Redis, until};
+use crate::bed::{Bed, Dashboard, Redis, free_port, until};
 
 fn add(server: &str) -> String {
     format!("group/add/X/1/{server}")
@@ -42,7 +42,9 @@ async fn what_is_no_server_of_the_group_is_refused_by_name() {
     let words = ["it is a sentinel", "sentinels/add"];
     found(&dashboard, &sentinel.addr, &words, false).await;
 
-    let node = bed.redis_with("cluster-enabled yes\n").await;
+    // Else its second port would be the first one and 10000, which may be another's.
+    let cluster = format!("cluster-enabled yes\ncluster-port {}\n", free_port());
+    let node = bed.redis_with(&cluster).await;
     found(&dashboard, &node.addr, &["cluster mode"], false).await;
 
     let secret = bed.redis_with("requirepass other\n").await;

@@ -48,7 +48,7 @@ async fn figures_follow_the_cluster_and_its_requests() {
     let bed = Bed::new();
     let dashboard = bed.dashboard().await;
     let redis = bed.redis().await;
-    dashboard.fill_group(1, &[redis]).await;
+    dashboard.fill_group(1, std::slice::from_ref(&redis)).await;
     assert_eq!(dashboard.assign(0..=99, 1).await.status, 200);
     dashboard.refused("group/create/X/1").await;
     call(&dashboard.addr, "BREW", "/topom", "").await.unwrap();
@@ -129,7 +129,7 @@ async fn ranges_tell_the_slots_in_a_few_lines() {
     let bed = Bed::new();
     let dashboard = bed.dashboard().await;
     let redis = bed.redis().await;
-    dashboard.fill_group(3, &[redis]).await;
+    dashboard.fill_group(3, std::slice::from_ref(&redis)).await;
     dashboard.assign(10..=19, 3).await;
     assert_eq!(
         dashboard.get("/topom/slots/ranges").await,
