@@ -35,6 +35,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 pub async fn run(invocation: &Invocation) -> anyhow::Result<()> {
     let options = &invocation.options;
     let client = Client::new(CONNECT_TIMEOUT, CALL_TIMEOUT)
+        .as_program("codis-admin")
         .with_warnings(|text| eprintln!("codis-admin: warning: {text}"));
     let talk = Talk::new(client, options.has("verbose"));
     let answer = match invocation.action.target {

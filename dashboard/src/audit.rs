@@ -1,10 +1,11 @@
 //! The record of every change: when, from where, what, before, after, epoch, how long, outcome.
 //!
-//! Two kinds of entries tell the whole story. A *change* is written where records are stored, the
+//! Three kinds of entries tell the whole story. A *change* is written where records are stored, the
 //! moment that the store has taken them or has not, so that a crash hides none. A *call* is written
 //! when somebody's request ends, with what it was answered; it also tells of requests that changed
-//! nothing, because a rule or the secret stood against them. Both carry the same origin and words,
-//! by which a call and its changes are found together.
+//! nothing, because a rule or the secret stood against them. An *order* is written when a server, a
+//! sentinel or a proxy has answered what it was told to do, or has not ([`order`]). All carry the same
+//! origin and words, by which a call, its changes and its orders are found together.
 //!
 //! The newest entries are kept in memory for the API; all go to a file, if there is one, through a
 //! thread of its own ([`file`]): a disk that hangs holds up no change. Memory is bounded by count
@@ -12,6 +13,7 @@
 
 mod entry;
 mod file;
+mod order;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,8 @@ use codis_topom::{Change, Cluster};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::state::Audit;
-pub use entry::{Changed, Entry, Kind, Origin, Outcome};
+pub use entry::{Changed, Entry, Kind, Ordered, Origin, Outcome};
+pub use order::Fault;
 
 /// Entries that are kept in memory.
 pub const RECENT_MAX: usize = 1000;
@@ -46,7 +49,8 @@ pub struct AuditLog {
 struct Inner {
     recent: Mutex<Recent>,
     /// Requests under way, with the changes that were recorded for each.
-    calls: Mutex<BTreeMap<(String, String), usize>>,
+    calls: Mutex<BTreeMap<(Origin, String), usize>>,
+    repeats: Mutex<order::Repeats>,
     file: Option<file::Writer>,
     entries: Counter,
     lost: Counter,
@@ -228,8 +232,9 @@ fn ended(audit: &Audit, took: Duration, outcome: Outcome) -> Entry {
     Entry {
         at: host::now_rfc3339(),
         kind: Kind::Call,
-        from: Origin::of(&audit.who),
+        from: audit.who.clone(),
         what: audit.what.clone(),
+        ordered: None,
         records: Vec::new(),
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome,
@@ -255,16 +260,20 @@ fn log(entry: &Entry) {
     if more > 0 {
         tracing::info!(peer, origin, what, more, took_ms, "changed more records");
     }
-    match (&entry.kind, &entry.outcome) {
-        (Kind::Change, _) => {}
-        (Kind::Call | Kind::Order, Outcome::Done) => {
-            tracing::info!(peer, origin, what, took_ms, "done");
+    if entry.kind == Kind::Change {
+        return;
+    }
+    let (to, order) = match &entry.ordered {
+        Some(Ordered { to, order }) => (Some(to.as_str()), Some(order.as_str())),
+        None => (None, None),
+    };
+    match &entry.outcome {
+        Outcome::Done => tracing::info!(peer, origin, what, to, order, took_ms, "done"),
+        Outcome::Refused(cause) => {
+            tracing::info!(peer, origin, what, to, order, took_ms, cause, "refused");
         }
-        (Kind::Call | Kind::Order, Outcome::Refused(cause)) => {
-            tracing::info!(peer, origin, what, took_ms, cause, "refused");
-        }
-        (Kind::Call | Kind::Order, Outcome::Failed(cause)) => {
-            tracing::warn!(peer, origin, what, took_ms, cause, "failed");
+        Outcome::Failed(cause) => {
+            tracing::warn!(peer, origin, what, to, order, took_ms, cause, "failed");
         }
     }
 }

@@ -156,6 +156,7 @@ impl Core {
             &settings.product_name,
             &settings.product_auth,
             lease.clone(),
+            audit.clone(),
         );
         let (open, opened) = watch::channel(false);
         let views = state.subscribe();

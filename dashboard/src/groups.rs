@@ -55,7 +55,7 @@ pub async fn add_server(
     edit::check_add_server(&core.state.cluster(), group, &addr)?;
     let warnings = probe.judge(&addr, group, force)?;
     for warning in &warnings {
-        tracing::warn!(who = audit.who, group, force, "{warning}");
+        tracing::warn!(who = %audit.who, group, force, "{warning}");
     }
     let at = host::now_rfc3339();
     let decide = move |cluster: &Cluster| edit::add_server(cluster, group, &addr, &datacenter, &at);

@@ -230,7 +230,11 @@ impl Chair {
 
     fn load(&mut self, term: Term) -> Work {
         let until = self.lock.as_ref().map(Lock::valid_until);
-        let lease = Lease::new(term, until.unwrap_or_else(Instant::now));
+        let lease = Lease::new(
+            term,
+            until.unwrap_or_else(Instant::now),
+            self.parts.counters.refusals.clone(),
+        );
         self.lease = Some(lease.clone());
         let Parts {
             settings,

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::core::Failure;
+use crate::metrics::{Refusals, RefusedBy};
 
 /// One dashboard's time as the leader. Clones are the same.
 #[derive(Clone, Debug)]
@@ -30,6 +31,7 @@ struct Inner {
     over: CancellationToken,
     tasks: TaskTracker,
     refused: watch::Sender<Option<Refused>>,
+    refusals: Refusals,
 }
 
 /// Somebody says that another dashboard leads.
@@ -42,8 +44,9 @@ pub struct Refused {
 }
 
 impl Lease {
-    /// A lease that ends at `until`, unless it is renewed.
-    pub fn new(term: Term, until: Instant) -> Self {
+    /// A lease that ends at `until`, unless it is renewed. What is refused because of it is counted
+    /// in `refusals`.
+    pub fn new(term: Term, until: Instant, refusals: Refusals) -> Self {
         let lease = Self {
             inner: Arc::new(Inner {
                 term,
@@ -52,6 +55,7 @@ impl Lease {
                 over: CancellationToken::new(),
                 tasks: TaskTracker::new(),
                 refused: watch::Sender::new(None),
+                refusals,
             }),
         };
         lease.renew(until);
@@ -82,6 +86,7 @@ impl Lease {
     /// The time is over, though the process may not have been told so yet.
     pub fn order(&self) -> Result<Term, Failure> {
         if self.left().is_zero() || self.inner.over.is_cancelled() {
+            self.inner.refusals.count(RefusedBy::Lease);
             return Err(Failure::new(format!(
                 "this dashboard does not lead any more (term {} is over), call again",
                 self.inner.term
@@ -119,7 +124,8 @@ impl Lease {
     }
 
     /// Says that somebody took no order because another dashboard leads.
-    pub fn refuse(&self, why: impl Into<String>, seen: Option<Term>) {
+    pub fn refuse(&self, by: RefusedBy, why: impl Into<String>, seen: Option<Term>) {
+        self.inner.refusals.count(by);
         let refused = Refused {
             why: why.into(),
             seen,
@@ -150,10 +156,13 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_ordered_and_nothing_goes_on_after_the_end() {
-        let lease = Lease::new(Term(3), Instant::now() + Duration::from_secs(60));
+        let until = Instant::now() + Duration::from_secs(60);
+        let refusals = Refusals::default();
+        let lease = Lease::new(Term(3), until, refusals.clone());
         assert_eq!(lease.order().unwrap(), Term(3));
         lease.renew(Instant::now());
         assert!(lease.order().is_err(), "its time is over");
+        assert_eq!(refusals.get(RefusedBy::Lease), 1);
         lease.renew(Instant::now() + Duration::from_secs(60));
         assert!(lease.order().is_ok());
         let task = lease.spawn(std::future::pending::<()>());
@@ -166,8 +175,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_leader_hears_of_a_refusal_that_came_before_it_listened() {
-        let lease = Lease::new(Term(3), Instant::now());
-        lease.refuse("proxy", Some(Term(9)));
+        let refusals = Refusals::default();
+        let lease = Lease::new(Term(3), Instant::now(), refusals.clone());
+        lease.refuse(RefusedBy::Proxy, "proxy", Some(Term(9)));
+        assert_eq!(refusals.get(RefusedBy::Proxy), 1);
         assert_eq!(lease.refused().await.seen, Some(Term(9)));
     }
 }

@@ -30,6 +30,7 @@ pub mod lease;
 pub mod lock;
 pub mod metrics;
 pub mod mover;
+pub mod orders;
 pub mod poll;
 pub mod promote;
 pub mod proxies;

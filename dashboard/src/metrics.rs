@@ -1,6 +1,7 @@
 //! What the dashboard counts; `docs/dashboard-metrics.md` explains each name.
 
 mod cluster;
+mod leadership;
 
 use axum::http::{Method, StatusCode};
 use codis_runtime::metrics::Metrics;
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 
 use crate::api::App;
+pub use leadership::{Forwarded, Forwards, Refusals, RefusedBy};
 
 /// Shows, at each scrape, the state of the cluster that `app` leads.
 pub fn watch(metrics: &Metrics, app: App) {
@@ -72,6 +74,10 @@ pub struct Counters {
     pub migrate_commands_failed: Counter,
     /// How long changes took, from the decision to the answer of the store.
     pub edit_seconds: Durations,
+    /// Calls passed on to the leader.
+    pub forwards: Forwards,
+    /// What was refused because it does not lead any more.
+    pub refusals: Refusals,
     requests: Family<Request, Counter>,
     store_errors: Family<Operation, Counter>,
 }
@@ -91,6 +97,8 @@ impl Counters {
             registry.register("http_requests", help, counters.requests.clone());
             let help = "Reads and writes of records that failed";
             registry.register("store_errors", help, counters.store_errors.clone());
+            counters.forwards.register(registry);
+            counters.refusals.register(registry);
         });
         for operation in ["load", "write"] {
             // A family shows what was asked for once: zero is a figure too.

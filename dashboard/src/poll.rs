@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 
-use self::aged::Answers;
+use self::aged::{Answers, Report};
 use crate::core::Core;
 use crate::keyed::Keyed;
 use codis_runtime::peer::Fields;
@@ -92,25 +92,42 @@ impl Polls {
         found.map(|(addr, _)| addr.clone())
     }
 
-    /// How many do not answer.
-    pub fn stale(&self) -> Stale {
-        Stale {
-            servers: held(&self.servers).stale(),
-            proxies: held(&self.proxies).stale(),
-            sentinels: held(&self.sentinels).stale(),
+    /// How many do not answer, and for how long.
+    pub fn silence(&self) -> [Silence; 3] {
+        fn of<T: Report>(kind: &'static str, answers: &Answers<T>) -> Silence {
+            Silence {
+                kind,
+                stale: answers.stale(),
+                oldest: answers.oldest(),
+            }
         }
+        [
+            of("server", &held(&self.servers)),
+            of("proxy", &held(&self.proxies)),
+            of("sentinel", &held(&self.sentinels)),
+        ]
+    }
+
+    /// How often a worker of each proxy stood still, by token; of those that say so.
+    pub fn stalls(&self) -> BTreeMap<String, u64> {
+        let proxies = held(&self.proxies);
+        let stalls = proxies.good().filter_map(|(token, report)| {
+            let stats = report.stats.as_ref()?;
+            stats.stall_fence.then(|| (token.clone(), stats.stalls))
+        });
+        stalls.collect()
     }
 }
 
-/// How many peers do not answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stale {
-    /// Redis servers.
-    pub servers: usize,
-    /// Proxies.
-    pub proxies: usize,
-    /// Sentinels.
-    pub sentinels: usize,
+/// The peers of one kind that do not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// `server`, `proxy` or `sentinel`.
+    pub kind: &'static str,
+    /// How many do not answer.
+    pub stale: usize,
+    /// How long ago the one that answered longest ago did, stale or not.
+    pub oldest: Option<Duration>,
 }
 
 fn held<T>(polls: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,6 +4,9 @@ mod alone;
 mod handover;
 mod stock;
 
+pub use alone::info;
+pub use stock::{priority, set_priority};
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,9 +48,9 @@ pub async fn promote(
             Err(_) => core.counters.promotions_failed.inc(),
         };
         match &outcome {
-            Ok(()) => tracing::info!(who = audit.who, group, candidate, "promoted"),
+            Ok(()) => tracing::info!(who = %audit.who, group, candidate, "promoted"),
             Err(error) => {
-                tracing::warn!(who = audit.who, group, candidate, %error, "promotion failed")
+                tracing::warn!(who = %audit.who, group, candidate, %error, "promotion failed")
             }
         }
         drop(guard);

@@ -11,8 +11,10 @@ use codis_core::xauth;
 use codis_runtime::http::{Client, ClientError};
 use codis_topom::edit;
 
+use crate::audit::AuditLog;
 use crate::core::{Core, Failure};
 use crate::lease::Lease;
+use crate::metrics::RefusedBy;
 use crate::state::Audit;
 use codis_runtime::peer::CONNECT_MAX;
 
@@ -29,6 +31,7 @@ const STALE_PREFIX: &str = "stale dashboard, term ";
 pub struct ProxyApi {
     client: Client,
     lease: Lease,
+    audit: AuditLog,
     product_name: String,
     product_auth: String,
     run: u64,
@@ -37,11 +40,12 @@ pub struct ProxyApi {
 
 impl ProxyApi {
     /// The API with the secrets of a product, for a leader.
-    pub fn new(product_name: &str, product_auth: &str, lease: Lease) -> Self {
+    pub fn new(product_name: &str, product_auth: &str, lease: Lease, audit: AuditLog) -> Self {
         let term = lease.term().to_string();
         Self {
             client: Client::new(CONNECT_MAX, CALL_MAX).with_header(TERM_HEADER, &term),
             lease,
+            audit,
             product_name: product_name.to_owned(),
             product_auth: product_auth.to_owned(),
             run: run(),
@@ -106,29 +110,35 @@ impl ProxyApi {
     }
 
     /// Lets it take clients.
-    pub async fn start(&self, proxy: &Proxy) -> Result<(), ClientError> {
-        self.put(proxy, "start").await
+    pub async fn start(&self, audit: &Audit, proxy: &Proxy) -> Result<(), ClientError> {
+        self.put(audit, proxy, "start").await
     }
 
     /// Ends it.
-    pub async fn shutdown(&self, proxy: &Proxy) -> Result<(), ClientError> {
-        self.put(proxy, "shutdown").await
+    pub async fn shutdown(&self, audit: &Audit, proxy: &Proxy) -> Result<(), ClientError> {
+        self.put(audit, proxy, "shutdown").await
     }
 
     /// Tells it which sentinels to watch.
-    pub async fn sentinels(&self, proxy: &Proxy, sentinel: &Sentinel) -> Result<(), ClientError> {
+    pub async fn sentinels(
+        &self,
+        audit: &Audit,
+        proxy: &Proxy,
+        sentinel: &Sentinel,
+    ) -> Result<(), ClientError> {
+        let (addr, words) = (&proxy.admin_addr, sentinel.servers.join(","));
         let path = format!("/api/proxy/sentinels/{}", self.xauth(&proxy.token));
-        self.change(
-            self.client
-                .put_json::<_, String>(&proxy.admin_addr, &path, sentinel),
-        )
-        .await
+        let call = self.client.put_json::<_, String>(addr, &path, sentinel);
+        let order = format!("sentinels {words}");
+        let ordered = self.audit.ordered(audit, addr, order, self.change(call));
+        ordered.await
     }
 
-    async fn put(&self, proxy: &Proxy, call: &str) -> Result<(), ClientError> {
-        let path = format!("/api/proxy/{call}/{}", self.xauth(&proxy.token));
-        self.change(self.client.put::<String>(&proxy.admin_addr, &path))
-            .await
+    async fn put(&self, audit: &Audit, proxy: &Proxy, order: &str) -> Result<(), ClientError> {
+        let addr = &proxy.admin_addr;
+        let path = format!("/api/proxy/{order}/{}", self.xauth(&proxy.token));
+        let call = self.change(self.client.put::<String>(addr, &path));
+        self.audit.ordered(audit, addr, order, call).await
     }
 
     /// Makes a change within the lease; a proxy that was told of a higher term ends the lease.
@@ -143,8 +153,8 @@ impl ProxyApi {
             && let Some(terms) = cause.strip_prefix(STALE_PREFIX)
         {
             let seen = terms.rsplit(' ').next().and_then(|term| term.parse().ok());
-            self.lease
-                .refuse(format!("a proxy says: {cause}"), seen.map(Term));
+            let why = format!("a proxy says: {cause}");
+            self.lease.refuse(RefusedBy::Proxy, why, seen.map(Term));
         }
         outcome.map(drop)
     }
@@ -165,9 +175,11 @@ pub async fn create(core: &Core, audit: Audit, addr: &str) -> Result<(), Failure
     let proxy = fetch(core, addr, true).await?;
     let token = proxy.token.clone();
     core.state
-        .edit(audit, move |cluster| edit::create_proxy(cluster, proxy))
+        .edit(audit.clone(), move |cluster| {
+            edit::create_proxy(cluster, proxy)
+        })
         .await?;
-    reinit(core, &token).await
+    reinit(core, &audit, &token).await
 }
 
 /// Registers a proxy or refreshes its record, and starts it.
@@ -175,13 +187,15 @@ pub async fn online(core: &Core, audit: Audit, addr: &str) -> Result<(), Failure
     let proxy = fetch(core, addr, false).await?;
     let token = proxy.token.clone();
     core.state
-        .edit(audit, move |cluster| edit::online_proxy(cluster, proxy))
+        .edit(audit.clone(), move |cluster| {
+            edit::online_proxy(cluster, proxy)
+        })
         .await?;
-    reinit(core, &token).await
+    reinit(core, &audit, &token).await
 }
 
 /// Sends a proxy all slots, starts it, and tells it the sentinels.
-pub async fn reinit(core: &Core, token: &str) -> Result<(), Failure> {
+pub async fn reinit(core: &Core, audit: &Audit, token: &str) -> Result<(), Failure> {
     let view = core.state.view();
     let proxy = view.cluster.proxy(token)?.clone();
     core.fleet.update(&view.cluster);
@@ -200,18 +214,18 @@ pub async fn reinit(core: &Core, token: &str) -> Result<(), Failure> {
         Failure::new(format!("proxy-[{token}] {step} failed"))
     };
     core.proxies
-        .start(&proxy)
+        .start(audit, &proxy)
         .await
         .map_err(|cause| failed("start", cause))?;
     let sentinel = core.state.cluster().sentinel().clone();
-    let told = core.proxies.sentinels(&proxy, &sentinel).await;
+    let told = core.proxies.sentinels(audit, &proxy, &sentinel).await;
     told.map_err(|cause| failed("set sentinels", cause))
 }
 
 /// Ends a proxy and forgets it.
 pub async fn remove(core: &Core, audit: Audit, token: &str, force: bool) -> Result<(), Failure> {
     let proxy = core.state.cluster().proxy(token)?.clone();
-    if let Err(cause) = core.proxies.shutdown(&proxy).await {
+    if let Err(cause) = core.proxies.shutdown(&audit, &proxy).await {
         tracing::warn!(proxy = token, %cause, force, "proxy not shut down");
         if !force {
             return Err(Failure::new(format!("proxy-[{token}] shutdown failed")));

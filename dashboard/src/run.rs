@@ -69,7 +69,12 @@ pub async fn run(
     let server = tokio::spawn(http::serve(listener, router, shutdown.clone()));
 
     let records = Store::new(coordinator.clone(), &model.product_name, None);
-    let standby = Arc::new(Standby::new(settings.clone(), model.clone(), records));
+    let standby = Arc::new(Standby::new(
+        settings.clone(),
+        model.clone(),
+        records,
+        counters.forwards.clone(),
+    ));
     let (leads, led) = watch::channel(false);
     let reader = standby.clone();
     let reading = tokio::spawn(async move { reader.keep_reading(led).await });

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
 use crate::config::Settings;
+use crate::metrics::{Forwarded, Forwards};
 use crate::store::Store;
 
 /// Where any dashboard of ours says who leads.
@@ -79,6 +80,7 @@ pub struct Standby {
     model: Topom,
     store: Store,
     forwarder: Forwarder,
+    forwards: Forwards,
     known: watch::Sender<Known>,
     records: Mutex<Option<Records>>,
     due: Notify,
@@ -86,7 +88,7 @@ pub struct Standby {
 
 impl Standby {
     /// A standby that knows nothing yet.
-    pub fn new(settings: Settings, model: Topom, store: Store) -> Self {
+    pub fn new(settings: Settings, model: Topom, store: Store, forwards: Forwards) -> Self {
         let known = Known {
             leader: None,
             since: Instant::now(),
@@ -96,6 +98,7 @@ impl Standby {
             model,
             store,
             forwarder: Forwarder::new(DIAL_MAX),
+            forwards,
             known: watch::Sender::new(known),
             records: Mutex::new(None),
             due: Notify::new(),
@@ -179,17 +182,20 @@ impl Standby {
             return ApiError::new(text).into_response();
         }
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        if view(&method, &path).is_some() {
+        let begun = Instant::now();
+        let (response, outcome) = if view(&method, &path).is_some() {
             match tokio::time::timeout(READ_BODY_MAX, self.read(&leader, request)).await {
-                Ok(Some(response)) => response,
-                Ok(None) | Err(_) => {
-                    let own = self.own(&method, &path);
-                    own.unwrap_or_else(|| silent(&leader).into_response())
-                }
+                Ok(Some(response)) => (response, Forwarded::Answered),
+                Ok(None) | Err(_) => match self.own(&method, &path) {
+                    Some(own) => (own, Forwarded::OwnRecords),
+                    None => (silent(&leader).into_response(), Forwarded::Unknown),
+                },
             }
         } else {
             self.pass_on(&leader, request).await
-        }
+        };
+        self.forwards.count(outcome, begun.elapsed());
+        response
     }
 
     /// Asks the leader for what this one could answer too; nothing when it does not answer soon.
@@ -207,7 +213,7 @@ impl Standby {
     }
 
     /// Has the leader carry a call out. It ends early when another one leads meanwhile.
-    async fn pass_on(&self, leader: &str, request: Request) -> Response {
+    async fn pass_on(&self, leader: &str, request: Request) -> (Response, Forwarded) {
         let mut known = self.known.subscribe();
         let moved = known.wait_for(|known| known.leader.as_deref() != Some(leader));
         let hop = hop();
@@ -218,7 +224,7 @@ impl Standby {
                     "the dashboard at {leader} stopped leading before it answered: the call may or \
                      may not have been carried out, look before you call again"
                 );
-                return ApiError::new(text).into_response();
+                return (ApiError::new(text).into_response(), Forwarded::Unknown);
             }
             () = tokio::time::sleep(CALL_MAX) => {
                 let text = format!(
@@ -226,10 +232,20 @@ impl Standby {
                      been carried out",
                     CALL_MAX.as_secs()
                 );
-                return ApiError::new(text).into_response();
+                return (ApiError::new(text).into_response(), Forwarded::Unknown);
             }
         };
-        answered.unwrap_or_else(|error| unreached(&error, leader).into_response())
+        match answered {
+            Ok(response) => (response, Forwarded::Answered),
+            Err(error) => {
+                let outcome = if error.is_unsent() {
+                    Forwarded::NotSent
+                } else {
+                    Forwarded::Unknown
+                };
+                (unreached(&error, leader).into_response(), outcome)
+            }
+        }
     }
 
     /// An answer from the own records, if it is one of those that they can give.

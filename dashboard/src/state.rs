@@ -17,9 +17,9 @@ use codis_topom::edit::Edit;
 use codis_topom::{Change, Cluster, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Origin};
 use crate::lease::Lease;
-use crate::metrics::Counters;
+use crate::metrics::{Counters, RefusedBy};
 use crate::store::{self, Store};
 
 /// Decisions that wait for the task; further callers wait to queue.
@@ -43,8 +43,8 @@ pub struct View {
 /// Who asks for a change, and what it is, for the audit log.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// A peer's address, or the name of a part of the dashboard.
-    pub who: String,
+    /// Who asks.
+    pub who: Origin,
     /// The call.
     pub what: String,
 }
@@ -53,7 +53,7 @@ impl Audit {
     /// A change by a part of the dashboard itself.
     pub fn own(what: impl Into<String>) -> Self {
         Self {
-            who: "dashboard".to_owned(),
+            who: Origin::own(),
             what: what.into(),
         }
     }
@@ -256,11 +256,12 @@ impl Owner {
         if let Err(error) = stored {
             self.dirty = true;
             if error.is_fenced() {
-                self.lease.refuse(format!("{error}: {}", error.cause), None);
+                let why = format!("{error}: {}", error.cause);
+                self.lease.refuse(RefusedBy::Store, why, None);
             }
             self.counters.write_failed();
-            let (who, what) = (audit.who, audit.what);
-            tracing::error!(who, what, cause = error.cause, "{error}");
+            let (who, what) = (&audit.who, audit.what);
+            tracing::error!(%who, what, cause = error.cause, "{error}");
             return Err(Error::Store(error.to_string()));
         }
         self.counters.edits.inc();
@@ -285,7 +286,8 @@ impl Owner {
         }
         let records = load(&self.store).await.map_err(|error| {
             if error.is_fenced() {
-                self.lease.refuse(format!("{error}: {}", error.cause), None);
+                let why = format!("{error}: {}", error.cause);
+                self.lease.refuse(RefusedBy::Store, why, None);
             }
             self.counters.load_failed();
             tracing::error!(cause = error.cause, "{error}");

@@ -9,10 +9,10 @@ use codis_topom::sync::{Effect, Step, SyncQueue};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::core::{Core, Failure};
+use crate::core::Core;
+use crate::orders;
 use crate::push::sleep_until;
 use crate::state::Audit;
-use codis_runtime::peer::Peer;
 
 /// How long a server may take to carry out the order; its config file is written within.
 const ORDER_MAX: Duration = Duration::from_secs(10);
@@ -66,16 +66,7 @@ async fn store(core: &Core, step: Step) -> bool {
 
 /// Gives one order; tells whether the server took it.
 async fn order(core: Arc<Core>, server: String, master: Option<String>) -> (String, bool) {
-    let auth = &core.settings.product_auth;
-    let ordered = async {
-        let mut peer = Peer::connect(&server, auth, ORDER_MAX).await?;
-        core.order()?;
-        Ok(peer.follow(master.as_deref(), auth).await?)
-    };
-    let outcome: Result<(), Failure> = ordered.await;
-    match &outcome {
-        Ok(()) => tracing::info!(server, master, "server ordered to follow"),
-        Err(error) => tracing::warn!(server, master, %error, "order not taken"),
-    }
+    let audit = Audit::own(format!("group/action {server}"));
+    let outcome = orders::follow(&core, &audit, &server, master.as_deref(), ORDER_MAX).await;
     (server, outcome.is_ok())
 }

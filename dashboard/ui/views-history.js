@@ -18,9 +18,11 @@ export function history({ product, audit }, only) {
 }
 
 function row(entry) {
-  const who = entry.for ? `${entry.for} through ${entry.from}` : entry.from;
+  const from = entry.for ? `${entry.for} through ${entry.from}` : entry.from;
+  const who = entry.agent ? `${from} (${entry.agent})` : from;
+  const what = entry.order ? `${entry.order} to ${entry.to}, for ${entry.what}` : entry.what;
   return [
-    { class: "mono when", content: entry.at }, entry.kind, { class: "mono", content: who }, { class: "mono", content: entry.what },
+    { class: "mono when", content: entry.at }, entry.kind, { class: "mono", content: who }, { class: "mono", content: what },
     h("span", { class: LEVELS[entry.outcome] ?? "" }, entry.outcome, entry.cause ? `: ${entry.cause}` : ""),
     number(entry.took_ms), records(entry.records ?? []),
   ];

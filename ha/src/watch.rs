@@ -85,7 +85,7 @@ pub async fn run(options: Options, log: telemetry::Handle) -> anyhow::Result<()>
         "starting"
     );
     let mut watch = Watch {
-        client: Client::new(CONNECT_MAX, READ_MAX),
+        client: Client::new(CONNECT_MAX, READ_MAX).as_program("codis-ha"),
         judge: Judge::new(interval),
         began: Instant::now(),
         seat: None,

@@ -98,6 +98,7 @@ pub struct Control {
     xauth: String,
     /// The highest term of a dashboard that called.
     term: AtomicU64,
+    stale_calls: AtomicU64,
     closed: AtomicBool,
     since: std::time::Instant,
     /// Wakes whoever keeps the routes in a file.
@@ -131,6 +132,7 @@ impl Control {
             log,
             xauth,
             term: AtomicU64::new(0),
+            stale_calls: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             since: std::time::Instant::now(),
             changed: Notify::new(),
@@ -172,6 +174,11 @@ impl Control {
         }
     }
 
+    /// How many calls of dashboards that do not lead any more were refused.
+    pub fn stale_calls(&self) -> u64 {
+        self.stale_calls.load(Ordering::Relaxed)
+    }
+
     /// Hears of the term of a dashboard that calls `path`. One that does not know the secret is not
     /// believed: it could shut the others out.
     ///
@@ -183,6 +190,7 @@ impl Control {
         }
         let held = Term(self.term.fetch_max(told.0, Ordering::AcqRel));
         if told < held {
+            self.stale_calls.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Stale { told, held });
         }
         if told > held {

@@ -8,9 +8,10 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use codis_runtime::http::Cause;
+use codis_runtime::http::{Cause, percent_decoded};
 
 use super::App;
+use crate::audit::Origin;
 use crate::state::Audit;
 
 /// Characters of a request's words, or of whom it is for, that are kept.
@@ -58,8 +59,8 @@ pub fn audit_of(parts: &Parts) -> Audit {
     }
 }
 
-/// The peer, and whom it says that it speaks for.
-fn who(parts: &Parts) -> String {
+/// The peer, whom it says that it speaks for, and which program it says that it is.
+fn who(parts: &Parts) -> Origin {
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or_else(
         || "unknown".to_owned(),
@@ -71,13 +72,15 @@ fn who(parts: &Parts) -> String {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    match header("x-real-ip").or_else(|| header("x-forwarded-for")) {
-        Some(origin) => format!("{peer} for {}", shortened(origin)),
-        None => peer,
+    let forwarded = header("x-real-ip").or_else(|| header("x-forwarded-for"));
+    Origin {
+        peer,
+        forwarded: forwarded.map(shortened),
+        agent: header("user-agent").map(shortened),
     }
 }
 
-/// The path below the API, as it was sent, without the place of the secret.
+/// The path below the API, decoded, without the place of the secret.
 fn what(parts: &Parts) -> String {
     let whole = parts.extensions.get::<OriginalUri>();
     let path = whole.map_or(parts.uri.path(), |OriginalUri(uri)| uri.path());
@@ -85,11 +88,11 @@ fn what(parts: &Parts) -> String {
     let route = route.map_or("", MatchedPath::as_str).split('/');
     // A path has as many segments as its route: no route of the API has a wildcard.
     let named = route.chain(std::iter::repeat(""));
-    let shown: Vec<&str> = path
+    let shown: Vec<String> = path
         .split('/')
         .zip(named)
         .filter(|(_, name)| *name != "{xauth}")
-        .map(|(segment, _)| segment)
+        .map(|(segment, _)| percent_decoded(segment).unwrap_or_else(|| segment.to_owned()))
         .collect();
     let shown = shown.join("/");
     let below = shown.strip_prefix("/api/topom/").unwrap_or(&shown);

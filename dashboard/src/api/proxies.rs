@@ -25,7 +25,7 @@ async fn online(call: Call) -> Reply {
 }
 
 async fn reinit(call: Call) -> Reply {
-    done(proxies::reinit(&call.core, call.text("token")?).await)
+    done(proxies::reinit(&call.core, &call.audit(), call.text("token")?).await)
 }
 
 async fn remove(call: Call) -> Reply {

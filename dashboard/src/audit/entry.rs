@@ -1,5 +1,7 @@
 //! What an entry of the audit log says. Its JSON form is an interface: see `docs/audit.md`.
 
+use std::fmt;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,6 +17,9 @@ pub struct Entry {
     pub from: Origin,
     /// The route and its parameters without the secret, or what a part of the dashboard does.
     pub what: String,
+    /// Of an order: its words, and who got it.
+    #[serde(flatten)]
+    pub ordered: Option<Ordered>,
     /// The records that were changed, or would have been.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<Changed>,
@@ -38,28 +43,63 @@ pub enum Kind {
 }
 
 /// Who asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Origin {
-    /// The address of the peer, or `dashboard` for a part of the dashboard itself.
+    /// The address of the peer, `dashboard` for a part of the dashboard itself, or `sentinel` with
+    /// an address for what the sentinels decided.
     #[serde(rename = "from")]
     pub peer: String,
     /// For whom the peer says that it asks.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub forwarded: Option<String>,
+    /// Which program the peer says that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 impl Origin {
-    /// The origin in the words of [`crate::state::Audit::who`].
-    pub fn of(who: &str) -> Self {
-        let (peer, forwarded) = match who.split_once(" for ") {
-            Some((peer, origin)) => (peer, Some(origin.to_owned())),
-            None => (who, None),
-        };
+    /// A peer that speaks for itself and does not say which program it is.
+    pub fn peer(peer: impl Into<String>) -> Self {
         Self {
-            peer: peer.to_owned(),
-            forwarded,
+            peer: peer.into(),
+            forwarded: None,
+            agent: None,
         }
     }
+
+    /// A part of the dashboard.
+    pub fn own() -> Self {
+        Self::peer("dashboard")
+    }
+
+    /// The sentinel at `source`, or the `majority` of them.
+    pub fn sentinels(source: &str) -> Self {
+        Self::peer(format!("sentinel {source}"))
+    }
+
+    /// Whether nobody from outside asked.
+    pub fn is_own(&self) -> bool {
+        self.peer == "dashboard"
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.peer)?;
+        match &self.forwarded {
+            Some(origin) => write!(f, " for {origin}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An order to a peer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Ordered {
+    /// The peer's address.
+    pub to: String,
+    /// The command without its secrets, or the call of a proxy's API.
+    pub order: String,
 }
 
 /// One record before and after. Neighbouring slots that changed alike are one, without their ids.
@@ -81,9 +121,10 @@ pub struct Changed {
 pub enum Outcome {
     /// It was done.
     Done,
-    /// A rule stood against it, and nothing was changed.
+    /// A rule stood against it, and nothing was changed; or the peer answered that it takes no such
+    /// order.
     Refused(String),
-    /// It was begun and not finished.
+    /// It was begun and not finished; or the peer gave no answer, and may have taken the order.
     Failed(String),
 }
 

@@ -9,7 +9,10 @@ use super::*;
 
 fn audit(what: &str) -> Audit {
     Audit {
-        who: "10.0.0.1:4000 for 10.9.9.9".to_owned(),
+        who: Origin {
+            forwarded: Some("10.9.9.9".to_owned()),
+            ..Origin::peer("10.0.0.1:4000")
+        },
         what: what.to_owned(),
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use codis_runtime::http::percent_decoded;
 
 /// The page of `/`.
 const INDEX: &str = "index.html";
@@ -106,25 +107,6 @@ async fn inside(root: &Path, name: &str) -> Option<PathBuf> {
     let path = tokio::fs::canonicalize(root.join(relative)).await.ok()?;
     let meta = tokio::fs::metadata(&path).await.ok()?;
     (path.starts_with(root) && meta.is_file()).then_some(path)
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        rest = tail;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let (digits, tail) = rest.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = tail;
-    }
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains('\0'))
 }
 
 fn file(name: &str, body: Body) -> Response {

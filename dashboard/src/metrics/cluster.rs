@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::api::App;
 use crate::core::Core;
+use crate::poll::Silence;
 
 /// The states of a slot, in the order that it goes through them.
 const SLOT_STATES: [&str; 7] = [
@@ -68,6 +69,7 @@ impl Collector for Figures {
         let help = "Sync actions by state";
         by_state(out, "sync_actions", help, &SYNC_STATES, syncs(&cluster))?;
         peers(out, &core, &cluster)?;
+        stalls(out, &core, &cluster)?;
         epochs(out, &cluster)
     }
 }
@@ -179,25 +181,45 @@ fn syncs(cluster: &Cluster) -> BTreeMap<&'static str, u64> {
 
 /// Servers, proxies and sentinels, and how many of them do not answer.
 fn peers(out: &mut DescriptorEncoder<'_>, core: &Core, cluster: &Cluster) -> Encoded {
-    let servers = cluster.groups().map(|group| group.servers.len()).sum();
-    let stale = core.polls.stale();
+    let servers: usize = cluster.groups().map(|group| group.servers.len()).sum();
     let kinds = [
-        ("server", servers, stale.servers),
-        ("proxy", cluster.proxies().count(), stale.proxies),
-        (
-            "sentinel",
-            cluster.sentinel().servers.len(),
-            stale.sentinels,
-        ),
+        ("server", servers),
+        ("proxy", cluster.proxies().count()),
+        ("sentinel", cluster.sentinel().servers.len()),
     ];
     let mut all = out.encode_descriptor("peers", "Peers by kind", None, MetricType::Gauge)?;
-    for (kind, count, _) in kinds {
+    for (kind, count) in kinds {
         gauge(count as u64).encode(all.encode_family(&[("kind", kind)])?)?;
     }
+    let silence = core.polls.silence();
     let help = "Peers that do not answer, by kind";
-    let mut silent = out.encode_descriptor("peers_stale", help, None, MetricType::Gauge)?;
-    for (kind, _, count) in kinds {
-        gauge(count as u64).encode(silent.encode_family(&[("kind", kind)])?)?;
+    let mut stale = out.encode_descriptor("peers_stale", help, None, MetricType::Gauge)?;
+    for Silence {
+        kind, stale: count, ..
+    } in silence
+    {
+        gauge(count as u64).encode(stale.encode_family(&[("kind", kind)])?)?;
+    }
+    let help = "How long ago the peer that answered longest ago did, by kind";
+    let name = "peer_age_seconds_max";
+    let mut ages = out.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for Silence { kind, oldest, .. } in silence {
+        let age = ConstGauge::new(oldest.unwrap_or_default().as_secs_f64());
+        age.encode(ages.encode_family(&[("kind", kind)])?)?;
+    }
+    Ok(())
+}
+
+/// How often proxies stood still; only those that say so.
+fn stalls(out: &mut DescriptorEncoder<'_>, core: &Core, cluster: &Cluster) -> Encoded {
+    let help = "Times that a worker of a proxy stood still, since the proxy started";
+    let mut family = out.encode_descriptor("proxy_stalls", help, None, MetricType::Gauge)?;
+    for (token, stalls) in core.polls.stalls() {
+        let Ok(proxy) = cluster.proxy(&token) else {
+            continue;
+        };
+        let labels = [("proxy", proxy.admin_addr.as_str())];
+        gauge(stalls).encode(family.encode_family(&labels)?)?;
     }
     Ok(())
 }

@@ -111,6 +111,12 @@ impl<T: Report> Answers<T> {
         shown.collect()
     }
 
+    /// How long ago the peer that answered longest ago did.
+    pub fn oldest(&self) -> Option<Duration> {
+        let heard = self.peers.values().map(|aged| aged.heard).min()?;
+        Some(heard.elapsed())
+    }
+
     /// How many are stale.
     pub fn stale(&self) -> usize {
         let now = Instant::now();
@@ -197,8 +203,9 @@ mod tests {
         assert_eq!(shown["s:1"].last, None);
         assert_eq!(answers.get("s:1"), None);
         assert_eq!(answers.stale(), 1);
+        assert!(answers.oldest().is_some());
         answers.retain(|key| key != "s:1");
-        assert_eq!(answers.stale(), 0);
+        assert_eq!((answers.stale(), answers.oldest()), (0, None));
     }
 
     /// A poller that is stuck itself leaves an answer that only looks good.

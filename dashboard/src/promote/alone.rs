@@ -10,9 +10,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::core::{Core, Failure, Settled};
-use crate::push;
 use crate::state::Audit;
-use codis_runtime::peer::{Fields, Peer, master_of};
+use crate::{orders, push};
+use codis_runtime::peer::{Error, Fields, Peer, master_of};
 
 /// How long a server may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ pub async fn run(core: &Arc<Core>, audit: &Audit, mut promotion: Promotion) -> R
             Effect::CatchUp { candidate, master } => {
                 failed(catch_up(core, &candidate, &master).await)
             }
-            Effect::Promote { server } => failed(follow(core, &server, None).await),
-            Effect::Follow { servers, master } => follow_all(core, servers, master).await,
+            Effect::Promote { server } => failed(follow(core, audit, &server, None).await),
+            Effect::Follow { servers, master } => follow_all(core, audit, servers, master).await,
         };
         promotion.handle(input);
     }
@@ -68,6 +68,7 @@ fn failed<E: std::fmt::Display>(outcome: Result<(), E>) -> Input {
     }
 }
 
+/// What a server says of itself.
 pub async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer::Error> {
     Peer::connect(addr, &core.settings.product_auth, ANSWER_MAX)
         .await?
@@ -170,27 +171,33 @@ async fn catch_up(core: &Core, candidate: &str, master: &str) -> Result<(), Fail
     }
 }
 
-pub async fn follow(core: &Core, server: &str, master: Option<&str>) -> Result<(), Failure> {
-    let auth = &core.settings.product_auth;
-    let mut peer = Peer::connect(server, auth, ORDER_MAX).await?;
-    core.order()?;
-    Ok(peer.follow(master, auth).await?)
+pub async fn follow(
+    core: &Core,
+    audit: &Audit,
+    server: &str,
+    master: Option<&str>,
+) -> Result<(), Error> {
+    orders::follow(core, audit, server, master, ORDER_MAX).await
 }
 
 /// Points all servers at the master, side by side; names those that did not take it.
-async fn follow_all(core: &Arc<Core>, servers: Vec<String>, master: String) -> Input {
+async fn follow_all(
+    core: &Arc<Core>,
+    audit: &Audit,
+    servers: Vec<String>,
+    master: String,
+) -> Input {
     let mut orders = JoinSet::new();
     for server in servers {
-        let (core, master) = (core.clone(), master.clone());
+        let (core, audit, master) = (core.clone(), audit.clone(), master.clone());
         orders.spawn(async move {
-            let ordered = follow(&core, &server, Some(&master)).await;
+            let ordered = follow(&core, &audit, &server, Some(&master)).await;
             (ordered.err(), server)
         });
     }
     let mut refused = Vec::new();
     while let Some(done) = orders.join_next().await {
-        if let Ok((Some(error), server)) = done {
-            tracing::warn!(server, %error, "server not pointed at the new master");
+        if let Ok((Some(_), server)) = done {
             refused.push(server);
         }
     }

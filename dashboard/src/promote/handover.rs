@@ -10,11 +10,11 @@ use tokio::time::Instant;
 
 use super::{alone, stock};
 use crate::core::{Core, Failure};
-use crate::groups;
 use crate::push::sleep_until;
 use crate::sentinels::{login, resolve_ip};
 use crate::state::Audit;
-use codis_runtime::peer::{Fields, Peer};
+use crate::{groups, orders};
+use codis_runtime::peer::Fields;
 
 /// How long a sentinel may take to take the order.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -43,16 +43,8 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
         while let Some(effect) = handover.poll_effect() {
             match effect {
                 Effect::Order { sentinel, manner } => {
-                    let answer = order(core, &sentinel, &name, candidate, manner).await;
-                    tracing::info!(
-                        who = audit.who,
-                        sentinel,
-                        name,
-                        candidate,
-                        ?manner,
-                        ?answer,
-                        "failover ordered"
-                    );
+                    let monitor = (sentinel.as_str(), name.as_str());
+                    let answer = order(core, audit, monitor, candidate, manner).await;
                     handover.handle_answer(now(), &sentinel, manner, answer);
                 }
                 Effect::Choose { sentinels } => {
@@ -68,7 +60,7 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
                 }
                 Effect::Done(outcome) => {
                     outcome.map_err(|failure| Failure::new(failure.to_string()))?;
-                    return finish(core, group, &master, candidate).await;
+                    return finish(core, audit, group, &master, candidate).await;
                 }
             }
         }
@@ -89,30 +81,42 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
 /// The new master is stored; the call ends when the proxies hold it. The sentinels make the old
 /// master its replica, but stock ones only after some seconds in which it takes writes that are
 /// lost, so it is told at once.
-async fn finish(core: &Core, group: u32, old: &str, candidate: &str) -> Result<(), Failure> {
+async fn finish(
+    core: &Core,
+    audit: &Audit,
+    group: u32,
+    old: &str,
+    candidate: &str,
+) -> Result<(), Failure> {
     let view = core.state.view();
     let slots = view.cluster.slot_ids(group);
     let (settled, ()) = tokio::join!(
         groups::settled(core, &slots, view.revision),
-        demote(core, old, candidate)
+        demote(core, audit, old, candidate)
     );
     settled
 }
 
-async fn demote(core: &Core, old: &str, candidate: &str) {
+async fn demote(core: &Core, audit: &Audit, old: &str, candidate: &str) {
     let is_master = |info: &Fields| info.get("role").is_some_and(|role| role == "master");
     let outcome = match alone::info(core, old).await {
-        Ok(info) if is_master(&info) => alone::follow(core, old, Some(candidate)).await,
+        Ok(info) if is_master(&info) => alone::follow(core, audit, old, Some(candidate)).await,
         Ok(_) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     };
     if let Err(error) = outcome {
         tracing::warn!(server = old, %error, "the old master is left to the sentinels");
     }
 }
 
-async fn order(core: &Core, sentinel: &str, name: &str, to: &str, manner: Manner) -> Answer {
-    match try_order(core, sentinel, name, to, manner).await {
+async fn order(
+    core: &Core,
+    audit: &Audit,
+    monitor: (&str, &str),
+    to: &str,
+    manner: Manner,
+) -> Answer {
+    match try_order(core, audit, monitor, to, manner).await {
         Ok(()) => Answer::Taken,
         Err(text) if text.starts_with("NOGOODPRIMARY") => Answer::Unable,
         // The words of Redis 7 and of 3.2.
@@ -123,12 +127,11 @@ async fn order(core: &Core, sentinel: &str, name: &str, to: &str, manner: Manner
 
 async fn try_order(
     core: &Core,
-    sentinel: &str,
-    name: &str,
+    audit: &Audit,
+    (sentinel, name): (&str, &str),
     to: &str,
     manner: Manner,
 ) -> Result<(), String> {
-    core.order().map_err(|failure| failure.to_string())?;
     let target: Addr = to.parse().map_err(|error| format!("{error}"))?;
     let ip = resolve_ip(&target)
         .await
@@ -139,11 +142,7 @@ async fn try_order(
         command.arg("COORDINATED");
     }
     command.arg("TO").arg(ip).arg(target.port());
-    let login = login(&core.settings);
-    let ordered = async {
-        let mut peer = Peer::connect_as(sentinel, &login, ANSWER_MAX).await?;
-        peer.call::<redis::Value>(&command).await
-    };
-    let outcome: Result<_, codis_runtime::peer::Error> = ordered.await;
-    outcome.map(drop).map_err(|error| error.to_string())
+    let peer = (sentinel, &login(&core.settings));
+    let ordered = orders::send::<redis::Value>(core, audit, peer, ANSWER_MAX, &command);
+    ordered.await.map(drop).map_err(|error| error.to_string())
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::alone;
 use crate::core::{Core, Failure};
+use crate::orders;
 use crate::sentinels;
 use crate::state::Audit;
 
@@ -100,7 +101,7 @@ impl Choice<'_> {
         let remember = move |cluster: &_| edit::remember_priorities(cluster, group, &had, &at);
         self.core.state.edit(self.audit.clone(), remember).await?;
         for (addr, priority) in &wanted {
-            set_priority(self.core, addr, *priority).await?;
+            set_priority(self.core, self.audit, addr, *priority).await?;
         }
         Ok(wanted)
     }
@@ -120,19 +121,9 @@ impl Choice<'_> {
                 return Ok(false);
             }
         }
-        self.core
-            .order()
-            .map_err(|failure| Error::Refused(failure.to_string()))?;
         let mut command = redis::cmd("SENTINEL");
         command.arg("FAILOVER").arg(self.name);
-        peer.call::<redis::Value>(&command).await?;
-        tracing::info!(
-            who = self.audit.who,
-            sentinel,
-            name = self.name,
-            candidate = self.candidate,
-            "failover ordered"
-        );
+        orders::give::<redis::Value>(self.core, self.audit, &mut peer, &command).await?;
         Ok(true)
     }
 }
@@ -147,14 +138,9 @@ pub async fn give_back(core: &Core, audit: &Audit, group: u32) {
             done.push(addr);
             continue;
         }
-        match set_priority(core, &addr, priority).await {
-            Ok(()) => {
-                tracing::info!(server = addr, priority, "replica priority given back");
-                done.push(addr);
-            }
-            Err(error) => {
-                tracing::warn!(server = addr, priority, %error, "replica priority not given back");
-            }
+        // An error is recorded, and it is tried again.
+        if set_priority(core, audit, &addr, priority).await.is_ok() {
+            done.push(addr);
         }
     }
     if done.is_empty() {
@@ -168,23 +154,31 @@ pub async fn give_back(core: &Core, audit: &Audit, group: u32) {
 }
 
 /// The name of the setting is the old one, which all versions know.
-async fn set_priority(core: &Core, addr: &str, priority: u32) -> Result<(), Error> {
-    core.order()
-        .map_err(|failure| Error::Refused(failure.to_string()))?;
-    let auth = &core.settings.product_auth;
-    let mut peer = Peer::connect(addr, auth, ANSWER_MAX).await?;
-    let mut command = redis::cmd("CONFIG");
-    command.arg("SET").arg("slave-priority").arg(priority);
-    peer.call::<redis::Value>(&command).await?;
-    let mut rewrite = redis::cmd("CONFIG");
-    rewrite.arg("REWRITE");
-    if let Err(error) = peer.call::<redis::Value>(&rewrite).await {
-        tracing::debug!(server = addr, %error, "its file was not written");
-    }
-    Ok(())
+pub async fn set_priority(
+    core: &Core,
+    audit: &Audit,
+    addr: &str,
+    priority: u32,
+) -> Result<(), Error> {
+    let work = async {
+        let mut peer = Peer::connect(addr, &core.settings.product_auth, ANSWER_MAX).await?;
+        orders::may_order(core)?;
+        let mut command = redis::cmd("CONFIG");
+        command.arg("SET").arg("slave-priority").arg(priority);
+        peer.call::<redis::Value>(&command).await?;
+        let mut rewrite = redis::cmd("CONFIG");
+        rewrite.arg("REWRITE");
+        if let Err(error) = peer.call::<redis::Value>(&rewrite).await {
+            tracing::debug!(server = addr, %error, "its file was not written");
+        }
+        Ok(())
+    };
+    let words = format!("CONFIG SET slave-priority {priority}");
+    core.audit.ordered(audit, addr, words, work).await
 }
 
-fn priority(info: &Fields) -> Option<u32> {
+/// The replica priority of a server.
+pub fn priority(info: &Fields) -> Option<u32> {
     info.get("slave_priority")?.parse().ok()
 }
 

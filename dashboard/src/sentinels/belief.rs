@@ -12,6 +12,7 @@ use codis_topom::edit;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audit::Origin;
 use crate::core::Core;
 use crate::state::Audit;
 
@@ -150,7 +151,7 @@ async fn adopt_claim(core: &Arc<Core>, claim: Claim) {
     let (group, epoch, master) = (claim.group, claim.epoch.0, claim.master.clone());
     let source = claim.source.clone();
     let audit = Audit {
-        who: format!("sentinel {source}"),
+        who: Origin::sentinels(&source),
         what: format!("adopt {group} {master}"),
     };
     let at = host::now_rfc3339();

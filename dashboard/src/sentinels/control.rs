@@ -7,16 +7,20 @@ use codis_topom::{Cluster, edit};
 use tokio::task::JoinSet;
 
 use super::ensure::{self, Charge};
+use super::login;
 use crate::core::{Core, Failure};
+use crate::orders::{self, may_order};
 use crate::state::Audit;
 use codis_runtime::peer::Error;
 
 /// Adds a sentinel that answers.
 pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure> {
     edit::add_sentinel(&core.state.cluster(), &addr)?;
-    let mut peer = ensure::connect(&addr, &core.settings).await?;
-    peer.call::<redis::Value>(redis::cmd("SENTINEL").arg("FLUSHCONFIG"))
-        .await?;
+    let mut command = redis::cmd("SENTINEL");
+    command.arg("FLUSHCONFIG");
+    let peer = (addr.as_str(), &login(&core.settings));
+    let limit = core.settings.sentinel_client_timeout.duration();
+    orders::send::<redis::Value>(core, &audit, peer, limit, &command).await?;
     core.state
         .edit(audit, move |cluster| edit::add_sentinel(cluster, &addr))
         .await?;
@@ -30,9 +34,8 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
     let dropped = addr.clone();
     let drop_it = move |cluster: &Cluster| edit::remove_sentinel(cluster, &dropped);
     core.state.edit(audit.clone(), drop_it).await?;
-    let limit = core.settings.sentinel_client_timeout.duration();
     core.order()?;
-    let forgotten = ensure::forget(&addr, &core.settings, limit).await;
+    let forgotten = ensure::forget(core, &audit, &addr).await;
     if let Err(cause) = &forgotten {
         tracing::warn!(sentinel = addr, %cause, force, "sentinel not made to forget");
     }
@@ -45,23 +48,12 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
     Ok(())
 }
 
-/// Whether sentinels may be told anything: another dashboard may lead by now.
-pub(super) fn may_order(core: &Core) -> Result<(), Error> {
-    let ordered = core.order();
-    ordered.map_or_else(
-        |failure| Err(Error::Refused(failure.to_string())),
-        |_| Ok(()),
-    )
-}
-
 /// Tells one sentinel what to monitor, as long as it is on record.
-async fn order(core: &Core, addr: &str, cluster: &Cluster) -> Result<(), Error> {
+async fn order(core: &Core, audit: &Audit, addr: &str, cluster: &Cluster) -> Result<(), Error> {
     may_order(core)?;
     let mut charge = Charge::new(addr);
-    let orders = charge
-        .ensure(Time::ZERO, &core.settings, cluster, true)
-        .await?;
-    tracing::info!(sentinel = addr, ?orders, "sentinel put in step");
+    let told = (cluster, true);
+    charge.ensure(core, audit, Time::ZERO, told).await?;
     if core
         .state
         .cluster()
@@ -73,8 +65,7 @@ async fn order(core: &Core, addr: &str, cluster: &Cluster) -> Result<(), Error> 
         return Ok(());
     }
     // It was dropped while it was being told.
-    let limit = core.settings.sentinel_client_timeout.duration();
-    ensure::forget(addr, &core.settings, limit).await
+    ensure::forget(core, audit, addr).await
 }
 
 /// Tells every sentinel what to monitor and every proxy which sentinels to watch.
@@ -85,10 +76,10 @@ pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
     let cluster = flagged.await?.cluster;
     let mut orders = JoinSet::new();
     for addr in cluster.sentinel().servers.clone() {
-        let (core, cluster) = (core.clone(), cluster.clone());
+        let (core, audit, cluster) = (core.clone(), audit.clone(), cluster.clone());
         orders.spawn(async move {
             let limit = core.settings.sentinel_client_timeout.duration();
-            match tokio::time::timeout(limit, order(&core, &addr, &cluster)).await {
+            match tokio::time::timeout(limit, order(&core, &audit, &addr, &cluster)).await {
                 Ok(outcome) => outcome.map_err(|error| format!("sentinel-[{addr}]: {error}")),
                 Err(_) => Err(format!("sentinel-[{addr}]: no answer in time")),
             }
@@ -98,9 +89,9 @@ pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
     let sentinel = cluster.sentinel().clone();
     let mut pushes = JoinSet::new();
     for proxy in cluster.proxies().cloned() {
-        let (api, sentinel) = (core.proxies.clone(), sentinel.clone());
+        let (api, audit, sentinel) = (core.proxies.clone(), audit.clone(), sentinel.clone());
         pushes.spawn(async move {
-            let pushed = api.sentinels(&proxy, &sentinel).await;
+            let pushed = api.sentinels(&audit, &proxy, &sentinel).await;
             pushed.map_err(|cause| {
                 tracing::debug!(proxy = proxy.token, %cause, "sentinels not told");
                 format!("proxy-[{}] sentinel failed", proxy.token)

@@ -2,7 +2,6 @@
 //! [`codis_topom::watchlist`] compare it with what it should watch, and gives the orders.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::paths;
@@ -13,6 +12,9 @@ use redis::{Cmd, Value};
 
 use super::{login, resolve_ip};
 use crate::config::Settings;
+use crate::core::Core;
+use crate::orders;
+use crate::state::Audit;
 use codis_runtime::peer::{Error, Fields, Peer};
 
 /// One sentinel and what is remembered of it.
@@ -51,14 +53,16 @@ impl Charge {
         plan
     }
 
-    /// Asks the sentinel and tells it what differs; gives the orders that it was given.
+    /// Asks the sentinel and tells it what differs from `cluster`, another master with it only when
+    /// it may be told so at once.
     pub async fn ensure(
         &mut self,
+        core: &Core,
+        audit: &Audit,
         now: Time,
-        settings: &Settings,
-        cluster: &Cluster,
-        at_once: bool,
-    ) -> Result<Vec<Order>, Error> {
+        (cluster, at_once): (&Cluster, bool),
+    ) -> Result<(), Error> {
+        let settings = &core.settings;
         let wanted = wanted(settings, cluster).await?;
         let mut peer = connect(&self.addr, settings).await?;
         let info = peer.info().await?;
@@ -69,26 +73,27 @@ impl Charge {
             .list
             .compare(now, &wanted, &options(settings), &seen, at_once);
         for order in &plan.orders {
-            let taken = give(&mut peer, order).await?;
+            let taken = give(core, audit, &mut peer, order).await?;
             self.list.handle_told(order, taken);
         }
         self.list.handle_plan(now, &plan);
-        Ok(plan.orders)
+        Ok(())
     }
 }
 
 /// A connection to a sentinel.
-pub async fn connect(addr: &str, settings: &Settings) -> Result<Peer, Error> {
+async fn connect(addr: &str, settings: &Settings) -> Result<Peer, Error> {
     let limit = settings.sentinel_client_timeout.duration();
     Peer::connect_as(addr, &login(settings), limit).await
 }
 
 /// Makes one sentinel forget the product.
-pub async fn forget(addr: &str, settings: &Settings, limit: Duration) -> Result<(), Error> {
-    let mut peer = Peer::connect_as(addr, &login(settings), limit).await?;
+pub async fn forget(core: &Core, audit: &Audit, addr: &str) -> Result<(), Error> {
+    let settings = &core.settings;
+    let mut peer = connect(addr, settings).await?;
     let seen = watchlist::of_product(&settings.product_name, peer.masters().await?);
     for name in seen.into_keys() {
-        give(&mut peer, &Order::Remove { name }).await?;
+        give(core, audit, &mut peer, &Order::Remove { name }).await?;
     }
     Ok(())
 }
@@ -125,7 +130,20 @@ fn options(settings: &Settings) -> Options {
 }
 
 /// Gives one order; false when the sentinel is one that cannot do it.
-async fn give(peer: &mut Peer, order: &Order) -> Result<bool, Error> {
+async fn give(core: &Core, audit: &Audit, peer: &mut Peer, order: &Order) -> Result<bool, Error> {
+    let told = orders::give::<Value>(core, audit, peer, &command(order)).await;
+    match order {
+        // Two rounds may meet here; whoever comes second finds the work done.
+        Order::Monitor { .. } => tolerate(told, "Duplicate"),
+        Order::Remove { .. } => tolerate(told, "No such master"),
+        Order::Set { .. } | Order::Password { .. } => told.map(|_| true),
+        // Redis 5 and later refuse scripts over the wire unless their own file allows it; failover
+        // works without them. A stock sentinel refuses the floor, which is an extension.
+        Order::Script { .. } | Order::Floor { .. } => optional(told),
+    }
+}
+
+fn command(order: &Order) -> Cmd {
     let mut command = redis::cmd("SENTINEL");
     match order {
         Order::Monitor {
@@ -136,45 +154,29 @@ async fn give(peer: &mut Peer, order: &Order) -> Result<bool, Error> {
         } => {
             command.arg("MONITOR").arg(name);
             command.arg(ip).arg(port).arg(quorum);
-            // Two rounds may meet here; whoever comes second finds the work done.
-            tolerate(peer.call(&command).await, "Duplicate")
         }
         Order::Remove { name } => {
             command.arg("REMOVE").arg(name);
-            tolerate(peer.call(&command).await, "No such master")
         }
         Order::Set { name, options } => {
-            let command = options
-                .iter()
-                .fold(set(name), |mut command, (option, value)| {
-                    command.arg(option).arg(value);
-                    command
-                });
-            peer.call::<Value>(&command).await.map(|_| true)
+            command.arg("SET").arg(name);
+            for (option, value) in options {
+                command.arg(option).arg(value);
+            }
         }
         Order::Password { name, password } => {
-            let told = peer
-                .call::<Value>(set(name).arg("auth-pass").arg(password))
-                .await;
-            told.map(|_| true)
+            command.arg("SET").arg(name);
+            command.arg("auth-pass").arg(password);
         }
         Order::Script { name, option, path } => {
-            let told = peer.call::<Value>(set(name).arg(option).arg(path)).await;
-            // Redis 5 and later refuse scripts over the wire unless their own file allows it;
-            // failover works without them.
-            optional(told).inspect(|taken| {
-                if !taken {
-                    tracing::warn!(name, option, path, "sentinel does not take the script");
-                }
-            })
+            command.arg("SET").arg(name).arg(option).arg(path);
         }
-        // A stock sentinel refuses the extension.
         Order::Floor { name, epoch } => {
-            let mut command = set(name);
+            command.arg("SET").arg(name);
             command.arg("epoch-floor").arg(epoch.0);
-            optional(peer.call::<Value>(&command).await)
         }
     }
+    command
 }
 
 /// Takes a refusal that says `text` for success.
@@ -192,10 +194,4 @@ fn optional(outcome: Result<Value, Error>) -> Result<bool, Error> {
         Err(error) if error.is_refusal() => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-fn set(name: &str) -> Cmd {
-    let mut command = redis::cmd("SENTINEL");
-    command.arg("SET").arg(name);
-    command
 }

@@ -11,8 +11,10 @@ use codis_topom::Cluster;
 use codis_topom::forget::{Finding, Sight, following};
 use tokio::time::Instant;
 
-use super::{ensure, resolve_ip};
+use super::{login, resolve_ip};
 use crate::core::Core;
+use crate::orders;
+use crate::state::Audit;
 
 /// How often is looked.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -88,21 +90,9 @@ async fn reset(core: &Core, sentinel: &str, group: u32) {
     let name = paths::monitor_name(&core.settings.product_name, group);
     let mut command = redis::cmd("SENTINEL");
     command.arg("RESET").arg(&name);
-    if let Err(failure) = core.order() {
-        tracing::warn!(sentinel, name, %failure, "not made to forget a replica");
-        return;
-    }
-    let ordered = async {
-        let mut peer = ensure::connect(sentinel, &core.settings).await?;
-        peer.call::<redis::Value>(&command).await
-    };
-    let outcome: Result<_, codis_runtime::peer::Error> = ordered.await;
-    match outcome {
-        Ok(_) => tracing::info!(
-            sentinel,
-            name,
-            "made to forget a replica that left the group"
-        ),
-        Err(error) => tracing::warn!(sentinel, name, %error, "not made to forget a replica"),
-    }
+    let audit = Audit::own(format!("sentinels/forget-replica {group}"));
+    let peer = (sentinel, &login(&core.settings));
+    let limit = core.settings.sentinel_client_timeout.duration();
+    // How it ended is recorded, and it is looked again.
+    let _ = orders::send::<redis::Value>(core, &audit, peer, limit, &command).await;
 }

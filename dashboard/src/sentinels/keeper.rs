@@ -22,9 +22,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::control::may_order;
 use super::ensure::{self, Charge};
 use crate::core::Core;
+use crate::orders::may_order;
 use crate::poll;
 use crate::state::{Audit, View};
 use codis_runtime::peer::Error;
@@ -231,23 +231,16 @@ impl Keeper {
             }
         }
         may_order(core)?;
-        core.order()
-            .map_err(|failure| Error::Refused(failure.to_string()))?;
         let limit = core.settings.sentinel_client_timeout.duration();
         let now = self.now();
-        let ensured = self
-            .charge
-            .ensure(now, &core.settings, &view.cluster, false);
-        let orders = tokio::time::timeout(limit, ensured).await;
-        let orders = orders.unwrap_or_else(|_| {
+        let (audit, told) = (Audit::own("sentinels/keep"), (&*view.cluster, false));
+        let ensured = self.charge.ensure(core, &audit, now, told);
+        let ensured = tokio::time::timeout(limit, ensured).await;
+        ensured.unwrap_or_else(|_| {
             Err(Error::TimedOut {
                 addr: self.addr.clone(),
             })
-        })?;
-        if !orders.is_empty() {
-            tracing::info!(sentinel = self.addr, ?orders, "sentinel put in step");
-        }
-        Ok(())
+        })
     }
 
     /// What it should watch; names are resolved when the records change, and now and then.
@@ -292,8 +285,8 @@ impl Keeper {
         if may_order(core).is_err() {
             return;
         }
-        let limit = core.settings.sentinel_client_timeout.duration();
-        if let Err(error) = ensure::forget(&self.addr, &core.settings, limit).await {
+        let audit = Audit::own("sentinels/leave");
+        if let Err(error) = ensure::forget(core, &audit, &self.addr).await {
             tracing::info!(sentinel = self.addr, %error, "the sentinel that left was not told");
         }
     }

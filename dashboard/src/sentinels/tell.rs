@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::core::Core;
 use crate::keyed::Keyed;
-use crate::state::View;
+use crate::state::{Audit, View};
 
 /// Pauses after an attempt that failed.
 const RETRY_MIN: Duration = Duration::from_secs(1);
@@ -96,6 +96,7 @@ pub async fn tell_all(core: Arc<Core>) {
 
 /// Tells one proxy whenever the list changes, and once at the start: it may have been away.
 async fn tell(core: Arc<Core>, token: String) {
+    let audit = Audit::own("sentinels/tell");
     let mut backoff = Backoff::new(RETRY_MIN, RETRY_MAX, u64::from(core.model.pid));
     let mut views = core.state.subscribe();
     let mut taken: Option<Vec<String>> = None;
@@ -107,15 +108,10 @@ async fn tell(core: Arc<Core>, token: String) {
         let sentinel = cluster.sentinel();
         let mut pause = None;
         if taken.as_ref() != Some(&sentinel.servers) {
-            let outcome = match core.proxies.sentinels(proxy, sentinel).await {
+            let outcome = match core.proxies.sentinels(&audit, proxy, sentinel).await {
                 Ok(()) => Outcome::Taken,
-                Err(cause) => {
-                    tracing::debug!(proxy = token, %cause, "sentinels not told");
-                    match cause {
-                        ClientError::Remote(_) => Outcome::Refused,
-                        _ => Outcome::Unreachable,
-                    }
-                }
+                Err(ClientError::Remote(_)) => Outcome::Refused,
+                Err(_) => Outcome::Unreachable,
             };
             if outcome == Outcome::Taken {
                 backoff.reset();

@@ -1,5 +1,7 @@
 //! Every change is recorded, with its outcome.
 
+mod orders;
+
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Dashboard, call};
@@ -90,7 +92,9 @@ async fn origins_are_told_and_numbers_are_checked() {
     let dashboard = bed.dashboard().await;
     let xauth = codis_core::xauth::dashboard(crate::bed::PRODUCT);
     let path = format!("/api/topom/group/create/{xauth}/7");
-    let forwarded = format!("{path} HTTP/1.1\r\nX-Forwarded-For: 10.1.2.3\r\nX-Rest: ");
+    let forwarded = format!(
+        "{path} HTTP/1.1\r\nX-Forwarded-For: 10.1.2.3\r\nUser-Agent: codis-ha/3.3\r\nX-Rest: "
+    );
     // The helper writes the path as it is: a header goes with it.
     let answer = call(&dashboard.addr, "PUT", &forwarded, "").await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -98,6 +102,7 @@ async fn origins_are_told_and_numbers_are_checked() {
     assert_eq!(entries.len(), 2);
     for entry in &entries {
         assert_eq!(entry["for"], "10.1.2.3", "{entry}");
+        assert_eq!(entry["agent"], "codis-ha/3.3", "{entry}");
         assert!(entry["from"].as_str().unwrap().starts_with("127.0.0.1:"));
     }
     assert_eq!(newest(&dashboard, 1).await.len(), 1);

@@ -4,8 +4,8 @@ mod http;
 mod process;
 mod variants;
 
-pub use http::{Answer, call, call_with};
-pub use process::{Process, free_port, neighbour};
+pub use http::{Answer, call, call_with, figure};
+pub use process::{Process, free_port, neighbour, peer};
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -290,6 +290,17 @@ impl Dashboard {
         serde_json::from_str(&answer.body).unwrap()
     }
 
+    /// The newest entries of one kind in the audit log, the oldest of them first.
+    pub async fn audit(&self, kind: &str) -> Vec<serde_json::Value> {
+        let path = format!("/api/topom/audit/{}/1000", xauth::dashboard(&self.product));
+        let told = self.get(&path).await;
+        let entries = told.as_array().unwrap().iter();
+        entries
+            .filter(|entry| entry["kind"] == kind)
+            .cloned()
+            .collect()
+    }
+
     pub async fn stats(&self) -> codis_core::api::Stats {
         let answer = call(&self.addr, "GET", "/topom/stats", "").await.unwrap();
         json::decode(answer.body.as_bytes()).unwrap()
@@ -369,13 +380,19 @@ pub async fn redis_call(addr: &str, words: &[&str]) -> redis::RedisResult<redis:
 }
 
 /// Waits for a condition, for a bounded time.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
+pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) -> Duration {
+    until_within(WAIT_MAX, what, condition).await
+}
+
+/// The same, for what may take its time.
+pub async fn until_within(
+    limit: Duration,
+    what: &str,
+    mut condition: impl AsyncFnMut() -> bool,
+) -> Duration {
     let begun = Instant::now();
     while !condition().await {
-        assert!(
-            begun.elapsed() < WAIT_MAX,
-            "not within {WAIT_MAX:?}: {what}"
-        );
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     begun.elapsed()

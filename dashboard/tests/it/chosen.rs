@@ -1,12 +1,12 @@
 //! Promotions of a chosen server through sentinels of all kinds.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use codis_core::json;
 
-use crate::bed::{Bed, Dashboard, Redis, neighbour, redis_call, until};
+use crate::bed::{Bed, Dashboard, Redis, neighbour, peer, redis_call, until};
 
 async fn follows(server: &Redis, master: &Redis) -> bool {
     let port = master.addr.rsplit(':').next().map(str::to_owned);
@@ -93,17 +93,13 @@ async fn our_sentinels_promote_whom_the_operator_chose() {
 /// Redis 3.2 starts as a sentinel by its name.
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinels_of_the_age_of_codis_promote_whom_the_operator_chose() {
-    let server = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/peers/redis-3.2/server");
-    if !server.exists() {
-        eprintln!(
-            "SKIPPED: {} is missing: run scripts/peers",
-            server.display()
-        );
+    let Some(server) = peer("redis-3.2") else {
+        eprintln!("SKIPPED");
         return;
-    }
+    };
     let bed = Bed::new();
     let link = bed.path("redis-sentinel");
-    std::os::unix::fs::symlink(server.canonicalize().unwrap(), &link).unwrap();
+    std::os::unix::fs::symlink(server, &link).unwrap();
     promotes_whom_the_operator_chose(&link).await;
 }
 
@@ -168,8 +164,12 @@ async fn a_promotion_through_our_sentinels_loses_no_write() {
         }
     }
     assert!(acknowledged > 100, "{acknowledged}");
-    let log = dashboard.process.log();
-    assert!(log.contains("manner=Coordinated answer=Taken"), "{log}");
+    let orders = dashboard.audit("order").await;
+    let handed_over = orders.iter().any(|entry| {
+        let words = entry["order"].as_str().unwrap();
+        words.starts_with("SENTINEL FAILOVER demo-1 COORDINATED TO") && entry["outcome"] == "done"
+    });
+    assert!(handed_over, "{orders:?}");
 }
 
 /// Writes to the old master until it is one no more; gives the keys that it acknowledged.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rustix::process::Signal;
 
-use crate::bed::{Bed, Dashboard, call, until};
+use crate::bed::{Bed, Dashboard, call, figure, until};
 use crate::doubles::ProxyDouble;
 
 async fn scrape(dashboard: &Dashboard) -> String {
@@ -113,6 +113,9 @@ async fn hung_peers_keep_their_last_figures_with_their_age() {
     for kind in ["server", "proxy"] {
         let line = format!("codis_dashboard_peers_stale{{kind=\"{kind}\"}} 1\n");
         assert!(text.contains(&line), "{text}");
+        let name = format!("codis_dashboard_peer_age_seconds_max{{kind=\"{kind}\"}}");
+        let age = figure(&dashboard.addr, &name).await.unwrap();
+        assert!(age > 0.5, "{kind}: {age}");
     }
     hung.process.signal(Signal::CONT);
     proxy.hang(false);

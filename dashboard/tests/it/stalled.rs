@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::bed::{Answer, Bed, Dashboard, Process, Redis, until};
+use crate::bed::{Answer, Bed, Dashboard, Process, Redis, figure, until};
 
 /// What every call is allowed that is not about what hangs.
 const CALL_MAX: Duration = Duration::from_secs(1);
@@ -180,7 +180,28 @@ async fn a_proxy_whose_dashboard_is_gone_serves_on_after_a_stop() {
         held > Duration::from_millis(2500),
         "ha_hold is 3 s: {held:?}"
     );
+    let counted = async |name: &str| figure(&world.bad.admin, &format!("codis_proxy_{name}")).await;
+    for name in ["stalls", "stall_fences", "stall_fences_expired"] {
+        assert!(
+            counted(&format!("{name}_total")).await >= Some(1.0),
+            "{name}"
+        );
+    }
+    let seconds = counted("stall_fence_held_seconds_total").await;
+    assert!(seconds > Some(2.5), "{seconds:?}");
     world.board.process.signal(Signal::CONT);
+    let (stalls, leads) = (
+        format!(
+            "codis_dashboard_proxy_stalls{{proxy=\"{}\"}}",
+            world.bad.admin
+        ),
+        "codis_dashboard_leader",
+    );
+    until("a dashboard that leads tells of the stalls", async || {
+        figure(&world.board.addr, leads).await == Some(1.0)
+            && figure(&world.board.addr, &stalls).await >= Some(1.0)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

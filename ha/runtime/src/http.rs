@@ -12,12 +12,14 @@
 
 mod client;
 pub mod forward;
+mod percent;
 mod reply;
 mod serve;
 mod standard;
 mod wrap;
 
 pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, WARNING, check_url, without_login};
+pub use percent::percent_decoded;
 pub use reply::{ApiError, Cause, JsonBody, json, not_found, ok};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, bind, serve};
 pub use standard::Standard;

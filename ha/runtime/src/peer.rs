@@ -182,6 +182,11 @@ impl Peer {
         })
     }
 
+    /// Its address, as it was given.
+    pub fn addr(&self) -> &str {
+        &self.addr
+    }
+
     /// Sends a command and reads its reply.
     ///
     /// # Errors

@@ -98,6 +98,22 @@ impl Bed {
         json::decode(answer.body.as_bytes()).unwrap()
     }
 
+    /// What the audit log tells of this call, once it has ended.
+    pub async fn audited(&self, what: &str) -> serde_json::Value {
+        let path = format!("/api/topom/audit/{}/1000", xauth::dashboard(PRODUCT));
+        let found = async || {
+            let answer = call(&self.addr(), "GET", &path, "").await.unwrap();
+            let entries: Vec<serde_json::Value> = serde_json::from_str(&answer.body).unwrap();
+            let is = |e: &serde_json::Value| e["kind"] == "call" && e["what"] == what;
+            entries.into_iter().find(is)
+        };
+        until("the call is in the audit log", async || {
+            found().await.is_some()
+        })
+        .await;
+        found().await.unwrap()
+    }
+
     /// The servers of group 1 in order.
     pub async fn order(&self) -> Vec<String> {
         let groups = self.stats().await.group.models;

@@ -22,6 +22,10 @@ async fn a_killed_master_is_replaced_and_follows_when_it_returns() {
             && replica.info("role").await.as_deref() == Some("master")
     })
     .await;
+    let promote = format!("group/promote/1/{}", replica.addr);
+    let promoted = bed.audited(&promote).await;
+    let agent = promoted["agent"].as_str().unwrap();
+    assert!(agent.starts_with("codis-ha/"), "{promoted}");
     let kept = replica.call(&["GET", "k"]).await.unwrap();
     assert_eq!(kept, redis::Value::BulkString(b"v".to_vec()));
     let returned = bed.redis_at(master.port).await;

@@ -1,6 +1,7 @@
 //! Everything that the proxy counts, in the form of Prometheus. Nothing here is ever reset.
 
 mod slots;
+mod stalls;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,7 @@ impl Collector for Exposed {
         durations(out, figures)?;
         slots_by_state(out, &self.0)?;
         slots::encode(&self.0, out)?;
+        stalls::encode(&self.0, out)?;
         backends(out, figures)?;
         epochs(out, &self.0)
     }

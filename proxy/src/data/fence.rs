@@ -33,12 +33,30 @@ pub struct Fence {
     armed: AtomicBool,
     stalls: AtomicU64,
     lifted: AtomicU64,
+    raised: AtomicU64,
+    expired: AtomicU64,
+    held_micros: AtomicU64,
 }
 
 impl Fence {
     /// How often a worker stood still.
     pub fn stalls(&self) -> u64 {
         self.stalls.load(Ordering::Acquire)
+    }
+
+    /// How often the fence went up before a worker.
+    pub fn raised(&self) -> u64 {
+        self.raised.load(Ordering::Relaxed)
+    }
+
+    /// How often it fell before a worker without the word of a dashboard.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
+    /// For how long it was up before workers, summed; that of one where it is up comes at the end.
+    pub fn held(&self) -> Duration {
+        Duration::from_micros(self.held_micros.load(Ordering::Relaxed))
     }
 
     /// A dashboard that knew of so many stalls says that the routes are current.
@@ -60,6 +78,8 @@ pub struct Held {
     up: Cell<bool>,
     /// The number of the stall, and the microsecond at which the fence falls by itself.
     stall: Cell<(u64, u64)>,
+    /// The microsecond at which it went up.
+    since: Cell<u64>,
 }
 
 impl Held {
@@ -81,8 +101,27 @@ impl Held {
         );
         if fences {
             self.stall.set((stall, now + hold.as_micros() as u64));
-            self.up.set(true);
+            if !self.up.replace(true) {
+                self.since.set(now);
+                fence.raised.fetch_add(1, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Ends it when it is due; tells of which stall it was, and whether by a dashboard's word.
+    fn fall(&self, fence: &Fence, now: u64) -> Option<(u64, bool)> {
+        let (stall, until) = self.stall.get();
+        let lifted = fence.is_lifted(stall);
+        if !lifted && now < until {
+            return None;
+        }
+        self.up.set(false);
+        let held = now.saturating_sub(self.since.get());
+        fence.held_micros.fetch_add(held, Ordering::Relaxed);
+        if !lifted {
+            fence.expired.fetch_add(1, Ordering::Relaxed);
+        }
+        Some((stall, lifted))
     }
 }
 
@@ -93,12 +132,9 @@ impl Worker {
         if !held.is_up() {
             return;
         }
-        let (stall, until) = held.stall.get();
-        let lifted = self.shared.fence.is_lifted(stall);
-        if !lifted && self.local.now() < until {
+        let Some((stall, lifted)) = held.fall(&self.shared.fence, self.local.now()) else {
             return;
-        }
-        held.up.set(false);
+        };
         if lifted {
             tracing::info!(stall, "the dashboard says that the routes are current");
         } else {
@@ -130,6 +166,28 @@ mod tests {
         assert!(fence.is_lifted(2));
         fence.lift(1);
         assert!(fence.is_lifted(2));
+    }
+
+    #[test]
+    fn what_it_held_is_counted() {
+        let (fence, held) = (Fence::default(), Held::default());
+        fence.lift(0);
+        let hold = Duration::from_secs(3);
+        held.raise(&fence, 3_000_000, 10, hold);
+        assert_eq!(held.fall(&fence, 500), None);
+        held.raise(&fence, 3_000_000, 1_000_010, hold);
+        assert_eq!(fence.raised(), 1, "it was up already");
+        fence.lift(2);
+        assert_eq!(held.fall(&fence, 1_500_010), Some((2, true)));
+        assert!(!held.is_up());
+        assert_eq!(
+            (fence.held(), fence.expired()),
+            (Duration::from_millis(1500), 0)
+        );
+        held.raise(&fence, 3_000_000, 2_000_000, hold);
+        assert_eq!(held.fall(&fence, 5_000_000), Some((3, false)));
+        assert_eq!((fence.raised(), fence.expired()), (2, 1));
+        assert_eq!(fence.held(), Duration::from_millis(4500));
     }
 
     #[test]

@@ -65,3 +65,10 @@ pub async fn call_with(
         body: body.to_owned(),
     })
 }
+
+/// One figure of a daemon's `/metrics`, with its labels in the name; nothing when it is not there.
+pub async fn figure(addr: &str, name: &str) -> Option<f64> {
+    let answer = call(addr, "GET", "/metrics", "").await.unwrap();
+    let mut lines = answer.body.lines();
+    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}

@@ -103,6 +103,19 @@ pub fn free_port() -> u16 {
     }
 }
 
+/// The server of another version that `scripts/peers` fetched, or nothing, which is told loudly.
+pub fn peer(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().unwrap();
+    let target = test.ancestors().nth(3).unwrap().join("peers");
+    let usual = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
+    let file = |dir: PathBuf| dir.join(name).join("server").canonicalize().ok();
+    let found = file(target).or_else(|| file(usual));
+    if found.is_none() {
+        eprintln!("WITHOUT {name}: it is missing, run scripts/peers");
+    }
+    found
+}
+
 /// A binary of another crate, beside this test in the target directory.
 pub fn neighbour(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();

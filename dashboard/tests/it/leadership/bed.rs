@@ -120,6 +120,13 @@ pub async fn pair(boards: &Boards) -> (Dashboard, Dashboard) {
     (leader, standby)
 }
 
+/// The same, on a coordinator of their own in a directory.
+pub async fn pair_on_directory() -> (Boards, Dashboard, Dashboard) {
+    let boards = Boards::on_directory();
+    let (leader, standby) = pair(&boards).await;
+    (boards, leader, standby)
+}
+
 /// Creates groups through `board` as fast as they are acknowledged, until `done`. Gives those that
 /// were acknowledged, and when the last call before an error and the first after it were.
 pub struct Writer {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use tokio::task::JoinSet;
 
 use super::bed::{Boards, Writer, pair, until_leads, until_stands_by, who};
-use crate::bed::{Dashboard, PRODUCT, call, until};
+use crate::bed::{Dashboard, PRODUCT, call, figure, until};
 use crate::doubles::ProxyDouble;
 use crate::stores::Kind;
 
@@ -121,6 +121,10 @@ async fn a_leader_whose_term_is_older_than_what_a_proxy_was_told_goes_above_it()
         .await;
     assert_eq!(answer.status, 800, "{}", answer.body);
     assert!(proxy.log().contains("stale dashboard, term 1 < 70"));
+    let refusals = "codis_dashboard_stale_leader_refusals_total{by=\"proxy\"}";
+    assert!(figure(&leader.addr, refusals).await > Some(0.0));
+    let calls = "codis_proxy_stale_dashboard_calls_total";
+    assert!(figure(&admin, calls).await > Some(0.0));
     until("it leads above that", async || {
         who(&leader).await.is_some_and(|who| who["term"] == 71)
     })

@@ -155,6 +155,14 @@ impl Client {
         client
     }
 
+    /// The same client with the name of this program in each request: a dashboard writes it into
+    /// its audit log.
+    #[must_use]
+    pub fn as_program(&self, name: &str) -> Self {
+        let agent = format!("{name}/{}", env!("CARGO_PKG_VERSION"));
+        self.with_header("user-agent", &agent)
+    }
+
     /// The same client with another limit on a whole call.
     #[must_use]
     pub fn with_total_timeout(&self, total_timeout: Duration) -> Self {
