@@ -13,6 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
 
+use tokio::sync::Notify;
+
 use self::aged::{Answers, Report};
 use crate::core::Core;
 use crate::keyed::Keyed;
@@ -35,6 +37,8 @@ pub struct Polls {
     servers: Mutex<Answers<ServerStats>>,
     proxies: Mutex<Answers<ProxyReport>>,
     sentinels: Mutex<Answers<SentinelStats>>,
+    /// Told whenever a sentinel was asked, by its address.
+    asked: Mutex<BTreeMap<String, Arc<Notify>>>,
 }
 
 impl Polls {
@@ -76,6 +80,14 @@ impl Polls {
     pub fn sentinel(&self, addr: &str) -> Option<SentinelStats> {
         let sentinels = held(&self.sentinels);
         sentinels.newest(addr).cloned()
+    }
+
+    /// Is told each time that this sentinel was asked, whether it answered or not. One waits for it.
+    pub fn sentinel_asked(&self, addr: &str) -> Arc<Notify> {
+        held(&self.asked)
+            .entry(addr.to_owned())
+            .or_default()
+            .clone()
     }
 
     /// The run id of a server, when it told it.
@@ -169,6 +181,7 @@ pub async fn watch(core: Arc<Core>) {
 
         let addrs = &cluster.sentinel().servers;
         held(&core.polls.sentinels).retain(|addr| addrs.iter().any(|known| known == addr));
+        held(&core.polls.asked).retain(|addr, _| addrs.contains(addr));
         sentinels.update(addrs.iter().cloned(), |addr| {
             tokio::spawn(sentinels::poll(core.clone(), addr))
         });

@@ -6,6 +6,7 @@ mod ensure;
 mod forget;
 mod keeper;
 mod listen;
+mod strays;
 mod tell;
 
 pub use belief::Belief;

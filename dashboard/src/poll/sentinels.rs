@@ -18,6 +18,7 @@ pub async fn poll(core: Arc<Core>, addr: String) {
         let asked = tokio::time::timeout(ANSWER_MAX, ask(&core, &addr, &mut connection)).await;
         let asked = asked.unwrap_or(Err(Error::TimedOut { addr: addr.clone() }));
         held(&core.polls.sentinels).insert(addr.clone(), report(asked));
+        core.polls.sentinel_asked(&addr).notify_one();
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Makes the sentinels forget replicas that left their group; see [`codis_topom::forget`].
+//! Makes the sentinels forget replicas that left their group; see [`codis_topom::forget`]. Those that
+//! still follow its master they cannot forget: [`super::strays`] sees to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use codis_topom::Cluster;
 use codis_topom::forget::{Finding, Sight, following};
 use tokio::time::Instant;
 
+use super::strays::{Seen, Strays};
 use super::{login, resolve_ip};
 use crate::core::Core;
 use crate::orders;
@@ -25,45 +27,40 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Looks for such replicas for ever.
 pub async fn forget_replicas(core: Arc<Core>) {
     let mut since: BTreeMap<u32, Instant> = BTreeMap::new();
-    let mut told: BTreeSet<(u32, Addr)> = BTreeSet::new();
+    let mut strays = Strays::default();
     let views = core.state.subscribe();
     while views.has_changed().is_ok() {
         tokio::time::sleep(LOOK_EVERY).await;
         let cluster = core.state.cluster();
         if !cluster.has_sentinels() {
             since.clear();
-            continue;
         }
         let quiet = |group: &&Group| group.promoting.state == ActionState::Nothing;
         for group in cluster.groups().filter(quiet) {
-            let Some(finding) = look(&core, &cluster, group).await else {
+            if !cluster.has_sentinels() || group.servers.is_empty() {
+                // There is nothing that anybody could be promoted to.
+                strays.look(&core, group.id, &Seen::default()).await;
+                continue;
+            }
+            let Some((reset, seen)) = look(&core, &cluster, group).await else {
                 continue;
             };
-            told.retain(|(id, addr)| *id != group.id || finding.still_follow.contains(addr));
-            for addr in finding.still_follow {
-                if told.insert((group.id, addr.clone())) {
-                    tracing::warn!(
-                        group = group.id,
-                        replica = %addr,
-                        "a server that is not of the group follows its master, and the sentinels \
-                         may promote it: stop it, run SLAVEOF NO ONE there, or add it"
-                    );
-                }
-            }
-            let Some(sentinel) = finding.reset else {
+            strays.look(&core, group.id, &seen).await;
+            let Some(sentinel) = reset else {
                 since.remove(&group.id);
                 continue;
             };
             let now = Instant::now();
             if *since.entry(group.id).or_insert(now) + SETTLE <= now {
                 since.insert(group.id, now);
-                reset(&core, &sentinel, group.id).await;
+                reset_one(&core, &sentinel, group.id).await;
             }
         }
     }
 }
 
-async fn look(core: &Core, cluster: &Cluster, group: &Group) -> Option<Finding> {
+/// Which sentinel to reset, and what is seen of the group; nothing while that is not known.
+async fn look(core: &Core, cluster: &Cluster, group: &Group) -> Option<(Option<String>, Seen)> {
     let master = core.polls.server(&group.servers.first()?.addr)?;
     let name = paths::monitor_name(&core.settings.product_name, group.id);
     let mut servers = BTreeSet::new();
@@ -83,10 +80,15 @@ async fn look(core: &Core, cluster: &Cluster, group: &Group) -> Option<Finding> 
         following: &following(&master),
         shown: &shown.collect(),
     };
-    Some(sight.judge())
+    let Finding {
+        reset,
+        still_follow,
+    } = sight.judge();
+    let strays = still_follow;
+    Some((reset, Seen { servers, strays }))
 }
 
-async fn reset(core: &Core, sentinel: &str, group: u32) {
+async fn reset_one(core: &Core, sentinel: &str, group: u32) {
     let name = paths::monitor_name(&core.settings.product_name, group);
     let mut command = redis::cmd("SENTINEL");
     command.arg("RESET").arg(&name);

@@ -1,7 +1,7 @@
 //! Keeping each sentinel in step, by what the poller sees of it.
 //!
 //! Each sentinel has a keeper of its own with a backoff of its own, so one that is dead delays
-//! nobody. The keeper compares what the poller saw with the records whenever either changes; only
+//! nobody. The keeper compares what the poller saw, once a second, with the records; only
 //! when they differ does it ask the sentinel itself and give orders. So a sentinel that lost its
 //! file, or whose monitor somebody removed or changed by hand, is put right with the next poll.
 //!
@@ -25,7 +25,6 @@ use tokio::time::Instant;
 use super::ensure::{self, Charge};
 use crate::core::Core;
 use crate::orders::may_order;
-use crate::poll;
 use crate::state::{Audit, View};
 use codis_runtime::peer::Error;
 
@@ -33,6 +32,8 @@ use codis_runtime::peer::Error;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest of them.
 const RETRY_MAX: Duration = Duration::from_secs(15);
+/// How often one in step is looked at when its poller says nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 /// How often names are resolved again.
 const RESOLVE_EVERY: Duration = Duration::from_secs(30);
 
@@ -179,14 +180,15 @@ async fn keep(core: Arc<Core>, addr: String) {
         let pause = match &outcome {
             Ok(()) => {
                 backoff.reset();
-                poll::EVERY
+                LOOK_EVERY
             }
             Err(_) => backoff.next_delay(),
         };
-        keeper.report(&core, view.revision, outcome.err());
+        let failure = keeper.report(&core, view.revision, outcome.err());
         tokio::select! {
             changed = views.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(pause) => {}
+            () = keeper.asked(&core, failure) => {}
         }
     }
 }
@@ -261,14 +263,31 @@ impl Keeper {
         Ok(wanted)
     }
 
-    fn report(&mut self, core: &Core, revision: u64, error: Option<Error>) {
+    /// Waits until the poller saw something of the sentinel that may be news: anything of one that
+    /// is in step, and the first answer of one that could not be reached.
+    async fn asked(&self, core: &Core, outcome: Outcome) {
+        let asked = core.polls.sentinel_asked(&self.addr);
+        loop {
+            asked.notified().await;
+            match outcome {
+                Outcome::InStep => return,
+                Outcome::Unreachable if core.polls.sentinel(&self.addr).is_some() => return,
+                Outcome::Unreachable | Outcome::Refusing => {}
+            }
+        }
+    }
+
+    fn report(&mut self, core: &Core, revision: u64, error: Option<Error>) -> Outcome {
         let outcome = match &error {
             None => Outcome::InStep,
             Some(Error::TimedOut { .. } | Error::Broken { .. }) => Outcome::Unreachable,
             Some(Error::Refused(_) | Error::WrongPassword { .. }) => Outcome::Refusing,
         };
-        core.standings
-            .set(&self.addr, Standing { revision, outcome });
+        let standing = Standing {
+            revision,
+            outcome: outcome.clone(),
+        };
+        core.standings.set(&self.addr, standing);
         let text = error.map(|error| error.to_string()).unwrap_or_default();
         if text != self.said {
             match text.as_str() {
@@ -277,6 +296,7 @@ impl Keeper {
             }
             self.said = text;
         }
+        outcome
     }
 
     /// It left the record; what it was told meanwhile is taken back.

@@ -22,6 +22,7 @@ mod joining;
 mod leadership;
 mod lock;
 mod metrics;
+mod mixed;
 mod moves;
 #[allow(dead_code, reason = "the tests of the proxy use all of it")]
 #[path = "../../../proxy/tests/it/plain.rs"]
@@ -35,5 +36,6 @@ mod stalled;
 mod stock;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]
 mod stores;
+mod strays;
 mod syncing;
 mod watching;

@@ -98,6 +98,7 @@ pub fn adopt(cluster: &Cluster, claim: &Claim, at: &str) -> Edit {
         source: claim.source.clone(),
         adopted_at: at.to_owned(),
         priorities: crate::edit::priorities(cluster, claim.group),
+        strays: crate::edit::strays(cluster, claim.group),
     };
     let mut reordered = with_master(group, place);
     reordered.out_of_sync = true;
@@ -153,6 +154,7 @@ pub fn settle_drift(cluster: &Cluster, group: u32, at: &str) -> Edit {
             source: "dashboard".to_owned(),
             adopted_at: at.to_owned(),
             priorities: held.priorities.clone(),
+            strays: held.strays.clone(),
         })]),
     }
 }

@@ -29,6 +29,10 @@ pub struct GroupTopology {
     /// way, or was cut short.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub priorities: BTreeMap<String, u32>,
+    /// Servers that are not of the group and follow its master all the same, with the replica
+    /// priority to give back: theirs is 0, so that no sentinel promotes them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub strays: BTreeMap<String, u32>,
 }
 
 /// How slot actions are carried out. The original forgets the first two at each restart.

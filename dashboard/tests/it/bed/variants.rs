@@ -47,6 +47,18 @@ impl Bed {
         redis
     }
 
+    /// Starts a server of [`Bed::redis`] that was killed, with its file as it left it.
+    pub async fn redis_again(&self, redis: &mut Redis) {
+        let dir = self.redis_dir(redis);
+        let mut command = Command::new("redis-server");
+        command.arg(dir.join("redis.conf"));
+        redis.process = Process::start(command, &dir.join("log"));
+        until("redis-server answers again", async || {
+            redis.call(&["PING"]).await.is_ok()
+        })
+        .await;
+    }
+
     /// Where a server of [`Bed::redis`] keeps its files.
     pub fn redis_dir(&self, redis: &Redis) -> PathBuf {
         let port = redis.addr.rsplit(':').next().unwrap();

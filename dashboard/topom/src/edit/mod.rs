@@ -16,7 +16,9 @@ pub use actions::{
     set_disabled, set_interval,
 };
 pub use groups::{create_group, group_id, mark_out_of_sync, mark_synced, remove_group};
-pub use priorities::{forget_priorities, priorities, remember_priorities};
+pub use priorities::{
+    forget_priorities, forget_stray, priorities, remember_priorities, remember_stray, strays,
+};
 pub use proxies::{create_proxy, online_proxy, remove_proxy};
 pub use sentinels::{add_sentinel, mark_sentinels, remove_sentinel};
 pub use servers::{

@@ -36,7 +36,7 @@ pub fn add_server(cluster: &Cluster, id: u32, addr: &str, datacenter: &str, at: 
             run_id: String::new(),
             source: "dashboard".to_owned(),
             adopted_at: at.to_owned(),
-            ..GroupTopology::default()
+            ..held.clone()
         }));
     }
     group.servers.push(GroupServer {

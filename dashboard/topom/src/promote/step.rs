@@ -171,6 +171,7 @@ fn next_topology(cluster: &Cluster, group: u32, master: &str, at: &str) -> Chang
         source: "dashboard".to_owned(),
         adopted_at: at.to_owned(),
         priorities: crate::edit::priorities(cluster, group),
+        strays: crate::edit::strays(cluster, group),
     })
 }
 
