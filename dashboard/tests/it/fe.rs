@@ -1,8 +1,10 @@
 //! The web front end: its list, what it passes on, its page, its command line.
 
+mod browser;
 mod command;
 mod files;
 mod forwards;
+mod page;
 
 use std::path::Path;
 use std::process::Command;
