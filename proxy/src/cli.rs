@@ -57,7 +57,8 @@ pub struct Flags {
     /// The address that clients dial, when it is not the one listened on
     #[arg(long, value_name = "ADDR")]
     pub host_proxy: Option<String>,
-    /// Ask the dashboard at this address to bring this proxy online
+    /// Ask the dashboard at this address, or at one of several with commas between, to bring this
+    /// proxy online
     #[arg(long, value_name = "ADDR", group = "start")]
     pub dashboard: Option<String>,
     /// Find the dashboard in ZooKeeper and ask it

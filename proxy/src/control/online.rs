@@ -1,7 +1,8 @@
 //! Asking the dashboard to bring this proxy online.
 //!
 //! The dashboard is given by address or found through the coordinator, where it keeps its record
-//! for as long as it lives.
+//! for as long as it lives. Of several addresses any will do: a dashboard that stands by passes the
+//! call on to the one that leads.
 
 use std::time::Duration;
 
@@ -18,12 +19,14 @@ const PAUSE: Duration = Duration::from_secs(3);
 const TRIES_BY_ADDRESS: u32 = 10;
 const TRIES_BY_COORDINATOR: u32 = 30;
 const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// One that hangs keeps nobody from asking the next.
+const MEET_MAX: Duration = Duration::from_secs(5);
 const CALL_MAX: Duration = Duration::from_secs(60);
 
 /// Where the dashboard is to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dashboard {
-    /// At an address.
+    /// At one of these addresses, with commas between.
     Address(String),
     /// In a coordinator.
     Coordinator {
@@ -95,11 +98,28 @@ async fn attempt_once(
     admin_addr: &str,
 ) -> anyhow::Result<Asked> {
     let product = &settings.product_name;
-    let addr = match dashboard {
-        Dashboard::Address(addr) => addr.clone(),
+    let list = match dashboard {
+        Dashboard::Address(list) => list.clone(),
         Dashboard::Coordinator { name, addr, auth } => find(name, addr, auth, product).await?,
     };
-    let topom: Topom = client.get(&addr, "/api/topom/model").await?;
+    let mut failures = Vec::new();
+    for addr in list.split(',').map(str::trim) {
+        match ask(client, addr, product, admin_addr).await {
+            Ok(asked) => return Ok(asked),
+            Err(error) => failures.push(format!("{addr}: {error:#}")),
+        }
+    }
+    bail!("{}", failures.join("; "))
+}
+
+async fn ask(
+    client: &Client,
+    addr: &str,
+    product: &str,
+    admin_addr: &str,
+) -> anyhow::Result<Asked> {
+    let client = &client.with_total_timeout(MEET_MAX);
+    let topom: Topom = client.get(addr, "/api/topom/model").await?;
     if topom.product_name != *product {
         return Ok(Asked::OtherProduct(topom.product_name));
     }
@@ -107,7 +127,8 @@ async fn attempt_once(
         "/api/topom/proxy/online/{}/{admin_addr}",
         xauth::dashboard(product)
     );
-    let _: serde_json::Value = client.put(&addr, &path).await?;
+    let client = client.with_total_timeout(CALL_MAX);
+    let _: serde_json::Value = client.put(addr, &path).await?;
     tracing::info!(dashboard = addr, "brought online by the dashboard");
     Ok(Asked::Online)
 }

@@ -102,7 +102,8 @@ fn a_dashboard_is_found_by_address_and_by_its_record() {
         .collect();
     write_settings(dir.path(), &admin, &addrs);
     let proxy = Path::new(env!("CARGO_BIN_EXE_codis-proxy"));
-    let by_address = format!("--dashboard={admin}");
+    // Of several addresses, one that nobody listens on is passed over.
+    let by_address = format!("--dashboard=127.0.0.1:1,{admin}");
     let by_record = format!("--filesystem={root}");
     let _first = start(proxy, dir.path(), &["-c", "proxy0.toml", &by_address]);
     wait_for("the proxy listens", || {
