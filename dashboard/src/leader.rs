@@ -216,6 +216,7 @@ impl Chair {
             admin_addr: model.admin_addr.clone(),
             since: host::now_rfc3339(),
             pid: model.pid,
+            start_time: model.start_time.clone(),
         };
         let (coordinator, product) = (self.parts.coordinator.clone(), model.product_name.clone());
         let last = self.last.take();

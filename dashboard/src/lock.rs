@@ -56,7 +56,7 @@ pub async fn attempt(coordinator: &Shared, model: &Topom) -> Attempt {
             return Attempt::Held { by, why };
         }
         Err(LockError::Stale { record: stale, .. }) => {
-            if let Some(addr) = living(&stale, model).await {
+            if let Some(addr) = living(coordinator, &stale, model).await {
                 let why = format!("an original dashboard at {addr} holds {path}");
                 return Attempt::Held {
                     by: Some(addr),
@@ -101,12 +101,24 @@ pub async fn fence(
 }
 
 /// Deletes the record, for an operator who knows that its dashboard is gone. The term stays: it
-/// only ever grows.
+/// only ever grows. So does the lock of one of ours that leads: it needs no removal when that one
+/// dies, and a flag that was once put into a unit file must not depose it at each start.
 ///
 /// # Errors
 /// The store refused.
-pub async fn remove(coordinator: &Shared, product: &str) -> anyhow::Result<()> {
-    let path = paths::topom(product);
+pub async fn remove(coordinator: &Shared, model: &Topom) -> anyhow::Result<()> {
+    let path = paths::topom(&model.product_name);
+    let record = coordinator.read(&path).await;
+    let record = record.with_context(|| format!("store: read lock {path}"))?;
+    let leader = record.as_deref().and_then(addr);
+    if let Some(leader) = leader.filter(|leader| *leader != model.admin_addr) {
+        let client = Client::new(ASK_MAX, ASK_MAX);
+        let answer = client.get::<Who>(&leader, LEADER_PATH).await;
+        if answer.is_ok_and(|who| who.leading) {
+            tracing::warn!(path, leader, "lock not removed: its dashboard leads");
+            return Ok(());
+        }
+    }
     coordinator
         .delete(&path)
         .await
@@ -147,10 +159,17 @@ async fn take_over(
 
 /// The address of the original dashboard that wrote the record, if it lives. The same host and port
 /// give the same token after a restart, so the start time and process id must agree too. One of
-/// ours that lives and does not hold the lock left the record behind when it stepped down.
-async fn living(record: &[u8], own: &Topom) -> Option<String> {
+/// ours that lives and does not hold the lock left the record behind when it stepped down. Of the
+/// one that led last it is known without asking, which would take its time where that one hangs.
+async fn living(coordinator: &Shared, record: &[u8], own: &Topom) -> Option<String> {
     let wrote: Topom = json::decode(record).ok()?;
     if is_same(&wrote, own) {
+        return None;
+    }
+    let path = paths::ha_leader(&own.product_name);
+    let last = coordinator.read(&path).await.ok().flatten();
+    let last = last.and_then(|last| json::decode::<LeaderRecord>(&last).ok());
+    if last.is_some_and(|last| is_of(&wrote, &last)) {
         return None;
     }
     let client = Client::new(ASK_MAX, ASK_MAX);
@@ -159,6 +178,51 @@ async fn living(record: &[u8], own: &Topom) -> Option<String> {
     (is_same(&wrote, &answers) && ours.is_err()).then_some(wrote.admin_addr)
 }
 
+/// Whether the lock is that of the run that raised the term.
+fn is_of(lock: &Topom, leader: &LeaderRecord) -> bool {
+    let known = !leader.token.is_empty() && !leader.start_time.is_empty();
+    known
+        && (&lock.token, &lock.start_time, lock.pid)
+            == (&leader.token, &leader.start_time, leader.pid)
+}
+
 fn is_same(one: &Topom, other: &Topom) -> bool {
     one.token == other.token && one.start_time == other.start_time && one.pid == other.pid
+}
+
+#[cfg(test)]
+mod tests {
+    use codis_core::ha::Term;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_ours_only_when_the_same_run_raised_the_term() {
+        let lock = Topom {
+            token: "t".to_owned(),
+            start_time: "then".to_owned(),
+            pid: 1,
+            ..Topom::default()
+        };
+        let leader = LeaderRecord {
+            term: Term(3),
+            token: "t".to_owned(),
+            start_time: "then".to_owned(),
+            pid: 1,
+            ..LeaderRecord::default()
+        };
+        assert!(is_of(&lock, &leader));
+        // An original in the container of ours has the token and the number of its process.
+        let original = Topom {
+            start_time: "later".to_owned(),
+            ..lock.clone()
+        };
+        assert!(!is_of(&original, &leader));
+        assert!(!is_of(&Topom::default(), &LeaderRecord::default()));
+        let unknown = LeaderRecord {
+            start_time: String::new(),
+            ..leader
+        };
+        assert!(!is_of(&lock, &unknown), "written before there were times");
+    }
 }

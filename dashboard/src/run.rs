@@ -46,7 +46,7 @@ pub async fn run(
     let auth = &settings.coordinator_auth;
     let coordinator = coordinator::open_with(name, addr, auth, lease).await?;
     if options.remove_lock {
-        lock::remove(&coordinator, &settings.product_name).await?;
+        lock::remove(&coordinator, &model).await?;
     }
     let registry = Metrics::new("dashboard");
     let counters = Counters::register(&registry);

@@ -88,4 +88,7 @@ pub struct LeaderRecord {
     pub since: String,
     /// Its process id.
     pub pid: u32,
+    /// When it was started, as in its lock: with token and process id it tells one run of a
+    /// dashboard from all others.
+    pub start_time: String,
 }
