@@ -3,6 +3,9 @@
 mod bed;
 mod counted;
 mod fencing;
+mod locks;
+mod partition;
+mod succession;
 mod takeover;
 
-pub use bed::{LEASE, leads, pair_on_directory, until_leads, who};
+pub use bed::{Boards, LEASE, leads, pair, pair_on_directory, until_leads, who};

@@ -32,6 +32,8 @@ mod promotion;
 mod proxies;
 mod servers;
 mod shape;
+#[path = "../../../ha/runtime/tests/it/shim.rs"]
+mod shim;
 mod stalled;
 mod stock;
 #[path = "../../../ha/runtime/tests/it/stores.rs"]

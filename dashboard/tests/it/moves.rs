@@ -5,6 +5,7 @@ mod cancel;
 mod crash;
 mod failover;
 mod hung;
+mod leaders;
 mod load;
 mod routes;
 
@@ -60,6 +61,11 @@ impl Stage {
     async fn new(settings: &str, groups: u32) -> Self {
         let bed = Bed::with_settings(settings);
         let dashboard = bed.dashboard().await;
+        Self::around(bed, dashboard, groups).await
+    }
+
+    /// The same with a dashboard that is there already.
+    async fn around(bed: Bed, dashboard: Dashboard, groups: u32) -> Self {
         let sites: Vec<Site> = (0..groups).map(|_| Site::new()).collect();
         for (group, site) in (1..).zip(&sites) {
             dashboard.put(&format!("group/create/X/{group}")).await;

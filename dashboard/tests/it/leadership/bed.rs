@@ -21,20 +21,35 @@ pub struct Boards {
 
 impl Boards {
     pub fn on_directory() -> Self {
-        Self {
-            bed: Bed::new(),
-            server: None,
-        }
+        Self::with_settings(None, "")
     }
 
     pub fn on(kind: Kind) -> Self {
+        Self::with_settings(Some(kind), "")
+    }
+
+    /// On a directory or a server, with lines for the file of each dashboard.
+    pub fn with_settings(kind: Option<Kind>, settings: &str) -> Self {
         Self {
-            bed: Bed::new(),
-            server: Some(Store::start(kind)),
+            bed: Bed::with_settings(settings),
+            server: kind.map(Store::start),
         }
     }
 
-    fn place(&self) -> (&'static str, String) {
+    /// What must outlive the dashboards that it started.
+    pub fn into_parts(self) -> (Bed, Option<Store>) {
+        (self.bed, self.server)
+    }
+
+    /// The server that has the records.
+    pub fn server(&mut self) -> &mut Store {
+        self.server
+            .as_mut()
+            .expect("the records are in a directory")
+    }
+
+    /// The kind of coordinator, and where it is.
+    pub fn place(&self) -> (&'static str, String) {
         match &self.server {
             Some(server) => (server.name(), server.addr()),
             None => ("filesystem", self.bed.path("store").display().to_string()),
@@ -47,7 +62,13 @@ impl Boards {
     }
 
     pub fn start_at(&self, port: u16, flags: &[&str]) -> Dashboard {
-        let (name, addr) = self.place();
+        let (_, addr) = self.place();
+        self.start_on(&addr, port, flags)
+    }
+
+    /// A dashboard that has another way to the records.
+    pub fn start_on(&self, addr: &str, port: u16, flags: &[&str]) -> Dashboard {
+        let (name, _) = self.place();
         let text = format!(
             "coordinator_name = \"{name}\"\ncoordinator_addr = \"{addr}\"\n\
              leader_lease = \"{}s\"\n",
