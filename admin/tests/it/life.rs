@@ -18,16 +18,21 @@ use bed::Life;
 use crate::stores::{Kind, Store};
 
 async fn a_whole_life(name: &'static str, addr: String) {
-    let mut life = Life::begin(name, addr).await;
+    live(Life::begin(name, addr).await).await;
+}
+
+async fn live(mut life: Life) {
     birth::dashboard(&life).await;
     birth::groups(&life).await;
     birth::slots(&life).await;
     birth::proxies(&mut life).await;
+    life.lose_leader().await;
     moves::slot_actions(&life).await;
     moves::rebalance(&life).await;
     changes::proxy(&life).await;
     changes::replicas(&life).await;
     changes::promotion(&life).await;
+    life.lose_leader().await;
     changes::sentinels(&mut life).await;
     changes::shrink(&mut life).await;
     end::backup(&life).await;
@@ -41,6 +46,17 @@ async fn a_cluster_lives_on_a_directory() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("store").display().to_string();
     a_whole_life("filesystem", root).await;
+}
+
+/// The tool knows two dashboards and asks the one first that does not lead. The leader is killed
+/// twice in this life, and at its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_lives_though_its_leaders_die() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store").display().to_string();
+    let mut life = Life::begin("filesystem", root).await;
+    life.stand_by().await;
+    live(life).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{Process, free_port, neighbour};
-use crate::tool::{admin, refusal, stderr, stdout};
+use crate::tool::{admin, admin_with, refusal, stderr, stdout};
 
 /// The product.
 pub const PRODUCT: &str = "demo";
@@ -44,8 +44,11 @@ pub struct Life {
     settings: String,
     /// The store, as the test looks at it.
     pub records: Shared,
-    /// The dashboard.
+    /// The dashboard, the one that leads if there are two.
     pub board: Peer,
+    /// One that stands by. With it, the tool gets both addresses from its environment, and asks
+    /// this one first.
+    pub standby: Option<Peer>,
     /// Servers: three for the groups, and one that joins later.
     pub servers: Vec<Peer>,
     /// Proxies, in the order in which they joined.
@@ -73,6 +76,7 @@ impl Life {
             settings,
             records,
             board,
+            standby: None,
             servers,
             proxies: Vec::new(),
             sentinels: Vec::new(),
@@ -87,6 +91,28 @@ impl Life {
             .await;
         }
         life
+    }
+
+    /// Starts a dashboard that stands by.
+    pub async fn stand_by(&mut self) {
+        let standby = dashboard(&self.dir, &self.settings);
+        until("the other dashboard stands by", async || {
+            let option = format!("--dashboard={}", standby.addr);
+            admin(&[&option, "--slots-status"]).status.success()
+        })
+        .await;
+        self.standby = Some(standby);
+    }
+
+    /// Kills the dashboard that leads, if another is there; another stands by for that one then.
+    pub async fn lose_leader(&mut self) {
+        let Some(heir) = self.standby.take() else {
+            return;
+        };
+        self.board.process.kill();
+        self.board = heir;
+        self.board_leads().await;
+        self.stand_by().await;
     }
 
     /// Starts another dashboard in place of the one that is gone.
@@ -157,9 +183,15 @@ impl Life {
         self.dir.path().join(name).display().to_string()
     }
 
-    /// Runs the tool on the dashboard.
+    /// Runs the tool on the dashboard, or on both.
     pub fn on_board(&self, words: &[&str]) -> Output {
-        self.run(&format!("--dashboard={}", self.board.addr), words)
+        match &self.standby {
+            None => self.run(&format!("--dashboard={}", self.board.addr), words),
+            Some(standby) => {
+                let both = format!("{},{}", standby.addr, self.board.addr);
+                self.run_with(&both, "", words)
+            }
+        }
     }
 
     /// Runs the tool on the store.
@@ -174,6 +206,10 @@ impl Life {
 
     /// Runs the tool, and remembers which pattern of its table that was.
     pub fn run(&self, target: &str, words: &[&str]) -> Output {
+        self.run_with("", target, words)
+    }
+
+    fn run_with(&self, dashboards: &str, target: &str, words: &[&str]) -> Output {
         let all: Vec<&str> = [target]
             .into_iter()
             .chain(words.iter().copied())
@@ -181,11 +217,12 @@ impl Life {
             .collect();
         let line = ["codis-admin"].iter().chain(&all);
         let line = line.map(|word| (*word).to_owned());
-        if let Ok(invocation) = cli::parse(line, None) {
+        let given = Some(dashboards.to_owned()).filter(|given| !given.is_empty());
+        if let Ok(invocation) = cli::parse(line, given) {
             let shown = pattern(invocation.action);
             self.used.borrow_mut().insert(shown);
         }
-        admin(&all)
+        admin_with(dashboards, &all)
     }
 
     /// A change at the dashboard that must succeed and print nothing.

@@ -67,6 +67,8 @@ pub async fn shutdown(life: &mut Life) {
     let told = refusal(&life.on_proxy(0, &["--shutdown"]));
     assert!(told.contains("is codis-proxy running"), "{told}");
 
+    // A dashboard that stands by would lead, and be found.
+    life.standby = None;
     life.board.process.kill();
     let removed = life.on_store(&["--remove-lock", "--product=demo"]);
     assert_eq!(stdout(&removed), "");
