@@ -16,8 +16,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use codis_core::addr::Addr;
+use codis_core::ha::Term;
 
-use crate::control::Control;
+use crate::control::{Control, Who};
+use crate::front::Fronts;
 use crate::layout::{Layout, Member, Net, Role};
 use crate::plans::{Planner, Settings};
 use crate::preflight::{self, Programs, StateLock};
@@ -51,6 +53,15 @@ pub struct Ended {
     pub status: ExitStatus,
 }
 
+/// The dashboard that leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// Where its API is.
+    pub addr: Addr,
+    /// Which leadership this is, counted from 1.
+    pub term: Term,
+}
+
 /// Running processes of one layout. Dropping it stops them.
 #[derive(Debug)]
 pub struct Cluster {
@@ -59,6 +70,7 @@ pub struct Cluster {
     control: Control,
     state: PathBuf,
     processes: BTreeMap<String, Process>,
+    fronts: Option<Fronts>,
     talk: Talk,
     _lock: StateLock,
 }
@@ -84,11 +96,12 @@ impl Cluster {
             options.settings.clone(),
         );
         let mut cluster = Self {
-            control: Control::new(layout.dashboard()),
+            control: Control::new(layout.dashboards().map(|board| &board.addr)),
             layout,
             planner,
             state,
             processes: BTreeMap::new(),
+            fronts: None,
             talk: talk.clone(),
             _lock: lock,
         };
@@ -117,9 +130,25 @@ impl Cluster {
         &self.planner
     }
 
-    /// The dashboard's API.
+    /// The API of the dashboards.
     pub const fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The dashboard that says that it leads.
+    pub async fn leader(&self) -> Option<Leader> {
+        for board in self.layout.dashboards() {
+            if let Ok(Who {
+                leading: true,
+                term: Some(term),
+                ..
+            }) = self.control.who(&board.addr).await
+            {
+                let addr = board.addr.clone();
+                return Some(Leader { addr, term });
+            }
+        }
+        None
     }
 
     /// The process that listens for peers or clients on `addr`.
@@ -189,6 +218,7 @@ impl Cluster {
         for wave in [rest, data] {
             self.stop_wave(&wave);
         }
+        self.fronts = None;
         self.talk.rest();
     }
 
@@ -212,6 +242,11 @@ impl Cluster {
     }
 
     fn start_all(&mut self, talk: &Talk) -> anyhow::Result<()> {
+        if self.planner.settings().gives_slots {
+            let servers = self.layout.redis().map(|member| member.addr.clone());
+            let fronts = Fronts::before(servers.collect()).context("listen before servers")?;
+            self.fronts = Some(fronts);
+        }
         for member in self.layout.members.clone() {
             talk.step(format!("starting {}", member.name()));
             self.start(&member)?;

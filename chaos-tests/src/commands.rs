@@ -2,6 +2,7 @@
 
 mod bench;
 mod sentinels;
+mod status;
 mod up;
 
 use std::path::PathBuf;
@@ -29,7 +30,8 @@ const EXIT_INTERRUPTED: u8 = 130;
 /// Brings up the six-host layout on loopback, breaks it, and judges what it sees.
 ///
 /// Results go to standard output, everything else to standard error. Exit codes: 0 done (for `run`:
-/// PASS; for `up`: stopped by Ctrl-C), 1 FAIL, 2 could not be carried out, 130 interrupted.
+/// PASS; for `up`: stopped by Ctrl-C), 1 FAIL (for `status`: one does not answer), 2 could not be
+/// carried out, 130 interrupted.
 #[derive(Parser)]
 #[command(name = "codis-drill", version)]
 pub struct Cli {
@@ -46,6 +48,16 @@ enum Command {
         state: PathBuf,
         #[command(flatten)]
         place: Place,
+    },
+    /// Ask every process of a cluster that is up who it is, and which dashboard leads.
+    ///
+    /// Ends with 1 when one does not answer.
+    Status {
+        /// The first three bytes of all addresses.
+        #[arg(long, default_value_t)]
+        net: Net,
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Start a fresh cluster, break it, print what happened, and stop it.
     Run {
@@ -87,6 +99,9 @@ struct Place {
     /// How long a server stays silent until it counts as down.
     #[arg(long, default_value = "1s")]
     down_after: TimeSpan,
+    /// How long a dashboard leads without a word from the coordinator.
+    #[arg(long, default_value = "10s")]
+    leader_lease: TimeSpan,
     /// The directory of our programs [default: that of this one].
     #[arg(long)]
     bin_dir: Option<PathBuf>,
@@ -110,6 +125,7 @@ impl Place {
         };
         let settings = Settings {
             down_after: self.down_after.duration(),
+            leader_lease: self.leader_lease.duration(),
             ..Settings::default()
         };
         Ok(Options {
@@ -136,6 +152,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 output,
                 place,
             } => drill(scenario, place.options(state)?, times, keep, output, &talk).await,
+            Command::Status { net, output } => status::run(net, output).await,
             Command::List { output } => list(output),
             Command::Bench(command) => bench::run(command, &talk).await,
             Command::Sentinels(command) => sentinels::run(command, &talk).await,

@@ -1,12 +1,16 @@
 //! The dashboard and proxy APIs as a harness uses them.
+//!
+//! Any dashboard answers for the one that leads, so calls go to the first that is able to.
 
 use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_core::api::{Overview, ProxyStats, Slot, Stats};
+use codis_core::ha::Term;
 use codis_core::model::{self, SlotMapping};
 use codis_core::xauth;
 use codis_runtime::http::{Client, ClientError};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::layout::PRODUCT;
@@ -14,25 +18,45 @@ use crate::layout::PRODUCT;
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// A sync action or a resync of all sentinels answers within this.
 const CALL_MAX: Duration = Duration::from_secs(20);
+/// A dashboard says at once whether it leads, unless it hangs.
+const WHO_MAX: Duration = Duration::from_secs(1);
 
-/// Calls one dashboard, and proxies where only they know.
+/// Calls dashboards of one product, and proxies where only they know.
 #[derive(Clone, Debug)]
 pub struct Control {
     http: Client,
-    dashboard: String,
+    dashboards: Vec<String>,
     xauth: String,
 }
 
 type Answer<T> = Result<T, ClientError>;
 
+/// What one dashboard says about who leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Who {
+    /// Whether it does.
+    pub leading: bool,
+    /// The one that does, as far as it knows.
+    pub leader: Option<String>,
+    /// Its term, if it leads.
+    pub term: Option<Term>,
+}
+
 impl Control {
-    /// For the dashboard at `dashboard`.
-    pub fn new(dashboard: &Addr) -> Self {
+    /// For the dashboards at these addresses.
+    pub fn new<'a>(dashboards: impl IntoIterator<Item = &'a Addr>) -> Self {
         Self {
             http: Client::new(CONNECT_MAX, CALL_MAX),
-            dashboard: dashboard.to_string(),
+            dashboards: dashboards.into_iter().map(Addr::to_string).collect(),
             xauth: xauth::dashboard(PRODUCT),
         }
+    }
+
+    /// What the dashboard at `addr` says about who leads.
+    pub async fn who(&self, addr: &Addr) -> Answer<Who> {
+        let brief = self.http.with_total_timeout(WHO_MAX);
+        brief.get(&addr.to_string(), "/topom/leader").await
     }
 
     /// Everything that the dashboard knows.
@@ -43,6 +67,11 @@ impl Control {
     /// Its figures.
     pub async fn stats(&self) -> Answer<Stats> {
         self.get("/topom/stats").await
+    }
+
+    /// The figures, through the dashboard at `addr` and no other.
+    pub async fn stats_at(&self, addr: &Addr) -> Answer<Stats> {
+        self.http.get(&addr.to_string(), "/topom/stats").await
     }
 
     /// `create-group`.
@@ -69,9 +98,16 @@ impl Control {
     /// `slots-assign`.
     pub async fn assign_slots(&self, slots: &[SlotMapping]) -> Answer<()> {
         let path = format!("/api/topom/slots/assign/{}", self.xauth);
-        let done: Answer<serde_json::Value> =
-            self.http.put_json(&self.dashboard, &path, slots).await;
+        let put = async |addr: &str| self.http.put_json(addr, &path, slots).await;
+        let done: Answer<serde_json::Value> = self.first(put).await;
         done.map(drop)
+    }
+
+    /// `slot-action --create-range`.
+    pub async fn move_slots(&self, slots: (u16, u16), group: u32) -> Answer<()> {
+        let (first, last) = slots;
+        let object = format!("{first}/{last}/{group}");
+        self.order("slots/action/create-range", &object).await
     }
 
     /// `online-proxy`, by the proxy's admin address.
@@ -116,11 +152,32 @@ impl Control {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Answer<T> {
-        self.http.get(&self.dashboard, path).await
+        self.first(async |addr: &str| self.http.get(addr, path).await)
+            .await
     }
 
     async fn put(&self, path: &str) -> Answer<()> {
-        let done: Answer<serde_json::Value> = self.http.put(&self.dashboard, path).await;
+        let put = async |addr: &str| self.http.put(addr, path).await;
+        let done: Answer<serde_json::Value> = self.first(put).await;
         done.map(drop)
     }
+
+    /// Calls one dashboard after the other until one is able to answer, and gives what that one, or
+    /// the last, said.
+    async fn first<T>(&self, call: impl AsyncFn(&str) -> Answer<T>) -> Answer<T> {
+        let mut answer = Err(ClientError::Url("no dashboard".to_owned()));
+        for addr in &self.dashboards {
+            answer = call(addr).await;
+            if !answer.as_ref().is_err_and(is_unable) {
+                break;
+            }
+        }
+        answer
+    }
+}
+
+/// Whether the call surely changed nothing, because nobody took it.
+fn is_unable(error: &ClientError) -> bool {
+    let idle = |text: &str| text.starts_with("topom is not online");
+    error.is_unsent() || matches!(error, ClientError::Remote(text) if idle(text))
 }

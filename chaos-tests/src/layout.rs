@@ -191,13 +191,16 @@ impl Layout {
         for host in 4..=5 {
             members.push(member(net, host, Role::Proxy, PROXY_PORT, PROXY_ADMIN_PORT));
         }
-        members.push(member(
-            net,
-            6,
-            Role::Dashboard,
-            DASHBOARD_PORT,
-            DASHBOARD_PORT,
-        ));
+        // Either may lead.
+        for host in [6, 5] {
+            members.push(member(
+                net,
+                host,
+                Role::Dashboard,
+                DASHBOARD_PORT,
+                DASHBOARD_PORT,
+            ));
+        }
         members.push(member(
             net,
             6,
@@ -243,13 +246,18 @@ impl Layout {
         self.running("codis-proxy")
     }
 
-    /// The dashboard's address.
-    ///
-    /// # Panics
-    /// Never: every layout has one.
-    pub fn dashboard(&self) -> &Addr {
-        let found = self.running("codis-dashboard").next();
-        &found.expect("six_hosts puts a dashboard on codis06").addr
+    /// The dashboards, of which one leads.
+    pub fn dashboards(&self) -> impl Iterator<Item = &Member> {
+        self.running("codis-dashboard")
+    }
+
+    /// The addresses of all dashboards with commas between, as tools and proxies take them.
+    pub fn dashboard_list(&self) -> String {
+        let addrs: Vec<_> = self
+            .dashboards()
+            .map(|board| board.addr.to_string())
+            .collect();
+        addrs.join(",")
     }
 
     /// Where the web page is.
@@ -322,8 +330,11 @@ mod tests {
                 "127.0.10.22:6379+127.0.10.20:6380"
             ]
         );
-        assert_eq!(layout.members.len(), 13);
-        assert_eq!(layout.dashboard().to_string(), "127.0.10.25:18080");
+        assert_eq!(layout.members.len(), 14);
+        assert_eq!(
+            layout.dashboard_list(),
+            "127.0.10.25:18080,127.0.10.24:18080"
+        );
     }
 
     #[test]

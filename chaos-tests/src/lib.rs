@@ -7,6 +7,7 @@ pub mod conf;
 pub mod control;
 pub mod events;
 pub mod figures;
+pub mod front;
 pub mod layout;
 pub mod plans;
 pub mod ports;

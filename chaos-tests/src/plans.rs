@@ -1,8 +1,8 @@
 //! How each member of the layout is started: its directory, config file, arguments and log.
 //!
 //! Servers and sentinels rewrite their own config, and what they wrote is their memory (whom they
-//! follow, votes, epochs), so their file is rendered once and then left alone. Proxies and the
-//! dashboard never write theirs, so it is rendered at each start.
+//! follow, votes, epochs), so their file is rendered once and then left alone. Proxies and
+//! dashboards never write theirs, so it is rendered at each start.
 
 use std::fs;
 use std::io;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::conf::{Rendering, files};
+use crate::front;
 use crate::layout::{Layout, Member, PRODUCT, Role};
 use crate::preflight::Programs;
 use crate::process::Plan;
@@ -25,6 +26,10 @@ pub struct Settings {
     pub down_after: Duration,
     /// After how long a failover that does not get on is given up.
     pub failover_timeout: Duration,
+    /// How long a dashboard leads without a word from the coordinator.
+    pub leader_lease: Duration,
+    /// Whether the servers can give slots away: they are behind fronts that speak for them.
+    pub gives_slots: bool,
 }
 
 impl Default for Settings {
@@ -32,6 +37,8 @@ impl Default for Settings {
         Self {
             down_after: Duration::from_secs(1),
             failover_timeout: Duration::from_secs(10),
+            leader_lease: Duration::from_secs(10),
+            gives_slots: false,
         }
     }
 }
@@ -107,7 +114,10 @@ impl Planner {
         fs::create_dir_all(&dir)?;
         let mut env = Vec::new();
         let args = match member.role {
-            Role::Redis { .. } => vec![write_once(&dir.join("redis.conf"), &redis(member, &dir))?],
+            Role::Redis { .. } => {
+                let rendered = self.redis(member, &dir);
+                vec![write_once(&dir.join("redis.conf"), &rendered)?]
+            }
             Role::Sentinel => {
                 env.push((SCRIPT_LOG.to_owned(), text(&self.script_log(member))));
                 vec![write_once(
@@ -115,7 +125,10 @@ impl Planner {
                     &sentinel(member, &dir),
                 )?]
             }
-            Role::Proxy => vec![config_flag(write(&dir.join("proxy.toml"), &proxy(member))?)],
+            Role::Proxy => vec![
+                config_flag(write(&dir.join("proxy.toml"), &proxy(member))?),
+                format!("--dashboard={}", self.layout.dashboard_list()),
+            ],
             Role::Dashboard => {
                 let rendered = self.dashboard(member);
                 vec![config_flag(write(&dir.join("dashboard.toml"), &rendered)?)]
@@ -141,14 +154,35 @@ impl Planner {
         self.state.join("scripts").join(name)
     }
 
+    fn redis(&self, member: &Member, dir: &Path) -> Rendering {
+        let listens = if self.settings.gives_slots {
+            front::behind(&member.addr)
+        } else {
+            member.addr.clone()
+        };
+        Rendering::words(files::REDIS)
+            .set("bind", listens.host())
+            .set("port", listens.port())
+            .set("replica-announce-ip", member.addr.host())
+            .set("replica-announce-port", member.addr.port())
+            .set("dir", text(dir))
+    }
+
     fn dashboard(&self, member: &Member) -> Rendering {
         let millis = |span: Duration| format!("{}ms", span.as_millis());
         let quorum = self.layout.sentinels().count() / 2 + 1;
-        Rendering::toml(files::DASHBOARD)
+        let rendering = Rendering::toml(files::DASHBOARD);
+        let rendering = if self.settings.gives_slots {
+            rendering.set("migration_method", "sync")
+        } else {
+            rendering
+        };
+        rendering
             .set("product_name", PRODUCT)
             .set("admin_addr", &member.addr)
             .set("coordinator_name", "filesystem")
             .set("coordinator_addr", text(&self.state.join("coordinator")))
+            .set("leader_lease", millis(self.settings.leader_lease))
             .set_number("sentinel_quorum", quorum)
             .set("sentinel_down_after", millis(self.settings.down_after))
             .set(
@@ -164,15 +198,6 @@ impl Planner {
                 text(&self.script("client-reconfig.sh")),
             )
     }
-}
-
-fn redis(member: &Member, dir: &Path) -> Rendering {
-    Rendering::words(files::REDIS)
-        .set("bind", member.addr.host())
-        .set("port", member.addr.port())
-        .set("replica-announce-ip", member.addr.host())
-        .set("replica-announce-port", member.addr.port())
-        .set("dir", text(dir))
 }
 
 fn sentinel(member: &Member, dir: &Path) -> Rendering {

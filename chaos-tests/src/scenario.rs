@@ -2,6 +2,7 @@
 
 mod failover;
 mod judge;
+mod leadership;
 mod report;
 mod scripts;
 mod timeline;
@@ -16,7 +17,7 @@ use crate::events::Events;
 use crate::talk::Talk;
 
 pub use judge::{ErrorLine, Limit, zero_loss_runs_min};
-pub use report::{Report, Summary, table};
+pub use report::{Failover, Report, Succession, Summary, table};
 pub use timeline::Moment;
 
 /// A way to break the cluster.
@@ -27,17 +28,28 @@ pub enum Scenario {
     KillMaster,
     /// SIGSTOP of a master, which is thawed later.
     FreezeMaster,
+    /// `kill -9` of the dashboard that leads, and then of a master.
+    KillDashboard,
+    /// SIGSTOP of the dashboard that leads, for longer than its lease.
+    FreezeDashboard,
 }
 
 impl Scenario {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Self; 2] = [Self::KillMaster, Self::FreezeMaster];
+    pub const ALL: [Self; 4] = [
+        Self::KillMaster,
+        Self::FreezeMaster,
+        Self::KillDashboard,
+        Self::FreezeDashboard,
+    ];
 
     /// Its name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Self::KillMaster => "kill-master",
             Self::FreezeMaster => "freeze-master",
+            Self::KillDashboard => "kill-dashboard",
+            Self::FreezeDashboard => "freeze-dashboard",
         }
     }
 
@@ -52,7 +64,27 @@ impl Scenario {
                 "SIGSTOP of the master of group 1 under a verified workload: it hangs with open \
                  connections; it is thawed and must become a replica"
             }
+            Self::KillDashboard => {
+                "kill -9 of the dashboard that leads while slots move under a verified workload, \
+                 then of the master that they leave: a standby leads, the slots arrive, the \
+                 failover is adopted"
+            }
+            Self::FreezeDashboard => {
+                "SIGSTOP of the dashboard that leads while slots move under a verified workload, \
+                 until a standby leads and has finished; it is thawed, must change nothing and \
+                 stand by"
+            }
         }
+    }
+
+    /// Whether what is lost hangs, and is thawed later, and does not die.
+    pub const fn is_freeze(self) -> bool {
+        matches!(self, Self::FreezeMaster | Self::FreezeDashboard)
+    }
+
+    /// Whether a dashboard is lost while slots move.
+    pub const fn is_about_dashboards(self) -> bool {
+        matches!(self, Self::KillDashboard | Self::FreezeDashboard)
     }
 
     /// The scenario of that name.
@@ -81,12 +113,18 @@ pub async fn run(
     talk: &Talk,
 ) -> anyhow::Result<Summary> {
     clear(&options.state)?;
-    let mut cluster = Cluster::up(options, talk).await?;
+    let mut options = options.clone();
+    options.settings.gives_slots |= scenario.is_about_dashboards();
+    let mut cluster = Cluster::up(&options, talk).await?;
     let events = Events::subscribe(cluster.layout())?;
     let mut reports = Vec::new();
     for run in 1..=times {
         let label = format!("{} {run} of {times}", scenario.name());
-        let report = failover::run(scenario, &mut cluster, &events, run, talk).await;
+        let report = if scenario.is_about_dashboards() {
+            leadership::run(scenario, &mut cluster, &events, run, talk).await
+        } else {
+            failover::run(scenario, &mut cluster, &events, run, talk).await
+        };
         let report = report.with_context(|| label.clone())?;
         talk.line(format!("{label}: {}", report.headline()));
         reports.push(report);

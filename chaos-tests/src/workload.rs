@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use codis_core::addr::Addr;
 use codis_core::slot::SlotId;
 
-use crate::layout::{Group, Layout};
+use crate::layout::Layout;
 
 pub use client::{Client, PATIENCE, Timed};
 pub use history::{History, Lane, LaneKind, Op, Outcome};
@@ -31,6 +31,16 @@ const WRITERS: usize = 2;
 const PACE: Duration = Duration::from_millis(4);
 /// What one connection may note; at its pace, several minutes.
 const OPS_MAX: usize = 100_000;
+
+/// A range of slots that has clients of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The name of its lanes: the group of the layout that owns the slots, or 0 for slots that
+    /// change groups.
+    pub group: u32,
+    /// The slots, both ends included.
+    pub slots: (u16, u16),
+}
 
 /// Traffic that goes on until it is stopped.
 pub struct Workload {
@@ -50,24 +60,33 @@ struct Target {
 }
 
 impl Workload {
-    /// Starts traffic; `run` makes the keys differ from those of other runs.
+    /// Starts traffic to every group; `run` makes the keys differ from those of other runs.
     ///
     /// # Errors
     /// A thread cannot be started.
     pub fn start(layout: &Layout, run: &str) -> anyhow::Result<Self> {
+        Self::start_on(layout, &places(layout), run)
+    }
+
+    /// Starts traffic to slots of these places.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start_on(layout: &Layout, places: &[Place], run: &str) -> anyhow::Result<Self> {
         let proxies: Vec<_> = layout.proxies().map(|proxy| proxy.addr.clone()).collect();
-        let targets = targets(layout, &proxies, run);
+        let targets = targets(places, &proxies, run);
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for target in targets.clone() {
             let stop = stop.clone();
             threads.push(spawn(move || write_on(target, &stop))?);
         }
-        for group in &layout.groups {
+        for place in places {
             for proxy in &proxies {
-                let other = |target: &&Target| target.group == group.id && target.proxy != *proxy;
+                let other =
+                    |target: &&Target| target.group == place.group && target.proxy != *proxy;
                 let watched: Vec<_> = targets.iter().filter(other).cloned().collect();
-                let (stop, proxy, group) = (stop.clone(), proxy.clone(), group.id);
+                let (stop, proxy, group) = (stop.clone(), proxy.clone(), place.group);
                 threads.push(spawn(move || read_on(proxy, group, &watched, &stop))?);
             }
         }
@@ -125,15 +144,26 @@ fn spawn<T: Send + 'static>(
         .spawn(work)
 }
 
-fn targets(layout: &Layout, proxies: &[Addr], run: &str) -> Vec<Target> {
+/// The groups of the layout, with the slots that they start with.
+pub fn places(layout: &Layout) -> Vec<Place> {
+    let groups = layout.groups.iter();
+    groups
+        .map(|group| Place {
+            group: group.id,
+            slots: group.slots,
+        })
+        .collect()
+}
+
+fn targets(places: &[Place], proxies: &[Addr], run: &str) -> Vec<Target> {
     let mut targets = Vec::new();
-    for group in &layout.groups {
+    for place in places {
         for proxy in proxies {
             for _ in 0..WRITERS {
                 let number = targets.len();
                 targets.push(Target {
-                    group: group.id,
-                    key: key_in(group, &format!("drill:{run}:{number}")),
+                    group: place.group,
+                    key: key_in(*place, run, number as u32),
                     proxy: proxy.clone(),
                     acked: Arc::new(AtomicU64::new(0)),
                 });
@@ -143,14 +173,16 @@ fn targets(layout: &Layout, proxies: &[Addr], run: &str) -> Vec<Target> {
     targets
 }
 
-/// `stem` with a hash tag that lands it in a slot of `group`.
-fn key_in(group: &Group, stem: &str) -> String {
-    let in_group = |key: &String| {
+/// A key with a hash tag that lands it in a slot of `place`; every number has tags of its own, so
+/// that keys of one place are in different slots.
+fn key_in(place: Place, run: &str, number: u32) -> String {
+    let key = |tag: u32| format!("drill:{run}:{number}:{{{number}.{tag}}}");
+    let in_place = |key: &String| {
         let slot = SlotId::of_key(key.as_bytes()).get();
-        (group.slots.0..=group.slots.1).contains(&slot)
+        (place.slots.0..=place.slots.1).contains(&slot)
     };
-    let mut keys = (0u32..).map(|tag| format!("{stem}:{{{tag}}}"));
-    keys.find(in_group).unwrap_or_default()
+    let mut keys = (0u32..).map(key);
+    keys.find(in_place).unwrap_or_default()
 }
 
 fn write_on(target: Target, stop: &AtomicBool) -> (Lane, Vec<Op>) {
@@ -221,8 +253,14 @@ mod tests {
     fn every_group_is_written_through_every_proxy() {
         let layout = Layout::six_hosts(Net::STANDARD);
         let proxies: Vec<_> = layout.proxies().map(|proxy| proxy.addr.clone()).collect();
-        let targets = targets(&layout, &proxies, "x");
+        let targets = targets(&places(&layout), &proxies, "x");
         assert_eq!(targets.len(), 3 * 2 * WRITERS);
+        let slots: Vec<_> = targets
+            .iter()
+            .map(|t| SlotId::of_key(t.key.as_bytes()))
+            .collect();
+        let alike = |at: usize| slots[at + 1..].contains(&slots[at]);
+        assert!(!(0..slots.len()).any(alike), "each has a slot of its own");
         for target in targets {
             let slot = SlotId::of_key(target.key.as_bytes()).get();
             let group = &layout.groups[target.group as usize - 1];

@@ -14,8 +14,14 @@ pub async fn check(control: &Control, member: &Member) -> anyhow::Result<()> {
     match member.role {
         Role::Redis { .. } | Role::Sentinel => query::pings(&member.addr).await?,
         Role::Proxy => drop(control.proxy_model(&member.admin).await?),
-        // It answers before it has its lock and its records; this needs both.
-        Role::Dashboard => drop(control.stats().await?),
+        // It answers before it leads, and before it knows who does.
+        Role::Dashboard => {
+            let who = control.who(&member.addr).await?;
+            anyhow::ensure!(
+                who.leading || who.leader.is_some(),
+                "it does not lead and knows nobody who does"
+            );
+        }
         Role::FrontEnd => {
             let products = control.products(&member.addr).await?;
             anyhow::ensure!(

@@ -49,6 +49,7 @@ impl Views {
         for proxy in layout.proxies() {
             views.ask_proxy(cluster.control(), layout, proxy).await;
         }
+        views.ask_who_leads(cluster.control(), layout).await;
         views.ask_dashboard(cluster.control(), layout).await;
         for group in &layout.groups {
             views.ask_servers(group.id, &group.servers).await;
@@ -191,6 +192,31 @@ impl Views {
         let routed = slots.iter().filter(ready).count();
         if routed != 1024 {
             self.trouble(who, format!("routes {routed} of 1024 slots"));
+        }
+    }
+
+    /// One dashboard leads, and the others know which.
+    async fn ask_who_leads(&mut self, control: &Control, layout: &Layout) {
+        let mut said = Vec::new();
+        for board in layout.dashboards() {
+            match control.who(&board.addr).await {
+                Ok(who) => said.push((board, who)),
+                Err(error) => self.trouble(&board.name(), error),
+            }
+        }
+        let leaders: Vec<_> = said.iter().filter(|(_, who)| who.leading).collect();
+        let leader = match leaders.as_slice() {
+            [(board, _)] => board.addr.to_string(),
+            other => return self.trouble("dashboards", format!("{} lead", other.len())),
+        };
+        for (board, who) in said.iter().filter(|(_, who)| !who.leading) {
+            if who.leader.as_deref() != Some(&leader) {
+                let known = who.leader.as_deref().unwrap_or("nobody");
+                self.trouble(
+                    &board.name(),
+                    format!("knows {known} as leader, not {leader}"),
+                );
+            }
         }
     }
 

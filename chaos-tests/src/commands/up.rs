@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use codis_chaos::cluster::{Cluster, Masters, Options};
+use codis_chaos::cluster::{Cluster, Leader, Masters, Options};
 use codis_chaos::layout::{Layout, Member, Role};
 use codis_chaos::process::describe;
 use codis_chaos::scenario::table;
@@ -21,7 +21,8 @@ const AGREE_MAX: Duration = Duration::from_secs(30);
 pub async fn run(options: &Options, talk: &Talk) -> anyhow::Result<ExitCode> {
     let mut cluster = Cluster::up(options, talk).await?;
     let masters = cluster.agree(AGREE_MAX).await?;
-    println!("{}", overview(&cluster, &masters));
+    let leader = cluster.leader().await;
+    println!("{}", overview(&cluster, &masters, leader.as_ref()));
     println!(
         "{}",
         hints(cluster.layout(), &masters, &options.programs.dir)
@@ -53,7 +54,7 @@ async fn watch(cluster: &mut Cluster, talk: &Talk) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn overview(cluster: &Cluster, masters: &Masters) -> String {
+fn overview(cluster: &Cluster, masters: &Masters, leader: Option<&Leader>) -> String {
     let mut shown = table(&["host", "process", "address", "role", "log"]);
     for member in &cluster.layout().members {
         let log = cluster.planner().log(member);
@@ -61,14 +62,14 @@ fn overview(cluster: &Cluster, masters: &Masters) -> String {
             member.host.name(),
             member.role.program().to_owned(),
             member.addr.to_string(),
-            role(member, masters),
+            role(member, masters, leader),
             display(&log),
         ]);
     }
     shown.to_string()
 }
 
-fn role(member: &Member, masters: &Masters) -> String {
+fn role(member: &Member, masters: &Masters, leader: Option<&Leader>) -> String {
     match member.role {
         Role::Redis { group } => {
             let is_master = masters
@@ -79,7 +80,10 @@ fn role(member: &Member, masters: &Masters) -> String {
         }
         Role::Sentinel => "watches all groups".to_owned(),
         Role::Proxy => format!("for clients; admin on {}", member.admin.port()),
-        Role::Dashboard => "slots, groups, proxies".to_owned(),
+        Role::Dashboard => match leader.filter(|leader| leader.addr == member.addr) {
+            Some(leader) => format!("leads, term {}", leader.term),
+            None => "stands by".to_owned(),
+        },
         Role::FrontEnd => "the web page".to_owned(),
     }
 }
@@ -95,7 +99,7 @@ fn display(path: &Path) -> String {
 
 fn hints(layout: &Layout, masters: &Masters, programs: &Path) -> String {
     let admin = display(&programs.join("codis-admin"));
-    let dashboard = layout.dashboard();
+    let dashboards = layout.dashboard_list();
     let mut proxies = layout.proxies().map(|proxy| &proxy.addr);
     let mut lines = vec!["Everything agrees. Try, in another terminal:".to_owned()];
     if let (Some(one), Some(two)) = (proxies.next(), proxies.next()) {
@@ -110,8 +114,12 @@ fn hints(layout: &Layout, masters: &Masters, programs: &Path) -> String {
             two.port()
         ));
     }
-    lines.push(format!("  {admin} --dashboard={dashboard} --group-status"));
-    lines.push(format!("  {admin} --dashboard={dashboard} --slots-status"));
+    lines.push(format!("  export CODIS_DASHBOARD={dashboards}"));
+    lines.push(format!("  {admin} --group-status"));
+    lines.push(format!("  {admin} --slots-status"));
+    for board in layout.dashboards() {
+        lines.push(format!("  curl http://{}/topom/leader", board.addr));
+    }
     if let Some(front_end) = layout.front_end() {
         lines.push(format!("  a browser on http://{front_end}/"));
     }

@@ -19,7 +19,7 @@ use crate::workload::{self, History, LaneKind, Workload};
 use super::judge::{self, Exposure, Limit};
 use super::scripts;
 use super::timeline::Story;
-use super::{Moment, Report, Scenario};
+use super::{Failover, Moment, Report, Scenario};
 
 /// The group whose master is lost.
 const GROUP: u32 = 1;
@@ -29,11 +29,11 @@ const WARM_MAX: Duration = Duration::from_secs(30);
 /// How long the run waits for writes to resume; far beyond the limit, to report the real time.
 const RESUME_MAX: Duration = Duration::from_secs(60);
 /// Traffic goes on this long after each step, so that late errors are seen.
-const SETTLE: Duration = Duration::from_secs(1);
+pub const SETTLE: Duration = Duration::from_secs(1);
 /// How long all parts may take to agree before the report is made without that.
-const AGREE_MAX: Duration = Duration::from_secs(60);
+pub const AGREE_MAX: Duration = Duration::from_secs(60);
 const READ_BACK_MAX: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(10);
+pub const POLL: Duration = Duration::from_millis(10);
 
 /// When things were done to the master.
 struct Fault {
@@ -92,7 +92,7 @@ pub async fn run(
     Ok(aftermath.report(cluster, events))
 }
 
-async fn warm_up(workload: &Workload) -> anyhow::Result<()> {
+pub async fn warm_up(workload: &Workload) -> anyhow::Result<()> {
     let deadline = Instant::now() + WARM_MAX;
     while workload.acked_min() < WARM_WRITES {
         if Instant::now() >= deadline {
@@ -107,15 +107,12 @@ async fn warm_up(workload: &Workload) -> anyhow::Result<()> {
 fn strike(scenario: Scenario, cluster: &mut Cluster, master: &Addr) -> anyhow::Result<Fault> {
     let process = cluster.process(master)?;
     let at = Instant::now();
-    let gone = match scenario {
-        Scenario::KillMaster => {
-            process.kill();
-            Some(Instant::now())
-        }
-        Scenario::FreezeMaster => {
-            process.freeze();
-            None
-        }
+    let gone = if scenario.is_freeze() {
+        process.freeze();
+        None
+    } else {
+        process.kill();
+        Some(Instant::now())
     };
     Ok(Fault { at, gone })
 }
@@ -145,9 +142,10 @@ async fn bring_back(
     old: &Addr,
 ) -> anyhow::Result<Return> {
     let at = Instant::now();
-    match scenario {
-        Scenario::KillMaster => cluster.restart(old)?,
-        Scenario::FreezeMaster => cluster.process(old)?.thaw(),
+    if scenario.is_freeze() {
+        cluster.process(old)?.thaw();
+    } else {
+        cluster.restart(old)?;
     }
     let follows = wait_follows(old, at).await;
     let agreed = cluster.agree(AGREE_MAX).await;
@@ -160,7 +158,7 @@ async fn bring_back(
 }
 
 /// Waits until the server says that it is a replica.
-async fn wait_follows(server: &Addr, since: Instant) -> Result<Duration, String> {
+pub async fn wait_follows(server: &Addr, since: Instant) -> Result<Duration, String> {
     loop {
         let info = query::info(server, "replication").await;
         let role = info.ok().and_then(|mut info| info.remove("role"));
@@ -175,7 +173,10 @@ async fn wait_follows(server: &Addr, since: Instant) -> Result<Duration, String>
 }
 
 /// Every list, through both proxies in turn.
-fn read_back(cluster: &Cluster, history: &History) -> anyhow::Result<BTreeMap<String, Vec<u64>>> {
+pub fn read_back(
+    cluster: &Cluster,
+    history: &History,
+) -> anyhow::Result<BTreeMap<String, Vec<u64>>> {
     let deadline = Instant::now() + READ_BACK_MAX;
     let proxies: Vec<_> = cluster
         .layout()
@@ -232,9 +233,13 @@ impl Aftermath {
         limits.extend(self.script_limits(cluster, &monitor, &new));
         Report {
             scenario: self.scenario,
-            old_master: self.old.to_string(),
-            new_master: new.to_string(),
-            epochs: (self.epoch.0, epoch.0),
+            failover: Some(Failover {
+                group: GROUP,
+                old_master: self.old.to_string(),
+                new_master: new.to_string(),
+                epochs: (self.epoch.0, epoch.0),
+            }),
+            succession: None,
             timeline: self.moments(cluster, &story),
             operations: self.history.ops().count(),
             errors,
@@ -264,9 +269,10 @@ impl Aftermath {
             Some((proxy.clone(), until))
         });
         Exposure {
-            group: GROUP,
-            from: self.fault.at,
+            groups: vec![GROUP],
+            from: Some(self.fault.at),
             until: until.collect(),
+            held: None,
         }
     }
 
@@ -304,9 +310,10 @@ impl Aftermath {
 
     fn moments(&self, cluster: &Cluster, story: &Story<'_>) -> Vec<Moment> {
         let mut moments = story.moments(cluster.layout());
-        let back = match self.scenario {
-            Scenario::KillMaster => "old master started",
-            Scenario::FreezeMaster => "old master thawed",
+        let back = if self.scenario.is_freeze() {
+            "old master thawed"
+        } else {
+            "old master started"
         };
         moments.push(story.moment(back, self.returned.at, &self.old));
         if let Ok(after) = self.returned.follows {

@@ -62,23 +62,29 @@ pub struct ErrorLine {
 }
 
 /// Until when a request may count as in flight to the lost master.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Exposure {
-    /// The group that lost its master.
-    pub group: u32,
+    /// The lanes whose requests may have been there.
+    pub groups: Vec<u32>,
     /// Just before the fault.
-    pub from: Instant,
+    pub from: Option<Instant>,
     /// The moment from which no request can have been on its way to the lost master, by proxy.
     pub until: BTreeMap<Addr, Instant>,
+    /// The lanes of slots that a lost dashboard may have locked: a request waits until the next one
+    /// leads, and is refused when that takes longer than proxies let it wait.
+    pub held: Option<u32>,
 }
 
 impl Exposure {
     /// Whether `op` failed because the fault caught it on its way: sent before the end of the
     /// exposure and not yet answered at the fault. A write must say that its outcome is unknown.
+    /// Also one that was refused, and not sent, for a slot that stayed locked.
     pub fn excuses(&self, lane: &Lane, op: &Op) -> bool {
         let until = self.until.get(&lane.proxy);
-        let caught = until.is_some_and(|until| op.sent <= *until) && op.done >= self.from;
-        lane.group == self.group && caught && says_unknown(op)
+        let caught = until.is_some_and(|until| op.sent <= *until)
+            && self.from.is_some_and(|from| op.done >= from);
+        let in_flight = self.groups.contains(&lane.group) && caught && says_unknown(op);
+        in_flight || (self.held == Some(lane.group) && says_locked(op))
     }
 }
 
@@ -88,6 +94,11 @@ fn says_unknown(op: &Op) -> bool {
         Outcome::ReadFailed(_) => true,
         Outcome::Written(_) | Outcome::Read | Outcome::ReadStale { .. } => false,
     }
+}
+
+fn says_locked(op: &Op) -> bool {
+    op.error()
+        .is_some_and(|text| text.contains("slot is locked for too long"))
 }
 
 /// All client errors, by text.
@@ -188,9 +199,10 @@ mod tests {
         let fault = Instant::now();
         let at = |ms: u64| fault + Duration::from_millis(ms);
         let exposure = Exposure {
-            group: 1,
-            from: at(10),
+            groups: vec![1],
+            from: Some(at(10)),
             until: BTreeMap::from([(Addr::new("p", 1), at(20))]),
+            held: Some(3),
         };
         let unknown = "ERR the outcome is unknown";
         let excused = |group, sent, done, text: &str| {
@@ -204,6 +216,8 @@ mod tests {
             "sent when the fault was known"
         );
         assert!(!excused(1, 5, 11, "ERR no"), "must say that nobody knows");
+        let locked = "ERR handle request, slot is locked for too long";
+        assert!(excused(3, 5, 50, locked) && !excused(1, 5, 50, locked));
     }
 
     #[test]
@@ -224,11 +238,7 @@ mod tests {
             failed(now, now, "a"),
         ];
         history.add(lane(1), ops);
-        let exposure = Exposure {
-            group: 1,
-            from: now,
-            until: BTreeMap::new(),
-        };
+        let exposure = Exposure::default();
         let lines = errors(&history, &exposure);
         let counts: Vec<_> = lines
             .iter()

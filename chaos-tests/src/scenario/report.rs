@@ -11,17 +11,41 @@ use crate::checker::Findings;
 use super::judge::{ErrorLine, Limit, zero_loss_runs_min};
 use super::{Moment, Scenario};
 
-/// One run.
+/// A group that got another master.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
-    /// What was done.
-    pub scenario: Scenario,
+pub struct Failover {
+    /// Which.
+    pub group: u32,
     /// The master that was lost.
     pub old_master: String,
     /// The one that took over.
     pub new_master: String,
     /// The epoch before and after.
     pub epochs: (u64, u64),
+}
+
+/// Another dashboard that leads.
+#[derive(Clone, Debug, Serialize)]
+pub struct Succession {
+    /// The one that was lost.
+    pub old_leader: String,
+    /// The one that took over.
+    pub new_leader: String,
+    /// The term before and after.
+    pub terms: (u64, u64),
+}
+
+/// One run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What was done.
+    pub scenario: Scenario,
+    /// The master that was lost, in scenarios that lose one.
+    #[serde(flatten)]
+    pub failover: Option<Failover>,
+    /// The dashboard that was lost, in scenarios that lose one.
+    #[serde(flatten)]
+    pub succession: Option<Succession>,
     /// The story in milliseconds.
     pub timeline: Vec<Moment>,
     /// Operations of all clients.
@@ -51,17 +75,20 @@ impl Report {
 
     /// The run in one line.
     pub fn headline(&self) -> String {
-        let after = self
-            .timeline
-            .iter()
-            .filter(|m| m.what == "first write after");
-        let resumed = after.map(|moment| moment.ms).fold(f64::NAN, f64::max);
-        format!(
-            "{}, writes again after {resumed:.0} ms, {} lost of {} acknowledged",
-            verdict(self.passed()),
-            self.findings.lost,
-            self.findings.acknowledged
-        )
+        let told = [
+            ("a standby leads after", "standby leads"),
+            ("writes again after", "first write after"),
+        ];
+        let mut line = verdict(self.passed()).to_owned();
+        for (words, what) in told {
+            let moments = self.timeline.iter().filter(|moment| moment.what == what);
+            if let Some(ms) = moments.map(|moment| moment.ms).max_by(f64::total_cmp) {
+                let _infallible = write!(line, ", {words} {ms:.0} ms");
+            }
+        }
+        let (lost, all) = (self.findings.lost, self.findings.acknowledged);
+        let _infallible = write!(line, ", {lost} lost of {all} acknowledged");
+        line
     }
 }
 
@@ -97,13 +124,7 @@ impl Summary {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (old, new) = (&self.old_master, &self.new_master);
-        let (before, after) = self.epochs;
-        let name = self.scenario.name();
-        writeln!(
-            f,
-            "{name}: group 1 from {old} (epoch {before}) to {new} (epoch {after})"
-        )?;
+        writeln!(f, "{}: {}", self.scenario.name(), self.changes().join("; "))?;
         writeln!(f, "{}", self.timeline_table())?;
         if self.errors.is_empty() {
             writeln!(
@@ -128,6 +149,22 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    /// Who took over from whom.
+    fn changes(&self) -> Vec<String> {
+        let leader = self.succession.as_ref().map(|change| {
+            let (before, after) = change.terms;
+            let (old, new) = (&change.old_leader, &change.new_leader);
+            format!("lead from {old} (term {before}) to {new} (term {after})")
+        });
+        let master = self.failover.as_ref().map(|change| {
+            let (before, after) = change.epochs;
+            let (old, new) = (&change.old_master, &change.new_master);
+            let group = change.group;
+            format!("group {group} from {old} (epoch {before}) to {new} (epoch {after})")
+        });
+        leader.into_iter().chain(master).collect()
+    }
+
     fn timeline_table(&self) -> Table {
         let mut table = table(&["moment", "ms", "seen by"]);
         for moment in &self.timeline {
@@ -212,9 +249,8 @@ mod tests {
         limits.push(Limit::new("other", 1, 1, other));
         Report {
             scenario: Scenario::KillMaster,
-            old_master: "a".to_owned(),
-            new_master: "b".to_owned(),
-            epochs: (0, 1),
+            failover: None,
+            succession: None,
             timeline: vec![],
             operations: 1,
             errors: vec![],

@@ -123,7 +123,8 @@ async fn the_drills_pass() {
     let _turn = ONE_AT_A_TIME.lock().await;
     for scenario in Scenario::ALL {
         let state = tempfile::tempdir().unwrap();
-        let options = options(net(33), &state.path().join("drill"));
+        let mut options = options(net(33), &state.path().join("drill"));
+        options.settings.leader_lease = Duration::from_secs(3);
         let summary = scenario::run(scenario, &options, 1, &Talk::silent()).await;
         let summary = summary.unwrap();
         println!("{summary}");
@@ -207,6 +208,15 @@ fn left_behind(state: &Path) -> Vec<String> {
     commands.collect()
 }
 
+/// What `codis-drill status` prints.
+fn status(net: Net) -> serde_json::Value {
+    let asked = Command::new(env!("CARGO_BIN_EXE_codis-drill"))
+        .args(["status", "--output=json", "--net", &net.to_string()])
+        .output()
+        .unwrap();
+    serde_json::from_slice(&asked.stdout).unwrap()
+}
+
 #[tokio::test]
 async fn ctrl_c_stops_everything() {
     let _turn = ONE_AT_A_TIME.lock().await;
@@ -216,6 +226,19 @@ async fn ctrl_c_stops_everything() {
     up.wait_said("Ctrl-C stops everything").await;
     let members = Layout::six_hosts(net).members.len();
     assert_eq!(left_behind(&state).len(), members, "{}", up.said());
+    let status = status(net);
+    let rows = status["members"].as_array().unwrap();
+    let leads = |row: &&serde_json::Value| row["says"].as_str().unwrap().starts_with("leads, term");
+    let stands_by =
+        |row: &&serde_json::Value| row["says"].as_str().unwrap().starts_with("stands by for");
+    assert_eq!(rows.iter().filter(leads).count(), 1, "{status}");
+    assert_eq!(rows.iter().filter(stands_by).count(), 1, "{status}");
+    assert!(rows.iter().all(|row| row["up"] == true), "{status}");
+    let said = up.said();
+    assert!(
+        said.contains("leads, term ") && said.contains("stands by"),
+        "{said}"
+    );
     up.signal(Signal::INT);
     assert_eq!(up.wait_end().await, Some(0), "{}", up.said());
     assert_eq!(left_behind(&state), Vec::<String>::new());
@@ -243,7 +266,7 @@ async fn a_port_in_use_is_said_and_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let (state, net) = (dir.path().join("state"), net(36));
     let layout = Layout::six_hosts(net);
-    let dashboard = layout.dashboard();
+    let dashboard = &layout.dashboards().next().unwrap().addr;
     let _busy = TcpListener::bind((dashboard.host(), dashboard.port())).unwrap();
     let mut up = Up::start(net, &state);
     assert_eq!(up.wait_end().await, Some(2));
