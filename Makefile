@@ -12,7 +12,7 @@ help:
 	@echo 'make bench-quick  the same in two minutes, less exact'
 	@echo 'make bench-dashboard  what a dashboard costs with 400 servers and 100 proxies'
 	@echo 'make quorums  how fast the sentinels are beside stock ones, and quorums of both'
-	@echo 'make sim    the simulator: quorums of sentinels through seeded disasters'
+	@echo 'make sim    the simulator: quorums of sentinels, and dashboards that move slots, through seeded disasters'
 	@echo 'make test   everything that a change must pass'
 	@echo 'make fmt    format the code'
 	@echo 'make setup  install what is missing; the others do it too'
@@ -48,6 +48,7 @@ quorums: build
 
 sim: setup
 	@cargo run --release -p codis-sim --bin sim -- run
+	@cargo run --release -p codis-sim --bin sim -- run --world topom
 
 test: setup
 	@scripts/test

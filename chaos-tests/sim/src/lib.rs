@@ -25,6 +25,7 @@ mod rng;
 pub mod runner;
 mod show;
 mod stock;
+pub mod topom;
 mod trace;
 mod view;
 mod weights;

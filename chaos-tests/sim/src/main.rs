@@ -1,12 +1,15 @@
 //! `sim`: runs seeds of the simulator and replays one.
 
+mod moves;
 mod table;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::thread;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use codis_sim::outcome::Outcome;
 use codis_sim::profile::Profile;
 use codis_sim::runner;
@@ -18,7 +21,7 @@ use table::Sum;
 /// Failing seeds that are listed one by one.
 const LISTED_MAX: usize = 20;
 
-/// Simulates sentinels, servers and the network between them in virtual time.
+/// Simulates sentinels, or dashboards and proxies, and the network between them in virtual time.
 #[derive(Parser)]
 #[command(name = "sim", version)]
 struct Cli {
@@ -26,20 +29,34 @@ struct Cli {
     command: Verb,
 }
 
+/// What is simulated.
+#[derive(Clone, Copy, ValueEnum)]
+enum World {
+    /// Quorums of sentinels that fail masters over.
+    Sentinels,
+    /// Dashboards that lead and move slots, with their store, proxies and servers.
+    Topom,
+}
+
 #[derive(Subcommand)]
 enum Verb {
     /// Runs many seeds; exit code 1 when one of them breaks a rule.
     Run {
+        /// What is simulated.
+        #[arg(long, value_enum, default_value_t = World::Sentinels)]
+        world: World,
         /// How many.
         #[arg(long, default_value_t = 1_000)]
         seeds: u64,
         /// The first one.
         #[arg(long, default_value_t = 0)]
         start: u64,
-        /// One of calm, crash, partition, disk, freeze, lossy, operator, everything, mixed, votes,
-        /// stall, restart, sick, forget; without it the seed decides.
+        /// Of sentinels one of calm, crash, partition, disk, freeze, lossy, operator, everything,
+        /// mixed, votes, stall, restart, sick, forget, amnesia; of topom one of calm, crash, pause,
+        /// store, hang, restart, cut, lie, servers, original, everything. Without it the seed
+        /// decides.
         #[arg(long)]
-        profile: Option<Profile>,
+        profile: Option<String>,
         /// Threads; all cores when absent.
         #[arg(long)]
         jobs: Option<usize>,
@@ -48,25 +65,51 @@ enum Verb {
     Replay {
         /// The seed.
         seed: u64,
+        /// What is simulated.
+        #[arg(long, value_enum, default_value_t = World::Sentinels)]
+        world: World,
         /// The profile; without it the seed decides.
         #[arg(long)]
-        profile: Option<Profile>,
+        profile: Option<String>,
     },
 }
 
 fn main() -> ExitCode {
     match Cli::parse().command {
         Verb::Run {
+            world,
             seeds,
             start,
             profile,
             jobs,
         } => {
             let cores = || thread::available_parallelism().map_or(1, usize::from);
-            run(start, seeds, profile, jobs.unwrap_or_else(cores))
+            let jobs = jobs.unwrap_or_else(cores);
+            // A panic of a machine is a result; its text is in the outcome.
+            std::panic::set_hook(Box::new(|_| {}));
+            match world {
+                World::Sentinels => run(start, seeds, named(profile), jobs),
+                World::Topom => moves::run(start, seeds, named(profile), jobs),
+            }
         }
-        Verb::Replay { seed, profile } => replay(seed, profile),
+        Verb::Replay {
+            seed,
+            world,
+            profile,
+        } => match world {
+            World::Sentinels => replay(seed, named(profile)),
+            World::Topom => moves::replay(seed, named(profile)),
+        },
     }
+}
+
+/// The profile of that name, if one was given. It depends on the world which there are.
+fn named<P: FromStr<Err = String>>(name: Option<String>) -> Option<P> {
+    let parsed = name.map(|name| name.parse::<P>()).transpose();
+    parsed.unwrap_or_else(|error| {
+        let error = Cli::command().error(ErrorKind::InvalidValue, error);
+        error.exit()
+    })
 }
 
 fn replay(seed: u64, profile: Option<Profile>) -> ExitCode {
@@ -91,8 +134,6 @@ fn run(start: u64, seeds: u64, profile: Option<Profile>, jobs: usize) -> ExitCod
     let bar = progress(seeds);
     let mut sums: Vec<Sum> = Vec::new();
     let mut failed: Vec<Outcome> = Vec::new();
-    // A panic of a machine is a result; its text is in the outcome.
-    std::panic::set_hook(Box::new(|_| {}));
     runner::run_many(start, seeds, profile, jobs, |outcome| {
         bar.inc(1);
         let known = sums.iter_mut().find(|sum| sum.profile == outcome.profile);

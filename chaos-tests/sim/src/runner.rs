@@ -1,5 +1,6 @@
 //! Runs seeds, one or many, on one thread or many.
 
+use std::any::Any;
 use std::io::Write;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
@@ -28,9 +29,7 @@ pub fn run_with(
     let plan = Plan::draw(seed, profile);
     let done = panic::catch_unwind(AssertUnwindSafe(|| World::run(plan, sabotage, sink)));
     done.unwrap_or_else(|cause| {
-        let text = cause.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        let text = text.unwrap_or_else(|| "no message".to_owned());
+        let text = text_of(&cause);
         let violation = Violation {
             at: Moment::default(),
             rule: Rule::Panic,
@@ -56,6 +55,24 @@ pub fn run_many(
     jobs: usize,
     each: impl FnMut(Outcome) + Send,
 ) {
+    let one = |seed| run(seed, profile.unwrap_or_else(|| Profile::of_seed(seed)));
+    spread((start, seeds), jobs, one, each);
+}
+
+/// What a machine that panicked said.
+pub(crate) fn text_of(cause: &Box<dyn Any + Send>) -> String {
+    let text = cause.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| cause.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "no message".to_owned())
+}
+
+/// Runs `one` for so many seeds on `jobs` threads, and hands every outcome to `each`.
+pub(crate) fn spread<T>(
+    (start, seeds): (u64, u64),
+    jobs: usize,
+    one: impl Fn(u64) -> T + Sync,
+    each: impl FnMut(T) + Send,
+) {
     let next = AtomicU64::new(start);
     let each = Mutex::new(each);
     thread::scope(|scope| {
@@ -66,7 +83,7 @@ pub fn run_many(
                     if seed >= start.saturating_add(seeds) {
                         break;
                     }
-                    let outcome = run(seed, profile.unwrap_or_else(|| Profile::of_seed(seed)));
+                    let outcome = one(seed);
                     let mut each = each.lock().unwrap_or_else(|broken| broken.into_inner());
                     each(outcome);
                 }

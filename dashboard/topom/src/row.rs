@@ -15,8 +15,14 @@
 //! is found and put right. A look that overlaps with a body says nothing of the body's slots.
 //!
 //! A slot that the proxy holds at a higher epoch counts as held: it heard a sentinel before we did.
-//! A slot that the proxy took and still shows otherwise after two tries is left alone until
-//! something else is wanted, or each look would fill it again for ever.
+//! A slot that the proxy took and still shows with other masters after two tries is left alone
+//! until something else is wanted, or each look would fill it again for ever. One that it shows in
+//! another group, or locked otherwise, is never held, and filled after each look.
+//!
+//! A form that was sent may be taken at any time until its body landed, and even later when it was
+//! given up. So a slot is not held while another form of it is on its way, whatever was seen
+//! before; and after a body that was given up only the next one that lands shows what the proxy
+//! holds, for a proxy takes no body after a later one.
 
 mod bodies;
 mod place;

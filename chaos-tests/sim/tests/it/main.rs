@@ -1,6 +1,7 @@
-//! The sentinels under simulation, and the simulator under test.
+//! The machines under simulation, and the simulator under test.
 
 mod checker;
 mod determinism;
 mod regressions;
 mod seeds;
+mod topom;

@@ -26,6 +26,9 @@ pub struct Place {
     /// The form that it was last known to hold.
     last: Option<Arc<Slot>>,
     flying: Option<Flying>,
+    /// A body was given up, and may be taken yet: what the proxy shows until the next one landed
+    /// may not last.
+    loose: bool,
     disputes: u8,
     /// When a body with the slot last left or landed, on the row's count of such events.
     touched: u64,
@@ -74,6 +77,7 @@ impl Place {
             return;
         }
         self.through = self.through.max(flying.through.unwrap_or(revision));
+        self.loose = false;
         self.last = Some(flying.form.clone());
         self.seen = Some(flying.form);
     }
@@ -82,13 +86,14 @@ impl Place {
     pub fn handle_lost(&mut self, event: u64, retry_at: Time) {
         self.touched = event;
         self.flying = None;
+        self.loose = true;
         self.seen = None;
         self.retry_at = Some(retry_at);
     }
 
     /// The proxy shows `slot`.
     pub fn handle_seen(&mut self, wanted: &Arc<Slot>, slot: Slot, first: bool) {
-        if agrees(wanted, &slot) {
+        if agrees(wanted, &slot) || !is_same_plan(wanted, &slot) {
             self.disputes = 0;
         } else if !first && self.is_exactly(wanted) {
             self.disputes = self.disputes.saturating_add(1);
@@ -99,7 +104,7 @@ impl Place {
             Arc::new(slot)
         };
         self.last = Some(seen.clone());
-        self.seen = Some(seen);
+        self.seen = (!self.loose).then_some(seen);
     }
 
     /// Nothing is known any more.
@@ -112,13 +117,14 @@ impl Place {
         }
     }
 
-    /// Whether the proxy is known to hold what is wanted, or will not be moved to.
+    /// Whether the proxy is known to hold what is wanted, or will not be moved to. While another
+    /// form is on its way it may hold that one by now.
     pub fn holds(&self, wanted: &Arc<Slot>) -> bool {
-        self.disputes >= DISPUTES_MAX
-            || self
-                .seen
-                .as_ref()
-                .is_some_and(|seen| Arc::ptr_eq(seen, wanted) || agrees(wanted, seen))
+        let flying = self.flying.as_ref();
+        let overtaken = flying.is_some_and(|flying| *flying.form != **wanted);
+        let seen = self.seen.as_ref();
+        let agreed = seen.is_some_and(|seen| Arc::ptr_eq(seen, wanted) || agrees(wanted, seen));
+        !overtaken && (self.disputes >= DISPUTES_MAX || agreed)
     }
 
     /// Whether the proxy holds the very form that is wanted.
@@ -141,6 +147,14 @@ impl Place {
     pub fn last(&self) -> Option<&Slot> {
         self.last.as_deref()
     }
+}
+
+/// Whether both name the same groups and the same lock. That is for the dashboard alone to say; the
+/// masters of groups a proxy may know better, and an original does not show all there is.
+const fn is_same_plan(wanted: &Slot, seen: &Slot) -> bool {
+    wanted.backend_addr_group_id == seen.backend_addr_group_id
+        && wanted.migrate_from_group_id == seen.migrate_from_group_id
+        && wanted.locked == seen.locked
 }
 
 /// Whether a proxy that shows `seen` holds what is wanted. An address at a higher epoch of the same

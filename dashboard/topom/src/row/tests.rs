@@ -1,5 +1,7 @@
 //! One row against a proxy that is played by hand.
 
+mod late;
+
 use codis_core::epoch::Epoch;
 
 use super::place::DISPUTES_MAX;
@@ -143,7 +145,7 @@ fn a_proxy_that_forgot_is_found_and_filled_again() {
 }
 
 #[test]
-fn a_proxy_that_shows_otherwise_for_ever_is_not_filled_for_ever() {
+fn a_proxy_that_shows_another_master_for_ever_is_not_filled_for_ever() {
     let mut row = settled();
     let (mut now, mut fills) = (T0, 0);
     for _ in 0..100 {
@@ -151,7 +153,7 @@ fn a_proxy_that_shows_otherwise_for_ever_is_not_filled_for_ever() {
         match row.poll_effect(now) {
             Some(Effect::Look { id }) => {
                 let mut odd = all("a:1", 0);
-                odd[1].locked = true;
+                odd[1].backend_addr = "z:1".to_owned();
                 row.handle_seen(now, id, odd);
             }
             Some(Effect::Fill { id, .. }) => {

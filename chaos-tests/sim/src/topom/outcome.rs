@@ -1,0 +1,74 @@
+//! What came out of a run, and of many.
+
+use std::time::Duration;
+
+use super::check::Violation;
+use super::profile::Profile;
+
+/// What one run did.
+#[derive(Clone, Debug, Default)]
+pub struct Stats {
+    /// Faults that struck.
+    pub faults: u64,
+    /// Processes that died.
+    pub crashes: u64,
+    /// Times that a board went online.
+    pub terms: u64,
+    /// Calls of boards.
+    pub calls: u64,
+    /// Commits and terms that the store took.
+    pub commits: u64,
+    /// Keys that moved.
+    pub moved: u64,
+    /// Requests of clients.
+    pub requests: u64,
+    /// Writes that were acknowledged.
+    pub writes: u64,
+    /// Requests that did not happen.
+    pub failed: u64,
+    /// Writes that nobody knows the outcome of.
+    pub unknown: u64,
+    /// Keys that show nothing, because a proxy lied or was not heard for longer than its fence.
+    pub tainted: u64,
+    /// Lines of the trace.
+    pub lines: u64,
+    /// From the end of the faults to rest, at most.
+    pub settle_max: Duration,
+    /// How long the run took on its own clock.
+    pub virtual_time: Duration,
+}
+
+impl Stats {
+    /// Adds another run.
+    pub fn add(&mut self, other: &Self) {
+        self.faults += other.faults;
+        self.crashes += other.crashes;
+        self.terms += other.terms;
+        self.calls += other.calls;
+        self.commits += other.commits;
+        self.moved += other.moved;
+        self.requests += other.requests;
+        self.writes += other.writes;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.tainted += other.tainted;
+        self.lines += other.lines;
+        self.settle_max = self.settle_max.max(other.settle_max);
+        self.virtual_time += other.virtual_time;
+    }
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The family.
+    pub profile: Profile,
+    /// Equal digests, equal runs.
+    pub digest: u64,
+    /// What it did.
+    pub stats: Stats,
+    /// The first rule that was broken.
+    pub violation: Option<Violation>,
+}

@@ -1,0 +1,123 @@
+//! Once the faults have stopped: one leader, no action, every proxy in step, every key where it
+//! belongs.
+
+use std::time::Duration;
+
+use codis_core::model::ActionState;
+use codis_topom::{Cluster, form};
+
+use super::{Happening, World};
+use crate::moment::Moment;
+use crate::topom::check::Rule;
+use crate::topom::plan::{SLOTS, Wish};
+use crate::topom::proxy::Proxy;
+
+/// How long it may take to come to rest.
+const REST_MAX: Duration = Duration::from_secs(150);
+/// How long requests under way may take once clients begin nothing new.
+const QUIET: Duration = Duration::from_secs(12);
+
+impl World {
+    pub(super) fn look(&mut self) {
+        let why = self.unrest();
+        let late = self.now.since(self.plan.heal_at) > REST_MAX;
+        match (why, self.quiet_since) {
+            (None, Some(since)) if self.now.since(since) > QUIET => {
+                self.last_look();
+                self.over = true;
+            }
+            (None, Some(_)) => {}
+            (None, None) => {
+                self.stats.settle_max = self.now.since(self.plan.heal_at);
+                self.quiet_since = Some(self.now);
+            }
+            (Some(why), _) if late => self.breaks(Rule::Liveness, why),
+            (Some(_), _) => self.ask_again(),
+        }
+        let at = self.now + Duration::from_millis(500);
+        self.queue.push(at, Happening::Look);
+    }
+
+    /// Nothing moves while an operator has forbidden it: he allows it again, until it is stored.
+    fn ask_again(&mut self) {
+        let seconds = self.now.since(Moment(0)).as_secs();
+        let disabled = self.store.records().slot_actions.disabled;
+        if disabled && seconds.is_multiple_of(5) {
+            self.wish(Wish::Disable(false));
+        }
+    }
+
+    /// Why the world is not at rest.
+    fn unrest(&self) -> Option<String> {
+        let leaders: Vec<usize> = (0..self.seats.len()).filter(|at| self.leads(*at)).collect();
+        let [leader] = leaders[..] else {
+            return Some(format!("boards {leaders:?} lead"));
+        };
+        let board = self.seats[leader].board.as_ref()?;
+        if board.term() != self.store.term() {
+            return Some(format!("{:?} leads, not the newest term", board.term()));
+        }
+        let Some(core) = board.core() else {
+            return Some("the leader is not online".to_owned());
+        };
+        if !core.owner.is_idle() || self.store.has_edit() {
+            return Some(format!("the store is behind {:?}", core.owner));
+        }
+        let cluster = Cluster::load(self.store.records());
+        for slot in 0..SLOTS {
+            let record = self.store.slot(slot);
+            if record.action.state != ActionState::Nothing {
+                let progress = core.mover.progress();
+                return Some(format!("{record:?} goes on: {progress:?}"));
+            }
+        }
+        if !cluster.slot_actions().cancelled.is_empty() {
+            return Some("a wish to cancel is left".to_owned());
+        }
+        if cluster != *core.owner.cluster {
+            return Some("the leader believes what is not stored".to_owned());
+        }
+        let out_of_step = |(at, stand): (usize, &super::Stand)| {
+            let wrong = |proxy: &Proxy| {
+                proxy
+                    .table()
+                    .iter()
+                    .find(|it| !wants(&cluster, it))
+                    .cloned()
+            };
+            match &stand.proxy {
+                None => Some(format!("proxy {at} is dead")),
+                Some(proxy) if !proxy.is_online() => Some(format!("proxy {at} takes no clients")),
+                Some(proxy) => wrong(proxy).map(|slot| format!("proxy {at} holds {slot:?}")),
+            }
+        };
+        self.stands.iter().enumerate().find_map(out_of_step)
+    }
+
+    /// Every key that shows something is at its owner, with a value that was written.
+    fn last_look(&mut self) {
+        for key in self.check.keys() {
+            let owner = self.store.slot(key.0).group_id;
+            let on = self
+                .servers
+                .iter()
+                .filter(|(_, it)| it.value(key).is_some());
+            let on: Vec<u32> = on.map(|(id, _)| *id).collect();
+            if !self.check.counts(key) {
+                continue;
+            }
+            if on.iter().any(|id| *id != owner) {
+                let text = format!("key {key:?} of group {owner} is on {on:?}");
+                self.breaks(Rule::TwoOwners, text);
+            }
+            let value = self.servers.get(&owner).and_then(|it| it.value(key));
+            self.check.read(self.now, key, value);
+        }
+    }
+}
+
+/// Whether the cluster wants a slot to look like this at a proxy.
+fn wants(cluster: &Cluster, held: &codis_core::api::Slot) -> bool {
+    let record = cluster.slot(held.id);
+    record.is_ok_and(|record| form::one(cluster, record, 0, None) == *held)
+}

@@ -1,0 +1,5 @@
+//! Dashboards that move slots, and the checker under test.
+
+mod checker;
+mod determinism;
+mod seeds;

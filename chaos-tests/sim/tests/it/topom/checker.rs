@@ -1,0 +1,70 @@
+//! The checker under test: a part that is broken must be caught, by the rule that it breaks, within
+//! a few seeds.
+
+use codis_sim::topom::check::Rule;
+use codis_sim::topom::profile::Profile;
+use codis_sim::topom::runner;
+use codis_sim::topom::sabotage::Sabotage;
+
+/// Seeds that a broken part may survive.
+const SEEDS: u64 = 40;
+
+fn caught(sabotage: Sabotage, profile: Profile, rules: &[Rule]) {
+    let found = (0..SEEDS).find_map(|seed| {
+        let violation = runner::run_with(seed, profile, sabotage, None).violation?;
+        rules.contains(&violation.rule).then_some(violation)
+    });
+    assert!(
+        found.is_some(),
+        "{sabotage:?} survived {SEEDS} seeds of {profile}"
+    );
+}
+
+/// What a slot that is served by two routes comes to.
+const SPLIT: [Rule; 3] = [Rule::Stranded, Rule::TwoOwners, Rule::LostWrite];
+
+#[test]
+fn a_commit_without_a_guard_is_caught() {
+    caught(Sabotage::NoGuard, Profile::Pause, &[Rule::StaleWrite]);
+}
+
+#[test]
+fn a_slot_that_moves_without_a_lock_is_caught() {
+    caught(Sabotage::NoLock, Profile::Crash, &SPLIT);
+}
+
+#[test]
+fn a_step_that_waits_for_nobody_is_caught() {
+    caught(Sabotage::NoWait, Profile::Cut, &SPLIT);
+}
+
+#[test]
+fn a_proxy_that_is_believed_whatever_it_does_is_caught() {
+    caught(Sabotage::TrustLiars, Profile::Lie, &[Rule::Liveness]);
+}
+
+#[test]
+fn a_fence_that_is_announced_and_missing_is_caught() {
+    caught(Sabotage::NoFence, Profile::Hang, &SPLIT);
+}
+
+#[test]
+fn a_fill_that_does_not_wait_for_requests_in_flight_is_caught() {
+    caught(Sabotage::NoDrain, Profile::Calm, &SPLIT);
+}
+
+#[test]
+fn fills_in_any_order_are_caught() {
+    let rules = [
+        Rule::Stranded,
+        Rule::TwoOwners,
+        Rule::LostWrite,
+        Rule::Liveness,
+    ];
+    caught(Sabotage::NoStamps, Profile::Cut, &rules);
+}
+
+#[test]
+fn a_slot_that_leaves_its_keys_behind_is_caught() {
+    caught(Sabotage::NoSource, Profile::Calm, &SPLIT);
+}

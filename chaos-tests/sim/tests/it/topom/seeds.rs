@@ -1,0 +1,94 @@
+//! Every profile over many seeds: what `make test` runs. `sim run --world topom` runs more.
+
+use codis_sim::topom::outcome::Stats;
+use codis_sim::topom::profile::Profile;
+use codis_sim::topom::runner;
+
+/// Seeds of each profile.
+const SEEDS: u64 = 40;
+
+fn hold(profile: Profile) -> Stats {
+    let mut failures = Vec::new();
+    let mut sum = Stats::default();
+    runner::run_many(0, SEEDS, Some(profile), 1, |outcome| {
+        sum.add(&outcome.stats);
+        if let Some(violation) = outcome.violation {
+            failures.push(format!(
+                "seed {seed}: {violation}\n  cargo run -p codis-sim --bin sim -- \
+                 replay {seed} --world topom --profile {profile}",
+                seed = outcome.seed
+            ));
+        }
+    });
+    assert!(
+        failures.is_empty(),
+        "{} seeds failed\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+    // A simulator in which nothing happens proves nothing.
+    assert!(sum.moved > SEEDS * 4, "only {} keys moved", sum.moved);
+    assert!(sum.writes > SEEDS * 100, "only {} writes", sum.writes);
+    sum
+}
+
+#[test]
+fn slots_move_under_load_and_nothing_is_refused() {
+    let sum = hold(Profile::Calm);
+    assert_eq!((sum.failed, sum.unknown, sum.tainted), (0, 0, 0));
+}
+
+#[test]
+fn dashboards_that_die_between_any_two_effects_do_no_harm() {
+    let sum = hold(Profile::Crash);
+    assert!(sum.crashes > SEEDS * 2, "{} crashes", sum.crashes);
+    assert_eq!(sum.tainted, 0);
+}
+
+#[test]
+fn dashboards_that_sleep_past_their_lease_do_no_harm() {
+    let sum = hold(Profile::Pause);
+    assert!(sum.terms > SEEDS * 2, "{} terms", sum.terms);
+    assert_eq!(sum.tainted, 0);
+}
+
+#[test]
+fn a_store_that_loses_acknowledgements_does_no_harm() {
+    assert_eq!(hold(Profile::Store).tainted, 0);
+}
+
+#[test]
+fn proxies_that_hang_hold_nothing_up_and_do_no_harm() {
+    hold(Profile::Hang);
+}
+
+#[test]
+fn proxies_that_start_with_nothing_do_no_harm() {
+    assert_eq!(hold(Profile::Restart).tainted, 0);
+}
+
+#[test]
+fn proxies_out_of_reach_and_late_calls_do_no_harm() {
+    assert_eq!(hold(Profile::Cut).tainted, 0);
+}
+
+#[test]
+fn proxies_that_lie_are_found_out() {
+    let sum = hold(Profile::Lie);
+    assert!(sum.tainted > 0, "nobody lied");
+}
+
+#[test]
+fn servers_that_hang_do_no_harm() {
+    assert_eq!(hold(Profile::Servers).tainted, 0);
+}
+
+#[test]
+fn proxies_of_codis_are_waited_for() {
+    hold(Profile::Original);
+}
+
+#[test]
+fn everything_at_once_does_no_harm() {
+    hold(Profile::Everything);
+}
