@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use codis_core::resp::{Limits, RequestScanner, encode_command};
 use codis_proxy::data::outgoing::Outgoing;
+use codis_proxy::data::reply::Reply;
 use codis_proxy::data::ring::{Done, Meta, Ring};
 use codis_proxy::data::split::{Kind, Split};
 
@@ -47,7 +48,7 @@ fn replies_in_reverse_order(bencher: divan::Bencher<'_, '_>) {
             ring.push(META);
         }
         for place in (first..first + PIPELINE).rev() {
-            let reply = Bytes::from_static(b"+OK\r\n");
+            let reply = Reply::Slice(b"+OK\r\n");
             ring.complete(place, Done { reply, last: false });
         }
         while ring.pop_done().is_some() {}

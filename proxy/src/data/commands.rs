@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use codis_core::command::{self, Access, Args, Command, CrossSlot, Handling, Name, Special};
 use codis_core::resp::encode_command;
 use codis_core::slot::SlotId;
@@ -11,6 +11,7 @@ use codis_core::slot::SlotId;
 use super::counters::{COMMAND_BAD, COMMAND_UNKNOWN};
 use super::io::Io;
 use super::lane::Lane;
+use super::raw::Raw;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::split::{Kind, Split};
@@ -123,18 +124,18 @@ impl Io {
 
     /// The request as it goes to a backend: its own bytes, or the same arguments as a multi-bulk
     /// when a server would not take those.
-    pub(super) fn take_raw(&mut self, len: usize) -> Bytes {
+    pub(super) fn take_raw(&mut self, len: usize) -> Raw {
         if self.scanner.is_verbatim() {
-            return self.buf.split_to(len).freeze();
+            return self.buf.take(len);
         }
         let raw = self.encode_args();
         self.buf.advance(len);
-        Bytes::from(raw)
+        Raw::from(Bytes::from(raw))
     }
 
     fn lane(&self) -> Lane {
         Lane {
-            number: (self.session.id % u64::from(self.worker.settings().lanes())) as u16,
+            number: self.lane,
             protocol: self.session.protocol(),
         }
     }
@@ -180,7 +181,7 @@ impl Io {
         true
     }
 
-    fn request(&self, head: Head, raw: Bytes, slot: Option<SlotId>) -> Request {
+    fn request(&self, head: Head, raw: Raw, slot: Option<SlotId>) -> Request {
         let place = self.session.open(head.command, head.len);
         Request {
             raw,
@@ -228,9 +229,9 @@ impl Io {
             args = places(&raw);
         } else {
             args = self.scanner.args().to_vec();
-            raw = self.buf.split_to(head.len).freeze();
+            raw = self.buf.take(head.len);
         }
-        let whole = Split::new(kind, raw.clone(), &args);
+        let whole = Split::new(kind, raw.to_bytes(), &args);
         let request = self.request(head, raw, None);
         let Origin::Session(session, place) = request.origin.clone() else {
             return true;
@@ -332,7 +333,7 @@ impl Io {
         let mut raw = Vec::new();
         encode_command(&mut raw, &args);
         self.buf.advance(head.len);
-        let request = self.request(head, Bytes::from(raw), None);
+        let request = self.request(head, Raw::from(Bytes::from(raw)), None);
         conn.push(&self.worker, request);
         true
     }

@@ -22,6 +22,7 @@ use super::figures::LinkFigures;
 use super::lane::Lane;
 use super::link;
 use super::poller::Place;
+use super::raw::Raw;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request};
 use super::session::Session;
@@ -298,7 +299,7 @@ impl Conn {
 
 fn probe(worker: &Worker) -> Request {
     Request {
-        raw: Bytes::from_static(b"*1\r\n$4\r\nPING\r\n"),
+        raw: Raw::from(Bytes::from_static(b"*1\r\n$4\r\nPING\r\n")),
         origin: Origin::Probe,
         ticket: 0,
         since: worker.local.now(),
@@ -376,7 +377,21 @@ impl State {
     pub(super) fn dequeue(&mut self) -> Option<Request> {
         let request = self.queue.pop_front()?;
         self.queue_bytes -= request.raw.len();
+        if self.queue.is_empty() {
+            // The next one takes the first place again, which the processor still has at hand.
+            self.queue.clear();
+        }
         Some(request)
+    }
+
+    /// Takes the oldest request in flight, which is answered.
+    #[inline]
+    pub(super) fn land(&mut self) -> Option<Flight> {
+        let flight = self.flight.pop_front();
+        if self.flight.is_empty() {
+            self.flight.clear();
+        }
+        flight
     }
 
     /// Removes the queued requests that `take` names, in order.

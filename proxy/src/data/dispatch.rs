@@ -5,6 +5,7 @@ use std::rc::Rc;
 use codis_core::slot::SlotId;
 
 use super::migrate::lines::Event;
+use super::raw::Raw;
 use super::reply::{self, Reply};
 use super::request::{Origin, Outcome, Request, SplitCommand};
 use super::worker::{Target, Worker};
@@ -55,7 +56,7 @@ impl Worker {
         }
         drop(split);
         for (part, target) in groups {
-            let raw = command.split.borrow().encode(part);
+            let raw = Raw::from(command.split.borrow().encode(part));
             let origin = Origin::Part(command.clone(), part);
             self.send(
                 Request {

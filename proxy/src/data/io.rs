@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use codis_core::resp::{Limits, RequestScanner};
 
-use super::buffer;
 use super::client;
 use super::drive::Peer;
+use super::inbox::Inbox;
 use super::listen::Alive;
 use super::memory::Share;
 use super::poller::Ready;
@@ -67,7 +67,7 @@ pub(super) struct Io {
     pub session: Rc<Session>,
     pub stream: Stream,
     /// Empty, and without memory, between turns unless a request is incomplete or waits.
-    pub buf: BytesMut,
+    pub buf: Inbox,
     pub scanner: RequestScanner,
     pub input: Input,
     /// A complete request waits in the buffer for room elsewhere.
@@ -75,6 +75,8 @@ pub(super) struct Io {
     pub read_bytes: usize,
     share: Share,
     pub db: u16,
+    /// Which of several connections to a backend the session uses.
+    pub lane: u16,
     pub authenticated: bool,
     pub own: client::Own,
     /// There may be more to read than has been read.
@@ -104,13 +106,14 @@ pub fn start(
         worker: worker.clone(),
         session: session.clone(),
         stream,
-        buf: BytesMut::new(),
+        buf: Inbox::default(),
         scanner: RequestScanner::new(Limits::default()),
         input: Input::Open,
         blocked: false,
         read_bytes: READ_BYTES_MIN,
         share: Share::new(worker.shared.clone()),
         db: 0,
+        lane: (session.id % u64::from(worker.settings().lanes())) as u16,
         own: client::Own::new(worker.local.now()),
         readable: true,
         ended: false,
@@ -246,7 +249,6 @@ impl Io {
                         break;
                     }
                     self.scanner.reset();
-                    buffer::release(&mut self.buf, len);
                     taken += 1;
                 }
                 Ok(None) if self.buf.len() > self.request_bytes_max() => {
@@ -258,6 +260,10 @@ impl Io {
                 Ok(None) => break,
                 Err(error) => self.refuse(&error.to_string()),
             }
+        }
+        // What waits for room may wait long and in many steps: it is moved only if it is little.
+        if !(cut || self.blocked) || self.buf.len() <= MOVE_BYTES_MAX {
+            self.buf.thaw();
         }
         if taken > 0 {
             self.worker.local.counters().total.add(taken);
@@ -298,7 +304,7 @@ impl Io {
     fn read(&mut self) -> io::Result<()> {
         self.make_room();
         let spare = self.buf.capacity() - self.buf.len();
-        let Some(read) = self.stream.read(&mut self.buf)? else {
+        let Some(read) = self.stream.read(self.buf.buffer())? else {
             self.readable = false;
             return Ok(());
         };
@@ -318,12 +324,13 @@ impl Io {
     }
 
     fn make_room(&mut self) {
+        self.buf.thaw();
         if self.buf.capacity() == 0 {
             let intake = self.worker.local.spare.lend_intake();
-            (self.buf, self.scanner) = (intake.buf, intake.scanner);
+            (self.buf, self.scanner) = (Inbox::from(intake.buf), intake.scanner);
             self.lent = true;
         } else if self.buf.capacity() - self.buf.len() < self.read_bytes / 4 {
-            self.buf.reserve(self.read_bytes);
+            self.buf.buffer().reserve(self.read_bytes);
         }
     }
 
@@ -333,16 +340,14 @@ impl Io {
             return;
         }
         self.lent = false;
-        if self.buf.len() > MOVE_BYTES_MAX {
+        let is_empty = self.buf.is_empty();
+        let Some(buf) = self.buf.give_back(MOVE_BYTES_MAX) else {
             return;
-        }
+        };
         let fresh = RequestScanner::new(Limits::default());
-        let mut buf = std::mem::take(&mut self.buf);
-        let scanner = if buf.is_empty() {
+        let scanner = if is_empty {
             std::mem::replace(&mut self.scanner, fresh)
         } else {
-            self.buf = BytesMut::from(&buf[..]);
-            buf.clear();
             fresh
         };
         self.worker

@@ -13,7 +13,7 @@ use super::io::Next;
 use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
 use super::poller::Ready;
 use super::reply::Reply;
-use super::request::{Outcome, Request};
+use super::request::Outcome;
 use super::rule;
 use super::stream::Stream;
 use super::worker::Worker;
@@ -174,7 +174,11 @@ impl Link {
             if state.flight.is_empty() {
                 state.progress_at = self.worker.local.now();
             }
-            self.out.push(&request.raw);
+            if len < SHARE_BYTES_MIN {
+                self.out.copy(&request.raw);
+            } else {
+                self.out.push(&request.raw.to_bytes());
+            }
             state.taken += len as u64;
             state.flight.push_back(Flight {
                 request: Some(request),
@@ -263,21 +267,21 @@ impl Link {
                 continue;
             }
             replies += 1;
-            let flight = self.conn.state.borrow_mut().flight.pop_front();
-            let Some(flight) = flight else {
+            let flight = self.conn.state.borrow_mut().land();
+            let Some(mut flight) = flight else {
                 return Err(io::Error::other("a reply without a request"));
             };
-            if let Some(request) = flight.request {
+            if flight.request.is_some() {
                 if len >= SHARE_BYTES_MIN.max(self.read_bytes / SHARE_PART) {
                     self.buf.advance(at);
                     at = 0;
                     let shared = self.buf.split_to(len).freeze();
                     buffer::release(&mut self.buf, len);
-                    answer(&self.worker, &self.conn, request, Reply::Shared(shared));
+                    answer(&self.worker, &self.conn, &mut flight, Reply::Shared(shared));
                     continue;
                 }
                 let reply = Reply::Slice(&self.buf[at..at + len]);
-                answer(&self.worker, &self.conn, request, reply);
+                answer(&self.worker, &self.conn, &mut flight, reply);
             }
             at += len;
         }
@@ -290,16 +294,21 @@ impl Link {
 
 /// Delivers a reply, unless it says that the server did not run the request because of its role:
 /// then the request is tried again elsewhere or later.
-fn answer(worker: &Rc<Worker>, conn: &Conn, request: Request, reply: Reply<'_>) {
+fn answer(worker: &Rc<Worker>, conn: &Conn, flight: &mut Flight, reply: Reply<'_>) {
+    let Some(request) = &flight.request else {
+        return;
+    };
     let bytes = reply.bytes();
     if bytes.first() == Some(&b'-') && request.is_routed() && rule::is_not_executed(bytes) {
         let pause = worker.settings().backend_ping_period.duration().as_micros() as u64;
         conn.mark_stale(worker.local.now() + pause.max(1_000_000));
-        worker.refuse(request, reply);
+        if let Some(request) = flight.request.take() {
+            worker.refuse(request, reply);
+        }
         return;
     }
     if worker.has_refused() {
-        worker.keep_order(&request);
+        worker.keep_order(request);
     }
     request.finish_from(&conn.address, reply, Outcome::Answered);
 }

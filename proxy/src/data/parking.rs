@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use super::raw::Raw;
 use super::reply::{self, Reply};
 use super::request::{Outcome, Request};
 use super::worker::Worker;
@@ -67,7 +68,7 @@ impl Worker {
     pub fn park(&self, mut request: Request) {
         // A small request shares a buffer with others; the buffer must not wait with it.
         if request.raw.len() < SHARED_BYTES_MIN {
-            request.raw = Bytes::copy_from_slice(&request.raw);
+            request.raw = Raw::from(Bytes::copy_from_slice(&request.raw));
         }
         let mut parked = self.parked.borrow_mut();
         parked.bytes += weight(request.raw.len());

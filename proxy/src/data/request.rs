@@ -10,6 +10,7 @@ use codis_core::slot::SlotId;
 use super::lane::Lane;
 use super::migrate::job::Job;
 use super::migrate::machine::Step;
+use super::raw::Raw;
 use super::reply::Reply;
 use super::session::Session;
 use super::split::Split;
@@ -55,7 +56,7 @@ pub enum Outcome {
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What is sent, a whole multi-bulk request.
-    pub raw: Bytes,
+    pub raw: Raw,
     /// Who waits.
     pub origin: Origin,
     /// Orders the requests of a worker; what is sent again keeps its number.
@@ -82,10 +83,10 @@ impl Request {
     }
 
     /// Delivers the reply of a server.
-    pub fn finish_from(self, backend: &str, reply: Reply<'_>, outcome: Outcome) {
-        match self.origin {
+    pub fn finish_from(&self, backend: &str, reply: Reply<'_>, outcome: Outcome) {
+        match &self.origin {
             Origin::Session(session, place) => {
-                let took = session.complete(place, reply, outcome);
+                let took = session.complete(*place, reply, outcome);
                 session.note_time(took, self.since, &self.raw, backend);
             }
             Origin::Part(command, part) => {
@@ -99,7 +100,7 @@ impl Request {
                 };
                 let mut split = command.split.borrow_mut();
                 let before = split.kept_bytes();
-                let merged = split.answer(part, reply);
+                let merged = split.answer(*part, reply);
                 session.count_parts(before, split.kept_bytes());
                 drop(split);
                 if let Some(merged) = merged {
@@ -108,7 +109,7 @@ impl Request {
                     session.note_time(took, self.since, command.split.borrow().raw(), backend);
                 }
             }
-            Origin::Step(job, step) => job.told(step, reply, outcome),
+            Origin::Step(job, step) => job.clone().told(*step, reply, outcome),
             Origin::Probe => {}
         }
     }

@@ -16,6 +16,7 @@ use std::rc::Rc;
 use codis_core::resp::Protocol;
 
 use super::memory;
+use super::outgoing::Outgoing;
 use super::poller::Place;
 use super::reply::Reply;
 use super::request::Outcome;
@@ -253,7 +254,6 @@ impl Session {
             self.write_at.set(self.local.now());
         }
         if !is_head {
-            let reply = reply.into_bytes();
             let meta = busy.ring.complete(place, Done { reply, last });
             let after = busy.reply_bytes();
             drop(state);
@@ -263,9 +263,10 @@ impl Session {
             return meta;
         }
         let meta = busy.ring.take_head()?;
-        let mut ended = self.deliver(busy, meta, &reply, last);
-        while !ended && let Some((meta, done)) = busy.ring.pop_done() {
-            ended = self.deliver(busy, meta, &Reply::Shared(done.reply), done.last);
+        let Busy { ring, out, .. } = busy;
+        let mut ended = self.deliver(out, meta, &reply, last);
+        while !ended && let Some((meta, done)) = ring.pop_done() {
+            ended = self.deliver(out, meta, &done.reply, done.last);
         }
         state.last = ended;
         drop(state);
@@ -274,13 +275,13 @@ impl Session {
     }
 
     /// Moves a reply to the output. Gives whether it is the last one.
-    fn deliver(&self, busy: &mut Busy, meta: Meta, reply: &Reply<'_>, last: bool) -> bool {
+    fn deliver(&self, out: &mut Outgoing, meta: Meta, reply: &Reply<'_>, last: bool) -> bool {
         let micros = self.local.now().saturating_sub(meta.born);
         let counters = self.local.counters();
         counters.delivered(meta.command, micros, reply.bytes());
         match reply {
-            Reply::Slice(slice) => busy.out.copy(slice),
-            Reply::Shared(bytes) => busy.out.push(bytes),
+            Reply::Slice(slice) => out.copy(slice),
+            Reply::Shared(bytes) => out.push(bytes),
         }
         last
     }

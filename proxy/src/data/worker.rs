@@ -366,7 +366,24 @@ impl Worker {
     }
 
     /// Where a request for `slot` goes.
+    #[inline]
     pub fn target(self: &Rc<Self>, slot: SlotId, access: Access, db: u16, lane: Lane) -> Target {
+        let direct = self.table.borrow().direct(slot, access == Access::Read);
+        match direct {
+            Some(master) => Target::To(master),
+            None => self.target_by_route(slot, access, db, lane),
+        }
+    }
+
+    /// Where a request goes whose slot is held, migrates, is offline or is read from replicas.
+    #[inline(never)]
+    fn target_by_route(
+        self: &Rc<Self>,
+        slot: SlotId,
+        access: Access,
+        db: u16,
+        lane: Lane,
+    ) -> Target {
         let table = self.table.borrow();
         let route = table.route(slot);
         if route.hold != Hold::Open {
@@ -407,11 +424,15 @@ impl Worker {
     }
 
     /// The connection to a backend, made when it is used first.
+    #[inline]
     pub fn conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: Lane) -> Rc<Conn> {
         let lane = self.lane(backend, lane);
-        if let Some(conn) = self.existing(backend, db, lane) {
-            return conn;
-        }
+        self.existing(backend, db, lane)
+            .unwrap_or_else(|| self.new_conn(backend, db, lane))
+    }
+
+    #[cold]
+    fn new_conn(self: &Rc<Self>, backend: BackendId, db: u16, lane: Lane) -> Rc<Conn> {
         let address = self.table.borrow().address(backend).clone();
         let conn = Rc::new(Conn::new(self.local.clone(), backend, address, db, lane));
         self.port().add_link(&conn.figures);

@@ -282,13 +282,8 @@ impl Book {
                 hold,
             });
         }
-        Table {
-            version: self.version,
-            routes: routes.into_boxed_slice(),
-            addresses: self.addresses.clone(),
-            referenced,
-            masters,
-        }
+        let addresses = self.addresses.clone();
+        Table::new(self.version, routes, addresses, referenced, masters)
     }
 
     fn learn_addresses(&mut self) {

@@ -70,6 +70,40 @@ pub struct Route {
     pub hold: Hold,
 }
 
+/// What a request needs of most routes, in four bytes: a request picks its route at random, and
+/// all of these stay in the processor's cache, which all of the routes do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Direct(u32);
+
+impl Direct {
+    /// The whole route is to be looked at.
+    const NONE: Self = Self(u32::MAX);
+    /// Reads may go to replicas.
+    const REPLICAS: u32 = 1 << 31;
+
+    fn of(route: &Route) -> Self {
+        match route.master {
+            Some(BackendId(id)) if route.hold == Hold::Open && id < Self::REPLICAS - 1 => {
+                let replicas = if route.replicas.is_empty() {
+                    0
+                } else {
+                    Self::REPLICAS
+                };
+                Self(id | replicas)
+            }
+            Some(_) | None => Self::NONE,
+        }
+    }
+
+    const fn has_replicas(self) -> bool {
+        self.0 & Self::REPLICAS != 0
+    }
+
+    const fn master(self) -> BackendId {
+        BackendId(self.0 & !Self::REPLICAS)
+    }
+}
+
 /// All routes at one version.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -77,6 +111,7 @@ pub struct Table {
     pub version: u64,
     /// By slot.
     pub routes: Box<[Route]>,
+    direct: Box<[Direct]>,
     /// Address by [`BackendId`].
     pub addresses: Arc<[Arc<str>]>,
     /// By [`BackendId`]: whether any slot refers to it.
@@ -86,6 +121,24 @@ pub struct Table {
 }
 
 impl Table {
+    /// The table of these routes.
+    pub fn new(
+        version: u64,
+        routes: Vec<Route>,
+        addresses: Arc<[Arc<str>]>,
+        referenced: Box<[bool]>,
+        masters: Box<[bool]>,
+    ) -> Self {
+        Self {
+            version,
+            direct: routes.iter().map(Direct::of).collect(),
+            routes: routes.into_boxed_slice(),
+            addresses,
+            referenced,
+            masters,
+        }
+    }
+
     /// The table before the first fill: all slots offline.
     pub fn offline() -> Self {
         let routes = SlotId::all()
@@ -97,18 +150,21 @@ impl Table {
                 ..Route::default()
             })
             .collect();
-        Self {
-            version: 0,
-            routes,
-            addresses: Arc::from([]),
-            referenced: Box::from([]),
-            masters: Box::from([]),
-        }
+        Self::new(0, routes, Arc::from([]), Box::from([]), Box::from([]))
     }
 
     /// The route of a slot.
     pub fn route(&self, slot: SlotId) -> &Route {
         &self.routes[slot.index()]
+    }
+
+    /// The owner of a slot whose requests just flow there: nothing holds or moves it, and if
+    /// `is_read`, no replica would be asked. `None` when [`Table::route`] has to be looked at.
+    #[inline]
+    pub fn direct(&self, slot: SlotId, is_read: bool) -> Option<BackendId> {
+        let found = self.direct[slot.index()];
+        let is_direct = found != Direct::NONE && !(is_read && found.has_replicas());
+        is_direct.then(|| found.master())
     }
 
     /// The address of a backend.

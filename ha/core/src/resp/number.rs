@@ -12,6 +12,9 @@ pub(super) const HEADER_BYTES_MAX: usize = 32;
 /// Like Codis, this takes a leading `+`.
 #[inline]
 pub(super) fn read(buf: &[u8], start: usize) -> Result<Option<(i64, usize)>, ProtocolError> {
+    if let Some(short) = read_short(buf, start) {
+        return Ok(Some(short));
+    }
     let mut at = start;
     let negative = match buf.get(at) {
         Some(b'-') => {
@@ -60,6 +63,19 @@ pub(super) fn read(buf: &[u8], start: usize) -> Result<Option<(i64, usize)>, Pro
     };
     let number = signed.ok_or(Fault::Number.at(start))?;
     Ok(Some((number, at + 2)))
+}
+
+/// The same for what most lengths are: one or two digits, with the line end already there.
+#[inline]
+fn read_short(buf: &[u8], start: usize) -> Option<(i64, usize)> {
+    match buf.get(start..)?.first_chunk()? {
+        [ones @ b'0'..=b'9', b'\r', b'\n', _] => Some((i64::from(ones - b'0'), start + 3)),
+        [tens @ b'0'..=b'9', ones @ b'0'..=b'9', b'\r', b'\n'] => {
+            let number = 10 * (tens - b'0') + (ones - b'0');
+            Some((i64::from(number), start + 4))
+        }
+        _ => None,
+    }
 }
 
 /// Whether the length that was read from `start` to `next` is written as Redis demands it: no sign

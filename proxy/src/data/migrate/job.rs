@@ -10,6 +10,7 @@ use codis_core::slot::SlotId;
 
 use super::machine::{Machine, Step};
 use super::words::Words;
+use crate::data::raw::Raw;
 use crate::data::reply::Reply;
 use crate::data::request::{Origin, Outcome, Request};
 use crate::data::session::Session;
@@ -58,7 +59,7 @@ impl Job {
         request: Request,
         (source, target, method): (BackendId, BackendId, crate::route::Method),
     ) -> Rc<Self> {
-        let words = Words::new(&request.raw);
+        let words = Words::new(&request.raw.to_bytes());
         let reads = request.access != Access::Write;
         Rc::new(Self {
             line,
@@ -103,7 +104,7 @@ impl Job {
             access
         };
         Some(Request {
-            raw: self.words.encode(step, target),
+            raw: Raw::from(self.words.encode(step, target)),
             origin: Origin::Step(self.clone(), step),
             since: self.worker.local.now(),
             slot: Some(self.line.1),
