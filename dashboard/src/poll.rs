@@ -3,39 +3,35 @@
 //! their figures.
 
 pub mod aged;
+mod pace;
 mod proxies;
 pub mod sentinels;
 mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use codis_core::api::{ProxyReport, SentinelStats, ServerStats};
-
+use codis_core::api::{ProxyReport, ProxyStats, SentinelStats, ServerStats};
 use tokio::sync::Notify;
 
-use self::aged::{Answers, Report};
+pub use pace::EVERY;
+
+use self::aged::{Answers, Figures};
+use self::pace::Pace;
 use crate::core::Core;
 use crate::keyed::Keyed;
-use codis_runtime::peer::Fields;
+use codis_runtime::peer::{Fields, Info};
 
-/// How often each is asked.
-pub const EVERY: Duration = Duration::from_secs(1);
-/// How often servers are asked while nobody reads their figures: hundreds of them once a second
-/// keep a processor busy for nothing.
-const EVERY_UNREAD: Duration = Duration::from_secs(3);
-/// For so long after somebody read them the figures are kept as fresh as can be.
-const READ_FOR: Duration = Duration::from_secs(15);
 /// How long an answer may take.
 pub const ANSWER_MAX: Duration = Duration::from_secs(1);
 
 /// The last answers.
 #[derive(Debug, Default)]
 pub struct Polls {
-    read_at: Mutex<Option<Instant>>,
-    servers: Mutex<Answers<ServerStats>>,
-    proxies: Mutex<Answers<ProxyReport>>,
+    pace: Pace,
+    servers: Mutex<Answers<Info>>,
+    proxies: Mutex<Answers<ProxyStats>>,
     sentinels: Mutex<Answers<SentinelStats>>,
     /// Told whenever a sentinel was asked, by its address.
     asked: Mutex<BTreeMap<String, Arc<Notify>>>,
@@ -44,36 +40,27 @@ pub struct Polls {
 impl Polls {
     /// By server address, for somebody who reads them.
     pub fn servers(&self) -> BTreeMap<String, ServerStats> {
-        *held(&self.read_at) = Some(Instant::now());
-        held(&self.servers).shown()
-    }
-
-    /// Waits until a server is to be asked again.
-    async fn server_due(&self) {
-        let asked = Instant::now();
-        while asked.elapsed() < EVERY_UNREAD {
-            tokio::time::sleep(EVERY).await;
-            if held(&self.read_at).is_some_and(|at| at.elapsed() < READ_FOR) {
-                return;
-            }
-        }
+        self.pace.handle_read();
+        let answers = held(&self.servers).clone();
+        answers.shown()
     }
 
     /// By proxy token.
     pub fn proxies(&self) -> BTreeMap<String, ProxyReport> {
-        held(&self.proxies).shown()
+        let answers = held(&self.proxies).clone();
+        answers.shown()
     }
 
     /// By sentinel address.
     pub fn sentinels(&self) -> BTreeMap<String, SentinelStats> {
-        held(&self.sentinels).shown()
+        let answers = held(&self.sentinels).clone();
+        answers.shown()
     }
 
     /// The last figures of one server, unless it failed to give them.
     pub fn server(&self, addr: &str) -> Option<Fields> {
         let servers = held(&self.servers);
-        let polled = servers.get(addr)?;
-        (polled.error.is_none() && !polled.timeout).then(|| polled.stats.clone())
+        servers.newest(addr).map(Info::fields)
     }
 
     /// The last answer of one sentinel, unless it failed to give one.
@@ -93,20 +80,20 @@ impl Polls {
     /// The run id of a server, when it told it.
     pub fn run_id(&self, addr: &str) -> Option<String> {
         let servers = held(&self.servers);
-        servers.get(addr)?.stats.get("run_id").cloned()
+        servers.get(addr)?.field("run_id").map(str::to_owned)
     }
 
     /// The server that has a run id.
     pub fn server_of(&self, run_id: &str) -> Option<String> {
         let servers = held(&self.servers);
-        let has = |polled: &ServerStats| polled.stats.get("run_id").is_some_and(|id| id == run_id);
-        let found = servers.good().find(|(_, polled)| has(polled));
+        let has = |info: &Info| info.field("run_id") == Some(run_id);
+        let found = servers.good().find(|(_, info)| has(info));
         found.map(|(addr, _)| addr.clone())
     }
 
     /// How many do not answer, and for how long.
     pub fn silence(&self) -> [Silence; 3] {
-        fn of<T: Report>(kind: &'static str, answers: &Answers<T>) -> Silence {
+        fn of<F: Figures>(kind: &'static str, answers: &Answers<F>) -> Silence {
             Silence {
                 kind,
                 stale: answers.stale(),
@@ -123,10 +110,10 @@ impl Polls {
     /// How often a worker of each proxy stood still, by token; of those that say so.
     pub fn stalls(&self) -> BTreeMap<String, u64> {
         let proxies = held(&self.proxies);
-        let stalls = proxies.good().filter_map(|(token, report)| {
-            let stats = report.stats.as_ref()?;
-            stats.stall_fence.then(|| (token.clone(), stats.stalls))
-        });
+        let stalls = proxies
+            .good()
+            .filter(|(_, stats)| stats.stall_fence)
+            .map(|(token, stats)| (token.clone(), stats.stalls));
         stalls.collect()
     }
 }

@@ -8,7 +8,7 @@ use codis_core::api::{ProxyStats, Slot};
 use codis_core::ha::{TERM_HEADER, Term};
 use codis_core::model::{Proxy, Sentinel};
 use codis_core::xauth;
-use codis_runtime::http::{Client, ClientError};
+use codis_runtime::http::{Client, ClientError, Line};
 use codis_topom::edit;
 
 use crate::audit::AuditLog;
@@ -36,6 +36,25 @@ pub struct ProxyApi {
     product_auth: String,
     run: u64,
     fills: Arc<AtomicU64>,
+}
+
+/// Asks one proxy for its figures.
+#[derive(Debug)]
+pub struct StatsLine {
+    line: Line,
+    path: String,
+}
+
+impl StatsLine {
+    /// Whether it leads to this address.
+    pub fn leads_to(&self, addr: &str) -> bool {
+        self.line.addr() == addr
+    }
+
+    /// Its figures, without the expensive ones.
+    pub async fn ask(&mut self) -> Result<ProxyStats, ClientError> {
+        self.line.get(&self.path).await
+    }
 }
 
 impl ProxyApi {
@@ -67,13 +86,15 @@ impl ProxyApi {
             .map(drop)
     }
 
-    /// Its figures, without the expensive ones.
-    pub async fn stats(&self, proxy: &Proxy) -> Result<ProxyStats, ClientError> {
-        let path = format!("/api/proxy/stats/{}/0", self.xauth(&proxy.token));
-        self.client
-            .with_total_timeout(STATS_MAX)
-            .get(&proxy.admin_addr, &path)
-            .await
+    /// A connection over which a proxy is asked for its figures.
+    pub fn stats_line(&self, proxy: &Proxy) -> StatsLine {
+        StatsLine {
+            line: self
+                .client
+                .with_total_timeout(STATS_MAX)
+                .line(&proxy.admin_addr),
+            path: format!("/api/proxy/stats/{}/0", self.xauth(&proxy.token)),
+        }
     }
 
     /// The slots that it holds.

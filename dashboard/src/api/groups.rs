@@ -148,8 +148,8 @@ async fn info(call: Call) -> Reply {
     }
     let auth = &call.core.settings.product_auth;
     let asked = async { Peer::connect(addr, auth, INFO_MAX).await?.full_info().await };
-    let fields = asked
+    let info = asked
         .await
         .map_err(|error| ApiError::new(error.to_string()))?;
-    Ok(json(&fields))
+    Ok(json(&info.fields()))
 }

@@ -2,47 +2,35 @@
 
 use std::sync::Arc;
 
-use codis_core::api::{ProxyReport, ProxyStats, RemoteError};
+use codis_core::api::ProxyStats;
 use codis_core::model::Proxy;
 use codis_runtime::http::ClientError;
 use tokio::time::Instant;
 
-use super::{EVERY, held, unixtime};
+use super::aged::Failure;
+use super::{held, unixtime};
 use crate::core::Core;
-use crate::proxies;
+use crate::proxies::{self, StatsLine};
 use crate::state::Audit;
 
 /// Asks the proxy until it is no longer on record.
 pub async fn poll(core: Arc<Core>, token: String) {
+    let turn = core.polls.pace.turn();
+    let mut line: Option<StatsLine> = None;
     loop {
         let Ok(proxy) = core.state.cluster().proxy(&token).cloned() else {
             return;
         };
         let sent = Instant::now();
-        let asked = core.proxies.stats(&proxy).await;
+        let known = line.take().filter(|line| line.leads_to(&proxy.admin_addr));
+        let known = line.insert(known.unwrap_or_else(|| core.proxies.stats_line(&proxy)));
+        let asked = known.ask().await;
         feel(&core, &proxy, sent, &asked).await;
-        let base = ProxyReport {
-            unixtime: unixtime(),
-            ..ProxyReport::default()
-        };
         let idle = asked
             .as_ref()
             .is_ok_and(|stats| !stats.online && !stats.closed);
-        let report = match asked {
-            Ok(stats) => ProxyReport {
-                stats: Some(stats),
-                ..base
-            },
-            Err(error) if error.is_timeout() => ProxyReport {
-                timeout: true,
-                ..base
-            },
-            Err(error) => ProxyReport {
-                error: Some(RemoteError::new(error.to_string())),
-                ..base
-            },
-        };
-        held(&core.polls.proxies).insert(token.clone(), report);
+        let outcome = asked.map_err(|error| Failure::from(&error));
+        held(&core.polls.proxies).insert(&token, outcome, unixtime());
         if idle {
             let audit = Audit::own(format!("proxy/online {}", proxy.admin_addr));
             match proxies::online(&core, audit, &proxy.admin_addr).await {
@@ -50,7 +38,7 @@ pub async fn poll(core: Arc<Core>, token: String) {
                 Err(error) => tracing::warn!(proxy = token, %error, "proxy not put online"),
             }
         }
-        tokio::time::sleep(EVERY).await;
+        core.polls.pace.next(turn).await;
     }
 }
 

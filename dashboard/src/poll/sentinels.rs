@@ -3,23 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use codis_core::api::{RemoteError, SentinelMonitored, SentinelStats};
+use codis_core::api::{SentinelMonitored, SentinelStats};
 use codis_core::paths;
 
-use super::{ANSWER_MAX, EVERY, held, unixtime};
+use super::aged::Failure;
+use super::{ANSWER_MAX, held, unixtime};
 use crate::core::Core;
 use crate::sentinels::login;
 use codis_runtime::peer::{Error, Peer};
 
 /// Asks the sentinel for ever.
 pub async fn poll(core: Arc<Core>, addr: String) {
+    let turn = core.polls.pace.turn();
     let mut connection = None;
     loop {
         let asked = tokio::time::timeout(ANSWER_MAX, ask(&core, &addr, &mut connection)).await;
         let asked = asked.unwrap_or(Err(Error::TimedOut { addr: addr.clone() }));
-        held(&core.polls.sentinels).insert(addr.clone(), report(asked));
+        held(&core.polls.sentinels).insert(&addr, asked.map_err(Failure::from), unixtime());
         core.polls.sentinel_asked(&addr).notify_one();
-        tokio::time::sleep(EVERY).await;
+        core.polls.pace.next(turn).await;
     }
 }
 
@@ -58,25 +60,4 @@ pub async fn monitored(
         }
     }
     Ok(monitored)
-}
-
-fn report(asked: Result<SentinelStats, Error>) -> SentinelStats {
-    let base = SentinelStats {
-        unixtime: unixtime(),
-        ..SentinelStats::default()
-    };
-    match asked {
-        Ok(stats) => SentinelStats {
-            unixtime: base.unixtime,
-            ..stats
-        },
-        Err(Error::TimedOut { .. }) => SentinelStats {
-            timeout: true,
-            ..base
-        },
-        Err(error) => SentinelStats {
-            error: Some(RemoteError::new(error.to_string())),
-            ..base
-        },
-    }
 }

@@ -7,11 +7,13 @@
 //! Replies are made by [`json`], [`ok`] and [`ApiError`].
 //!
 //! Client: [`Client`] keeps connections alive, limits every call in time, and understands the
-//! application errors that come as status 800. [`forward::Forwarder`] passes a request on to
+//! application errors that come as status 800. [`Line`] is for one who asks the same peer again and
+//! again. [`forward::Forwarder`] passes a request on to
 //! another server.
 
 mod client;
 pub mod forward;
+mod line;
 mod percent;
 mod reply;
 mod serve;
@@ -19,6 +21,7 @@ mod standard;
 mod wrap;
 
 pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, WARNING, check_url, without_login};
+pub use line::Line;
 pub use percent::percent_decoded;
 pub use reply::{ApiError, Cause, JsonBody, json, not_found, ok};
 pub use serve::{CONNECTIONS_MAX, DRAIN_MAX, bind, serve};

@@ -1,5 +1,8 @@
 //! Talking with Redis servers and sentinels.
 
+mod info;
+mod line;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +13,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, IntoConnectionInfo, RedisError,
 };
+
+pub use info::{Info, master_of};
+pub use line::Line;
 
 /// How long a connection may take to open.
 pub const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -201,29 +207,39 @@ impl Peer {
     /// # Errors
     /// See [`Error`].
     pub async fn info(&mut self) -> Result<Fields, Error> {
-        let text: String = self.call(&redis::cmd("INFO")).await?;
-        Ok(info_fields(&text))
+        self.info_text().await.map(|text| info::fields(&text))
+    }
+
+    /// `INFO`, as the server said it.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn info_text(&mut self) -> Result<String, Error> {
+        self.call(&redis::cmd("INFO")).await
+    }
+
+    /// `CONFIG GET maxmemory`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn maxmemory(&mut self) -> Result<Option<String>, Error> {
+        let mut command = redis::cmd("CONFIG");
+        command.arg("GET").arg("maxmemory");
+        let config: Vec<String> = self.call(&command).await?;
+        Ok(config.into_iter().nth(1))
     }
 
     /// `INFO`, `maxmemory` and `master_addr`: what statistics show of a server.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn full_info(&mut self) -> Result<Fields, Error> {
-        let mut fields = self.info().await?;
+    pub async fn full_info(&mut self) -> Result<Info, Error> {
+        let info = Info::new(self.info_text().await?);
         // Servers from 3.2 on tell it with the rest; a second question costs as much as the first.
-        if !fields.contains_key("maxmemory") {
-            let mut command = redis::cmd("CONFIG");
-            command.arg("GET").arg("maxmemory");
-            let config: Vec<String> = self.call(&command).await?;
-            if let [name, value] = config.as_slice() {
-                fields.insert(name.clone(), value.clone());
-            }
+        if info.field("maxmemory").is_some() {
+            return Ok(info);
         }
-        if let Some(master) = master_of(&fields) {
-            fields.insert("master_addr".to_owned(), master);
-        }
-        Ok(fields)
+        Ok(info.with_maxmemory(self.maxmemory().await?))
     }
 
     /// Makes the server follow `master`, or nobody, and keep that in its config file.
@@ -306,23 +322,6 @@ pub fn parse_topology(record: &str) -> Option<Topology> {
         .ok()
 }
 
-/// The address that a replica's `INFO` names as its master.
-pub fn master_of(info: &Fields) -> Option<String> {
-    let (host, port) = (info.get("master_host")?, info.get("master_port")?);
-    Some(Addr::new(host.as_str(), port.parse().ok()?).to_string())
-}
-
-fn info_fields(text: &str) -> Fields {
-    let line = |line: &str| {
-        let (name, value) = line.trim_end().split_once(':')?;
-        Some((name.to_owned(), value.to_owned()))
-    };
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(line)
-        .collect()
-}
-
 /// The parts of an order to follow, in the order in which they are sent.
 const FOLLOW_PARTS: [&str; 4] = [
     "CONFIG SET masterauth",
@@ -383,14 +382,6 @@ fn judge_follow(addr: &str, refused: &[Option<String>]) -> Result<Kept, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn info_becomes_fields() {
-        let fields =
-            info_fields("# Server\r\nredis_version:7.0.15\r\nmaster_host:::1\r\nmaster_port:1\r\n");
-        assert_eq!(fields["redis_version"], "7.0.15");
-        assert_eq!(master_of(&fields).unwrap(), "[::1]:1");
-    }
 
     #[test]
     fn each_part_of_an_order_is_judged() {

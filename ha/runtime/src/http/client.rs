@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use codis_core::api::{RemoteError, STATUS_ERROR};
 
-use super::masked;
+use super::{Line, masked};
 
 /// The largest response body: an overview of 1024 slots and hundreds of servers is a tenth of it.
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -121,6 +121,7 @@ impl ClientError {
 pub struct Client {
     inner: legacy::Client<HttpConnector, Full<Bytes>>,
     headers: HeaderMap,
+    connect_timeout: Duration,
     total_timeout: Duration,
     on_warning: Option<fn(&str)>,
 }
@@ -140,6 +141,7 @@ impl Client {
         Self {
             inner,
             headers: HeaderMap::new(),
+            connect_timeout,
             total_timeout,
             on_warning: None,
         }
@@ -179,6 +181,12 @@ impl Client {
             on_warning: Some(on_warning),
             ..self.clone()
         }
+    }
+
+    /// A connection to one peer for one caller, with the limits and headers of this client.
+    pub fn line(&self, addr: &str) -> Line {
+        let headers = self.headers.clone();
+        Line::new(addr, headers, self.connect_timeout, self.total_timeout)
     }
 
     /// `GET http://{addr}{path}`.
@@ -258,7 +266,7 @@ impl Client {
             .map_err(|_| ClientError::Url(shown.clone()))?;
         request.headers_mut().extend(self.headers.clone());
         let (status, reason, body) = self.exchange(request, addr, &shown).await?;
-        decode(status, reason, &body, shown)
+        decode(status, reason, &body, || shown.clone())
     }
 
     async fn exchange(
@@ -279,7 +287,7 @@ impl Client {
                     .filter_map(|text| text.to_str().ok())
                     .for_each(tell);
             }
-            read(response, shown).await
+            read(response, || shown.to_owned()).await
         };
         let after = self.total_timeout;
         let answer = tokio::time::timeout(after, exchange).await;
@@ -354,9 +362,9 @@ pub fn check_url(url: &str) -> Result<(), String> {
     ))
 }
 
-async fn read(
+pub(super) async fn read(
     response: Response<Incoming>,
-    url: &str,
+    url: impl Fn() -> String,
 ) -> Result<(StatusCode, String, Bytes), ClientError> {
     let (head, body) = response.into_parts();
     let reason = match (
@@ -369,7 +377,7 @@ async fn read(
     };
     let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
     let body = body.map_err(|error| {
-        let url = url.to_owned();
+        let url = url();
         if error.is::<LengthLimitError>() {
             let reason = format!("more than {RESPONSE_BYTES_MAX} bytes");
             return ClientError::Answer { reason, url };
@@ -382,23 +390,30 @@ async fn read(
     Ok((head.status, reason, body.to_bytes()))
 }
 
-fn decode<T: DeserializeOwned>(
+pub(super) fn decode<T: DeserializeOwned>(
     status: StatusCode,
     reason: String,
     body: &[u8],
-    url: String,
+    url: impl Fn() -> String,
 ) -> Result<T, ClientError> {
-    let bad = |reason: String, url| Err(ClientError::Answer { reason, url });
+    let bad = |reason: String| {
+        let url = url();
+        Err(ClientError::Answer { reason, url })
+    };
     match status.as_u16() {
-        200 => codis_core::json::decode(body).or_else(|error| bad(error.to_string(), url)),
+        200 => codis_core::json::decode(body).or_else(|error| bad(error.to_string())),
         STATUS_ERROR if body.is_empty() => {
             Err(ClientError::Remote("remote error is empty".to_owned()))
         }
         STATUS_ERROR => match codis_core::json::decode::<RemoteError>(body) {
             Ok(error) => Err(ClientError::Remote(error.cause)),
-            Err(error) => bad(error.to_string(), url),
+            Err(error) => bad(error.to_string()),
         },
-        code => Err(ClientError::Status { code, reason, url }),
+        code => Err(ClientError::Status {
+            code,
+            reason,
+            url: url(),
+        }),
     }
 }
 
@@ -430,7 +445,7 @@ fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// The innermost text says what the system said; the outer ones only name layers.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -12,6 +12,7 @@ mod coordinator_servers;
 mod host;
 mod http_client;
 mod http_forward;
+mod http_line;
 mod http_server;
 mod processes;
 mod shim;
