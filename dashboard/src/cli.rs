@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser;
-use codis_runtime::daemon::{self, Common, Flags};
+use codis_runtime::daemon::{self, Common, Flags, Threads};
 
 use crate::config::Settings;
 use crate::run;
@@ -88,15 +87,8 @@ pub fn settings(options: &Options) -> anyhow::Result<Settings> {
 
 fn start(options: &Options) -> anyhow::Result<()> {
     let settings = settings(options)?;
-    let log = options.common.start_log()?;
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(ncpu) = options.ncpu {
-        builder.worker_threads(usize::from(ncpu));
-    }
-    let runtime = builder
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
+    let base = &options.common.base;
+    let log = base.start_log()?;
     let run = run::run(settings, options.clone(), log.clone());
-    options.common.run(runtime, &log, run)
+    base.run(Threads::Many(options.ncpu), &log, run)
 }

@@ -86,10 +86,8 @@ impl Counters {
     /// Counters that `metrics` shows.
     pub fn register(metrics: &Metrics) -> Self {
         let counters = Self::default();
+        metrics.counters(counters.plain());
         metrics.register(|registry| {
-            for (name, help, counter) in counters.plain() {
-                registry.register(name, help, counter.clone());
-            }
             let durations = counters.edit_seconds.0.clone();
             let help = "From the decision for a change to the answer of the store";
             registry.register("edit_duration_seconds", help, durations);

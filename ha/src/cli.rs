@@ -1,12 +1,10 @@
 //! The command line of codis-ha.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Parser;
-use codis_runtime::daemon::{self, Common};
+use codis_runtime::daemon::{self, Base, Threads};
 
 use crate::watch;
 
@@ -32,15 +30,9 @@ pub struct Options {
     /// Where to serve /live, /ready and /metrics; nowhere when not given
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
-    /// Log file, rolled daily; stderr when not given
-    #[arg(short, long, value_name = "FILE")]
-    pub log: Option<PathBuf>,
-    /// ERROR, WARN, INFO, DEBUG or NONE
-    #[arg(long, value_name = "LEVEL", default_value = "INFO")]
-    pub log_level: String,
-    /// Print version and build
-    #[arg(long)]
-    pub version: bool,
+    /// What every daemon has
+    #[command(flatten)]
+    pub base: Base,
 }
 
 impl Options {
@@ -52,19 +44,11 @@ impl Options {
 
 /// Runs the command line: 0 after an orderly stop, 1 on any error, as the original.
 pub fn main() -> ExitCode {
-    daemon::main_of(|options: &Options| options.version, start)
+    daemon::main_of(|options: &Options| options.base.version, start)
 }
 
 fn start(options: &Options) -> anyhow::Result<()> {
-    let common = Common {
-        log: options.log.clone(),
-        log_level: options.log_level.clone(),
-        ..Common::default()
-    };
-    let log = common.start_log()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
-    common.run(runtime, &log, watch::run(options.clone(), log.clone()))
+    let log = options.base.start_log()?;
+    let run = watch::run(options.clone(), log.clone());
+    options.base.run(Threads::One, &log, run)
 }

@@ -38,7 +38,7 @@ struct Counters {
 impl Counters {
     fn register(metrics: &Metrics) -> Self {
         let counters = Self::default();
-        let all = [
+        metrics.counters([
             ("looks", "Readings of the figures", &counters.looks),
             (
                 "looks_failed",
@@ -51,12 +51,7 @@ impl Counters {
                 "Orders that it did not",
                 &counters.acts_failed,
             ),
-        ];
-        metrics.register(|registry| {
-            for (name, help, counter) in all {
-                registry.register(name, help, counter.clone());
-            }
-        });
+        ]);
         counters
     }
 }

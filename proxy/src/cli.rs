@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Parser;
 use codis_core::api::Slot;
-use codis_runtime::daemon::{self, Common};
+use codis_runtime::daemon::{self, Common, Threads};
 use codis_runtime::shutdown::Shutdown;
 use sd_notify::NotifyState;
 
@@ -129,14 +129,10 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
     let settings = settings(flags)?;
     check_ulimit(flags.ulimit)?;
     let slots = flags.fillslots.as_ref().map(read_slots).transpose()?;
-    let log = flags.common.start_log()?;
+    let base = &flags.common.base;
+    let log = base.start_log()?;
     run::abort_when_a_worker_panics(Some(log.clone()));
     raise_file_limit(&settings);
-    // The control side is light; its thread never does a client's work.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("start the async runtime")?;
     let (workers, workers_max) = workers(flags);
     let options = run::Options {
         workers,
@@ -147,7 +143,8 @@ fn start(flags: &Flags) -> anyhow::Result<()> {
         inherited: None,
     };
     let run = serve(settings, options, flags, slots);
-    flags.common.run(runtime, &log, run)
+    // The control side is light; its thread never does a client's work.
+    base.run(Threads::One, &log, run)
 }
 
 async fn serve(

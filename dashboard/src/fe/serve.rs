@@ -40,7 +40,7 @@ impl Counters {
     /// Counters that `metrics` shows.
     pub fn register(metrics: &Metrics) -> Self {
         let counters = Self::default();
-        let all = [
+        metrics.counters([
             (
                 "forwarded",
                 "Calls that a dashboard answered",
@@ -66,12 +66,7 @@ impl Counters {
                 "Reads of the list of products that failed",
                 &counters.list_reads_failed,
             ),
-        ];
-        metrics.register(|registry| {
-            for (name, help, counter) in all {
-                registry.register(name, help, counter.clone());
-            }
-        });
+        ]);
         counters
     }
 }

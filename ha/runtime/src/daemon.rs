@@ -2,14 +2,13 @@
 //!
 //! Exit codes are those of the original: 0 after an orderly stop, 1 on any error.
 
-use std::fmt::Display;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::config::{Document, Problems};
 use crate::pidfile::PidFile;
@@ -17,10 +16,7 @@ use crate::{build, host, telemetry};
 
 /// The flags that every daemon has.
 #[derive(clap::Args, Clone, Debug, Default)]
-pub struct Common {
-    /// Settings file
-    #[arg(short, long, value_name = "CONF")]
-    pub config: Option<PathBuf>,
+pub struct Base {
     /// Log file, rolled daily; stderr when not given
     #[arg(short, long, value_name = "FILE")]
     pub log: Option<PathBuf>,
@@ -30,17 +26,37 @@ pub struct Common {
     /// File for the process id
     #[arg(long, value_name = "FILE")]
     pub pidfile: Option<PathBuf>,
-    /// Print a commented settings file
-    #[arg(long)]
-    pub default_config: bool,
     /// Print version and build
     #[arg(long)]
     pub version: bool,
 }
 
-/// A daemon's command line.
+/// The flags of a daemon with a settings file.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Settings file
+    #[arg(short, long, value_name = "CONF")]
+    pub config: Option<PathBuf>,
+    /// What every daemon has
+    #[command(flatten)]
+    pub base: Base,
+    /// Print a commented settings file
+    #[arg(long)]
+    pub default_config: bool,
+}
+
+/// On how many threads a daemon works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threads {
+    /// On that of `main`.
+    One,
+    /// On so many, or on one for each CPU.
+    Many(Option<u16>),
+}
+
+/// The command line of a daemon with a settings file.
 pub trait Flags: Parser {
-    /// The flags that every daemon has.
+    /// The flags of every such daemon.
     fn common(&self) -> &Common;
 }
 
@@ -50,7 +66,7 @@ pub fn main<F: Flags>(
     start: impl FnOnce(&F) -> anyhow::Result<()>,
 ) -> ExitCode {
     main_of(
-        |flags: &F| flags.common().version,
+        |flags: &F| flags.common().base.version,
         |flags| {
             if flags.common().default_config {
                 return Ok(write!(std::io::stdout(), "{default_config}")?);
@@ -104,7 +120,9 @@ impl Common {
             .as_ref()
             .map_or_else(|| Ok(Document::empty()), Document::load)
     }
+}
 
+impl Base {
     /// Starts the log.
     ///
     /// # Errors
@@ -115,16 +133,17 @@ impl Common {
         Ok(telemetry::init(telemetry::Options { level, file })?)
     }
 
-    /// Runs a daemon to its end on `runtime`, with its pid file and its last words.
+    /// Runs a daemon to its end, with its pid file and its last words.
     ///
     /// # Errors
-    /// Those of `run`.
-    pub fn run<E: Display>(
+    /// Those of `run`, and of the system that gives no threads.
+    pub fn run(
         &self,
-        runtime: Runtime,
+        threads: Threads,
         log: &telemetry::Handle,
-        run: impl Future<Output = Result<(), E>>,
-    ) -> Result<(), E> {
+        run: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let runtime = threads.runtime().context("start the async runtime")?;
         let pidfile = self.pidfile.as_ref().and_then(|path| {
             let written = PidFile::write(path);
             written
@@ -147,5 +166,18 @@ impl Common {
         }
         log.flush();
         outcome
+    }
+}
+
+impl Threads {
+    fn runtime(self) -> io::Result<Runtime> {
+        let mut builder = match self {
+            Self::One => Builder::new_current_thread(),
+            Self::Many(_) => Builder::new_multi_thread(),
+        };
+        if let Self::Many(Some(count)) = self {
+            builder.worker_threads(usize::from(count));
+        }
+        builder.enable_all().build()
     }
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -40,6 +40,14 @@ impl Metrics {
     /// Lets `add` register what it measures.
     pub fn register<T>(&self, add: impl FnOnce(&mut Registry) -> T) -> T {
         add(&mut self.registry())
+    }
+
+    /// Registers counters without labels: name, what is counted, counter.
+    pub fn counters<'a>(&self, rows: impl IntoIterator<Item = (&'a str, &'a str, &'a Counter)>) {
+        let mut registry = self.registry();
+        for (name, help, counter) in rows {
+            registry.register(name, help, counter.clone());
+        }
     }
 
     /// All metrics as text.
