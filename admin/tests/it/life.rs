@@ -9,9 +9,6 @@ mod changes;
 mod end;
 mod keys;
 mod moves;
-#[allow(dead_code, reason = "it is shared with the dashboard's tests")]
-#[path = "../../../dashboard/tests/it/bed/process.rs"]
-mod process;
 
 use bed::Life;
 

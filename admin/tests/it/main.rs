@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on stops")]
 
+use codis_bed::stores;
+
 mod board;
 mod calls;
 #[allow(dead_code, reason = "it is shared with the proxy's tests")]
@@ -15,7 +17,5 @@ mod life;
 #[path = "../../../proxy/tests/it/plain.rs"]
 mod plain;
 mod records;
-#[path = "../../../ha/runtime/tests/it/stores.rs"]
-mod stores;
 mod tool;
 mod usage;

@@ -1,14 +1,13 @@
 //! A test bed: processes on free loopback ports, and a small HTTP client.
 
-mod http;
-mod process;
 mod variants;
 
-pub use http::{Answer, call, call_with, figure};
-pub use process::{Process, free_port, neighbour, peer};
+pub use codis_bed::http::{Answer, call, call_with, figure};
+pub use codis_bed::process::{Process, free_port, neighbour, peer};
+pub use codis_bed::redis::call as redis_call;
+pub use codis_bed::wait::{until, until_within};
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use codis_core::api::{MasterFields, SentinelStats};
 use codis_core::ha::GroupTopology;
@@ -18,8 +17,6 @@ use tempfile::TempDir;
 
 /// The product of all tests.
 pub const PRODUCT: &str = "demo";
-/// How long a condition may take to come true.
-const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// A directory for everything that a test starts.
 pub struct Bed {
@@ -357,43 +354,6 @@ impl Redis {
 
     /// One field of `INFO`.
     pub async fn info(&self, field: &str) -> Option<String> {
-        let text: String = redis::from_redis_value(self.call(&["INFO"]).await.ok()?).ok()?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        lines
-            .find(|(name, _)| *name == field)
-            .map(|(_, value)| value.trim().to_owned())
+        codis_bed::redis::info(&self.addr, field).await
     }
-}
-
-/// One command on a connection of its own.
-pub async fn redis_call(addr: &str, words: &[&str]) -> redis::RedisResult<redis::Value> {
-    let client = redis::Client::open(format!("redis://{addr}"))?;
-    let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_secs(1)))
-        .set_response_timeout(Some(Duration::from_secs(5)));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    command.query_async(&mut connection).await
-}
-
-/// Waits for a condition, for a bounded time.
-pub async fn until(what: &str, condition: impl AsyncFnMut() -> bool) -> Duration {
-    until_within(WAIT_MAX, what, condition).await
-}
-
-/// The same, for what may take its time.
-pub async fn until_within(
-    limit: Duration,
-    what: &str,
-    mut condition: impl AsyncFnMut() -> bool,
-) -> Duration {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    begun.elapsed()
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use codis_bed::stores;
+
 mod adoption;
 mod api;
 mod audit;
@@ -36,8 +38,6 @@ mod shape;
 mod shim;
 mod stalled;
 mod stock;
-#[path = "../../../ha/runtime/tests/it/stores.rs"]
-mod stores;
 mod strays;
 mod syncing;
 mod watching;

@@ -2,28 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
+use codis_bed::http::call;
+use codis_bed::process::{Process, free_port, neighbour};
+pub use codis_bed::wait::until;
 use codis_core::api::Stats;
 use codis_core::{json, xauth};
 use tempfile::TempDir;
 
-use crate::http::call;
-use crate::process::{Process, free_port, neighbour};
-
-/// How long a condition may take to come true on a busy machine.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 const PRODUCT: &str = "demo";
-
-/// Waits for a condition, for a bounded time.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition().await {
-        let waited = begun.elapsed();
-        assert!(waited < WAIT_MAX, "not within {WAIT_MAX:?}: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
 
 /// Everything that a test starts.
 pub struct Bed {
@@ -239,24 +226,12 @@ pub struct Redis {
 impl Redis {
     /// One command on a connection of its own.
     pub async fn call(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
-        let client = redis::Client::open(format!("redis://{}", self.addr))?;
-        let config = redis::AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(5)));
-        let connected = client.get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connected.await?;
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query_async(&mut connection).await
+        codis_bed::redis::call(&self.addr, words).await
     }
 
-    /// One field of `INFO replication`.
+    /// One field of `INFO`.
     pub async fn info(&self, field: &str) -> Option<String> {
-        let text = self.call(&["INFO", "replication"]).await.ok()?;
-        let text: String = redis::from_redis_value(text).ok()?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-        let found = lines.find(|(name, _)| *name == field);
-        found.map(|(_, value)| value.trim().to_owned())
+        codis_bed::redis::info(&self.addr, field).await
     }
 
     /// Whether it follows `master` with a link that is up.

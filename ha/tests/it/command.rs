@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 use rustix::process::Signal;
 
 use crate::bed::{Bed, says, until};
-use crate::http::call;
-use crate::process::free_port;
+use codis_bed::http::call;
+use codis_bed::process::free_port;
 
 fn run(flags: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_codis-ha"));
@@ -53,7 +53,7 @@ async fn the_first_dashboard_that_answers_is_asked_and_figures_are_served() {
         "--interval=1",
         &format!("--listen={listen}"),
     ]);
-    let mut ha = crate::process::Process::start(command, &bed.path("ha.log"));
+    let mut ha = codis_bed::process::Process::start(command, &bed.path("ha.log"));
     says(&ha, "dashboard answers again").await;
     until("looks are counted", async || {
         let metrics = call(&listen, "GET", "/metrics", "").await;

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 
 use crate::bed::{Bed, says, sees, until};
-use crate::process::{free_port, neighbour};
+use codis_bed::process::{free_port, neighbour};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_master_is_replaced_and_follows_when_it_returns() {
@@ -66,7 +66,7 @@ async fn nothing_is_done_for_a_product_with_sentinels() {
     let mut command = std::process::Command::new(neighbour("codis-sentinel"));
     command.arg(&config).current_dir(bed.path(""));
     let log = bed.path("sentinel.log");
-    let _sentinel = crate::process::Process::start(command, &log);
+    let _sentinel = codis_bed::process::Process::start(command, &log);
     let sentinel = bed.sentinel_at(port).await;
     // One of a quorum of two decides nothing: whatever happens would be our doing.
     bed.put(&format!("sentinels/add/X/{sentinel}")).await;

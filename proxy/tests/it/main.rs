@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use codis_bed::stores;
+
 mod admin;
 mod api;
 mod cached;
@@ -45,5 +47,3 @@ mod session;
 mod slots;
 mod slowlog;
 mod sockets;
-#[path = "../../../ha/runtime/tests/it/stores.rs"]
-mod stores;

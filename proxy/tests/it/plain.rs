@@ -1,12 +1,12 @@
 //! Real servers, and a client that speaks plain RESP.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+pub use codis_bed::process::free_port;
 use codis_core::resp::{Limits, ReplyScanner, Value, encode_command};
 use tempfile::TempDir;
 
@@ -19,22 +19,6 @@ pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A port that nobody listens on, never given twice to this process, and below those that the
-/// kernel picks for whoever asks for any. So nobody gets it before who it is for; test processes
-/// that run side by side begin at different ones.
-pub fn free_port() -> u16 {
-    const PORTS: std::ops::Range<u32> = 10_000..32_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let begin = std::process::id().wrapping_mul(97);
-        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let port = (PORTS.start + number % (PORTS.end - PORTS.start)) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }
 

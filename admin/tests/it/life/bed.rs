@@ -3,23 +3,22 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use codis_admin::actions::{ACTIONS, Action};
 use codis_admin::cli;
+use codis_bed::process::{Process, free_port, neighbour};
+pub use codis_bed::redis::{call, info};
+pub use codis_bed::wait::until;
 use codis_core::model::Group;
 use codis_core::{json, paths};
 use codis_runtime::coordinator::{self, Shared};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::process::{Process, free_port, neighbour};
 use crate::tool::{admin, admin_with, refusal, stderr, stdout};
 
 /// The product.
 pub const PRODUCT: &str = "demo";
-/// How long a condition may take to come true on a busy machine.
-const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A process and where it listens.
 pub struct Peer {
@@ -349,40 +348,5 @@ fn redis(dir: &TempDir) -> Peer {
     Peer {
         process: Process::start(command, &dir.join("log")),
         addr: format!("127.0.0.1:{port}"),
-    }
-}
-
-/// One command on a connection of its own.
-pub async fn call(addr: &str, words: &[&str]) -> redis::RedisResult<redis::Value> {
-    let client = redis::Client::open(format!("redis://{addr}"))?;
-    let config = redis::AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_secs(2)))
-        .set_response_timeout(Some(Duration::from_secs(10)));
-    let mut connection = client
-        .get_multiplexed_async_connection_with_config(&config)
-        .await?;
-    let mut command = redis::cmd(words[0]);
-    command.arg(&words[1..]);
-    command.query_async(&mut connection).await
-}
-
-/// One field of `INFO`.
-pub async fn info(addr: &str, field: &str) -> Option<String> {
-    let text: String = redis::from_redis_value(call(addr, &["INFO"]).await.ok()?).ok()?;
-    let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    lines
-        .find(|(name, _)| *name == field)
-        .map(|(_, value)| value.trim().to_owned())
-}
-
-/// Waits for a condition, for a bounded time.
-pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition().await {
-        assert!(
-            begun.elapsed() < WAIT_MAX,
-            "not within {WAIT_MAX:?}: {what}"
-        );
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

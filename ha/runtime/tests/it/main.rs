@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use codis_bed::stores;
+
 mod child;
 mod config;
 mod coordinator_contract;
@@ -16,5 +18,4 @@ mod http_line;
 mod http_server;
 mod processes;
 mod shim;
-mod stores;
 mod support;

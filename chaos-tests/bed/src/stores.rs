@@ -1,9 +1,6 @@
 //! Real coordinators: etcd and ZooKeeper of Debian, one process for each test that wants one.
 //!
-//! Tests of other crates include this file, so it knows only the standard library and `tempfile`.
 //! Servers listen on a loopback address that is this process's own, on ports that no package uses.
-
-#![allow(dead_code, reason = "each crate uses its part")]
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -107,7 +107,7 @@ pub fn free_port() -> u16 {
 pub fn peer(name: &str) -> Option<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let target = test.ancestors().nth(3).unwrap().join("peers");
-    let usual = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/peers");
+    let usual = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/peers");
     let file = |dir: PathBuf| dir.join(name).join("server").canonicalize().ok();
     let found = file(target).or_else(|| file(usual));
     if found.is_none() {
