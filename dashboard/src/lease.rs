@@ -4,7 +4,7 @@
 //! starts it with [`Lease::spawn`], so that nothing of a term outlives it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use codis_core::ha::Term;
@@ -29,6 +29,8 @@ struct Inner {
     /// Milliseconds from the origin to the end, unless it is renewed.
     until: AtomicU64,
     over: CancellationToken,
+    /// Somebody said that another dashboard leads: no renewal of the lock makes up for that.
+    denied: AtomicBool,
     tasks: TaskTracker,
     refused: watch::Sender<Option<Refused>>,
     refusals: Refusals,
@@ -53,6 +55,7 @@ impl Lease {
                 origin: Instant::now(),
                 until: AtomicU64::new(0),
                 over: CancellationToken::new(),
+                denied: AtomicBool::new(false),
                 tasks: TaskTracker::new(),
                 refused: watch::Sender::new(None),
                 refusals,
@@ -85,7 +88,7 @@ impl Lease {
     /// # Errors
     /// The time is over, though the process may not have been told so yet.
     pub fn order(&self) -> Result<Term, Failure> {
-        if self.left().is_zero() || self.inner.over.is_cancelled() {
+        if self.is_denied() || self.left().is_zero() || self.inner.over.is_cancelled() {
             self.inner.refusals.count(RefusedBy::Lease);
             return Err(Failure::new(format!(
                 "this dashboard does not lead any more (term {} is over), call again",
@@ -123,8 +126,13 @@ impl Lease {
         self.inner.over.cancelled().await;
     }
 
-    /// Says that somebody took no order because another dashboard leads.
+    fn is_denied(&self) -> bool {
+        self.inner.denied.load(Ordering::Acquire)
+    }
+
+    /// Says that somebody took no order because another dashboard leads. From now on none is given.
     pub fn refuse(&self, by: RefusedBy, why: impl Into<String>, seen: Option<Term>) {
+        self.inner.denied.store(true, Ordering::Release);
         self.inner.refusals.count(by);
         let refused = Refused {
             why: why.into(),
@@ -171,6 +179,18 @@ mod tests {
         assert!(lease.order().is_err());
         let late = lease.spawn(async { 1 });
         assert_eq!(late.await.unwrap(), None, "it never began");
+    }
+
+    /// The leader steps down a moment later, and the lock may be renewed in between.
+    #[tokio::test]
+    async fn a_lock_that_is_renewed_after_a_refusal_gives_no_order() {
+        let until = Instant::now() + Duration::from_secs(60);
+        let lease = Lease::new(Term(3), until, Refusals::default());
+        assert!(lease.order().is_ok());
+        lease.refuse(RefusedBy::Store, "a write was refused", None);
+        assert!(lease.order().is_err());
+        lease.renew(until + Duration::from_secs(60));
+        assert!(lease.order().is_err(), "somebody else leads");
     }
 
     #[tokio::test]
