@@ -53,8 +53,8 @@ enum Verb {
         start: u64,
         /// Of sentinels one of calm, crash, partition, disk, freeze, lossy, operator, everything,
         /// mixed, votes, stall, restart, sick, forget, amnesia; of topom one of calm, crash, pause,
-        /// store, hang, restart, cut, lie, servers, original, everything. Without it the seed
-        /// decides.
+        /// store, hang, restart, cut, lie, servers, original, stuck, everything. Without it the
+        /// seed decides.
         #[arg(long)]
         profile: Option<String>,
         /// Threads; all cores when absent.

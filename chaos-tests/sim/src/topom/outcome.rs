@@ -30,6 +30,8 @@ pub struct Stats {
     pub unknown: u64,
     /// Keys that show nothing, because a proxy lied or was not heard for longer than its fence.
     pub tainted: u64,
+    /// Actions that said that they wait for a proxy that never goes on.
+    pub blocked: u64,
     /// Lines of the trace.
     pub lines: u64,
     /// From the end of the faults to rest, at most.
@@ -52,6 +54,7 @@ impl Stats {
         self.failed += other.failed;
         self.unknown += other.unknown;
         self.tainted += other.tainted;
+        self.blocked += other.blocked;
         self.lines += other.lines;
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;

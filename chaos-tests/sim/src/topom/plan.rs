@@ -12,6 +12,9 @@ pub const SLOTS: u16 = 8;
 /// Faults and operators act until then.
 const HEAL_AT: Moment = Moment(40_000_000);
 
+/// Longer than any run.
+const FOR_GOOD: Duration = Duration::from_secs(100_000);
+
 /// A fault.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
@@ -76,7 +79,7 @@ impl Plan {
     pub fn draw(seed: u64, profile: Profile) -> Self {
         let mut rng = Rng::new(seed ^ 0x70b0_4000);
         let proxies = 2 + rng.index(2);
-        let original = profile == Profile::Original;
+        let original = matches!(profile, Profile::Original | Profile::Stuck);
         let groups = 2 + rng.index(2) as u32;
         let mut plan = Self {
             seed,
@@ -101,6 +104,16 @@ impl Plan {
     }
 
     fn draw_faults(&mut self, rng: &mut Rng) {
+        if self.profile == Profile::Stuck {
+            let fault = Fault {
+                kind: Kind::StopProxy,
+                whom: 0,
+                span: FOR_GOOD,
+                number: 0,
+            };
+            let at = Moment(0) + rng.millis(8_000..30_000);
+            self.faults.push((at, fault));
+        }
         let kinds = self.profile.kinds();
         if kinds.is_empty() {
             return;

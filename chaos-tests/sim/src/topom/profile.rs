@@ -26,6 +26,8 @@ pub enum Profile {
     Servers,
     /// Proxies of Codis beside ours; both are stopped.
     Original,
+    /// A proxy of Codis stops for good: what waits for it is reported, until an operator ends it.
+    Stuck,
     /// All of it.
     Everything,
 }
@@ -59,7 +61,7 @@ pub enum Kind {
 
 impl Profile {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Calm,
         Self::Crash,
         Self::Pause,
@@ -70,6 +72,7 @@ impl Profile {
         Self::Lie,
         Self::Servers,
         Self::Original,
+        Self::Stuck,
         Self::Everything,
     ];
 
@@ -86,6 +89,7 @@ impl Profile {
             Self::Lie => "lie",
             Self::Servers => "servers",
             Self::Original => "original",
+            Self::Stuck => "stuck",
             Self::Everything => "everything",
         }
     }
@@ -98,7 +102,7 @@ impl Profile {
     /// What strikes.
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
-            Self::Calm => &[],
+            Self::Calm | Self::Stuck => &[],
             Self::Crash => &[Kind::CrashBoard],
             Self::Pause => &[Kind::StopBoard],
             Self::Store => &[Kind::LossyStore, Kind::SlowStore, Kind::CutStore],

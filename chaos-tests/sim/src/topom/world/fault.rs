@@ -103,14 +103,8 @@ impl World {
         }
     }
 
-    /// An operator calls a board that believes to lead.
+    /// An operator has a wish.
     pub(super) fn wish(&mut self, wish: Wish) {
-        let leads = (0..self.seats.len()).filter(|at| self.leads(*at));
-        let leads: Vec<usize> = leads.collect();
-        if leads.is_empty() {
-            return;
-        }
-        let board = leads[self.client_rng.index(leads.len())];
         let decide: Decide = match wish {
             Wish::Move { slot, group } => {
                 Box::new(move |it| edit::create_action(it, slot.into(), group.into()))
@@ -123,7 +117,19 @@ impl World {
             Wish::Interval { micros } => Box::new(move |it| edit::set_interval(it, micros)),
             Wish::Disable(disabled) => Box::new(move |it| edit::set_disabled(it, disabled)),
         };
-        self.say(format_args!("an operator asks board {board} for {wish:?}"));
+        self.say(format_args!("an operator wants {wish:?}"));
+        self.operate(decide);
+    }
+
+    /// An operator calls one of the boards that believe to lead.
+    pub(super) fn operate(&mut self, decide: Decide) {
+        let leads = (0..self.seats.len()).filter(|at| self.leads(*at));
+        let leads: Vec<usize> = leads.collect();
+        if leads.is_empty() {
+            return;
+        }
+        let board = leads[self.client_rng.index(leads.len())];
+        self.say(format_args!("an operator calls board {board}"));
         let life = self.seats[board].life;
         let input = Input::Operate(decide);
         self.reach_board(board, life, input);
@@ -141,6 +147,9 @@ impl World {
             self.board_starts(board);
         }
         for proxy in 0..self.stands.len() {
+            if self.stuck == Some(proxy) {
+                continue;
+            }
             if let Some(proxy) = &mut self.stands[proxy].proxy {
                 proxy.lies = false;
             }

@@ -26,6 +26,7 @@ use super::board::{Board, Input, Settings, record_of};
 use super::check::{Check, Rule};
 use super::outcome::{Outcome, Stats};
 use super::plan::{Plan, SLOTS};
+use super::profile::Profile;
 use super::proxy::{From, Op, Proxy, Told};
 use super::sabotage::Sabotage;
 use super::store::Store;
@@ -158,6 +159,8 @@ pub struct World {
     dirty: bool,
     /// Clients begin nothing new.
     quiet_since: Option<Moment>,
+    /// The proxy that never goes on, until an operator ends it.
+    stuck: Option<usize>,
     over: bool,
     trace: Trace,
     stats: Stats,
@@ -227,6 +230,7 @@ impl World {
             check: Check::default(),
             dirty: false,
             quiet_since: None,
+            stuck: (plan.profile == Profile::Stuck).then_some(0),
             over: false,
             trace: Trace::new(sink),
             stats: Stats::default(),

@@ -4,21 +4,28 @@
 use std::time::Duration;
 
 use codis_core::model::ActionState;
-use codis_topom::{Cluster, form};
+use codis_topom::mover::Progress;
+use codis_topom::{Cluster, edit, form};
 
 use super::{Happening, World};
 use crate::moment::Moment;
+use crate::topom::board::{Decide, record_of};
 use crate::topom::check::Rule;
 use crate::topom::plan::{SLOTS, Wish};
 use crate::topom::proxy::Proxy;
 
 /// How long it may take to come to rest.
 const REST_MAX: Duration = Duration::from_secs(150);
+/// For so long nothing is done about a proxy that never goes on.
+const STUCK: Duration = Duration::from_secs(40);
 /// How long requests under way may take once clients begin nothing new.
 const QUIET: Duration = Duration::from_secs(12);
 
 impl World {
     pub(super) fn look(&mut self) {
+        if let Some(proxy) = self.stuck {
+            return self.look_at_stuck(proxy);
+        }
         let why = self.unrest();
         let late = self.now.since(self.plan.heal_at) > REST_MAX;
         match (why, self.quiet_since) {
@@ -34,8 +41,52 @@ impl World {
             (Some(why), _) if late => self.breaks(Rule::Liveness, why),
             (Some(_), _) => self.ask_again(),
         }
+        self.look_again();
+    }
+
+    fn look_again(&mut self) {
         let at = self.now + Duration::from_millis(500);
         self.queue.push(at, Happening::Look);
+    }
+
+    /// What waits for a proxy that never goes on must say so. Then the operator kills it, and makes
+    /// the dashboard forget it.
+    fn look_at_stuck(&mut self, proxy: usize) {
+        let token = record_of(proxy, 1).token;
+        if self.now.since(self.plan.heal_at) < STUCK {
+            self.ask_again();
+        } else if self.stands[proxy].proxy.is_some() {
+            if let Some(why) = self.unreported(proxy) {
+                self.breaks(Rule::Liveness, why);
+            }
+            self.stands[proxy].proxy = None;
+            self.say(format_args!("an operator kills proxy {proxy}"));
+        } else if self
+            .store
+            .records()
+            .proxies
+            .iter()
+            .any(|it| it.token == token)
+        {
+            let decide: Decide = Box::new(move |it| edit::remove_proxy(it, &token));
+            self.operate(decide);
+        } else {
+            self.stuck = None;
+            self.plan.heal_at = self.now;
+        }
+        self.look_again();
+    }
+
+    /// An action that is under way and does not say that it waits for the proxy.
+    fn unreported(&mut self, proxy: usize) -> Option<String> {
+        let leader = (0..self.seats.len()).find(|at| self.leads(*at))?;
+        let core = self.seats[leader].board.as_ref()?.core()?;
+        let named = format!("[{proxy}]");
+        let progress = core.mover.progress();
+        self.stats.blocked += progress.len() as u64;
+        let silent = |one: &&Progress| one.failures == 0 || !one.error.contains(&named);
+        let silent = progress.iter().find(silent);
+        silent.map(|one| format!("{one:?} does not say what it waits for"))
     }
 
     /// Nothing moves while an operator has forbidden it: he allows it again, until it is stored.
@@ -85,7 +136,10 @@ impl World {
                     .find(|it| !wants(&cluster, it))
                     .cloned()
             };
+            let token = record_of(at, 1).token;
             match &stand.proxy {
+                // It was removed.
+                _ if cluster.proxy(&token).is_err() => None,
                 None => Some(format!("proxy {at} is dead")),
                 Some(proxy) if !proxy.is_online() => Some(format!("proxy {at} takes no clients")),
                 Some(proxy) => wrong(proxy).map(|slot| format!("proxy {at} holds {slot:?}")),

@@ -109,13 +109,16 @@ impl World {
     }
 
     /// Whether bytes of a proxy that has died meanwhile reach a server that the slot has left: the
-    /// dashboard need not wait for what no process answers for.
+    /// dashboard need not wait for what no process answers for. One that lies does not wait for what
+    /// it has sent either.
     fn comes_too_late(&self, group: u32, (proxy, life): (usize, u64), op: Op) -> bool {
         let stand = &self.stands[proxy];
         let dead = stand.life != life || stand.proxy.is_none();
         let record = self.store.slot(op.key.0);
         let stays = record.group_id == group && record.action.state == ActionState::Nothing;
-        dead && !stays
+        let lies = stand.proxy.as_ref();
+        let lies = lies.is_some_and(|proxy| proxy.is_excused(op.key.0));
+        lies || (dead && !stays)
     }
 
     fn migrate(&mut self, group: u32, slot: u16, target: u32) -> ServerAnswer {

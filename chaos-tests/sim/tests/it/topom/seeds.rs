@@ -89,6 +89,12 @@ fn proxies_of_codis_are_waited_for() {
 }
 
 #[test]
+fn what_waits_for_a_proxy_that_hangs_for_good_says_so() {
+    let sum = hold(Profile::Stuck);
+    assert!(sum.blocked > SEEDS / 2, "{} blocked", sum.blocked);
+}
+
+#[test]
 fn everything_at_once_does_no_harm() {
     hold(Profile::Everything);
 }
