@@ -157,6 +157,15 @@ impl Dashboard {
         self.get_json("stats").await
     }
 
+    /// What the one that leads knows. A standby without a leader tells what it read some seconds ago,
+    /// and what was ordered since is not in that.
+    async fn fresh_stats(&self) -> anyhow::Result<Stats> {
+        let path = format!("/api/topom/stats/{}", self.xauth);
+        let talk = self.talk.fresh_only();
+        let get = async |addr: &str| talk.get(addr, &path).await;
+        self.ask(get, is_lost).await.context("ask for stats")
+    }
+
     /// The overview or a part of it, as the dashboard wrote it: another version's members stay.
     async fn overview(&self, options: &Options) -> anyhow::Result<Answer> {
         let overview: Value = self

@@ -28,6 +28,15 @@ impl Talk {
         }
     }
 
+    /// The same, which takes an answer from old records for none.
+    #[must_use]
+    pub fn fresh_only(&self) -> Self {
+        Self {
+            client: self.client.fresh_only(),
+            verbose: self.verbose,
+        }
+    }
+
     /// Calls GET.
     ///
     /// # Errors

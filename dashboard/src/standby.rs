@@ -15,7 +15,7 @@ use codis_core::ha::Term;
 use codis_core::model::Topom;
 use codis_runtime::build;
 use codis_runtime::http::forward::{ForwardError, Forwarder, Hop};
-use codis_runtime::http::{ApiError, json};
+use codis_runtime::http::{self, ApiError, json};
 use codis_topom::{Cluster, form};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
@@ -29,7 +29,7 @@ pub const LEADER_PATH: &str = "/topom/leader";
 /// Says that a dashboard passed the call on, so that the next one does not.
 pub const FORWARDED: HeaderName = HeaderName::from_static("x-codis-forwarded");
 /// How old an answer is that a standby gives from its own records, in seconds.
-pub const STALE: HeaderName = HeaderName::from_static("x-codis-stale");
+pub const STALE: HeaderName = HeaderName::from_static(http::STALE);
 
 /// How long a connection to the leader may take to open.
 const DIAL_MAX: Duration = Duration::from_millis(500);
@@ -265,8 +265,12 @@ impl Standby {
                 json(&form::all(cluster, method, None))
             }
         };
-        let age = HeaderValue::from(records.read.elapsed().as_secs());
-        response.headers_mut().insert(STALE, age);
+        let age = records.read.elapsed().as_secs();
+        response.headers_mut().insert(STALE, HeaderValue::from(age));
+        let text = format!("no dashboard that leads answers: this was read {age} s ago");
+        if let Ok(text) = HeaderValue::from_str(&text) {
+            response.headers_mut().insert(http::WARNING, text);
+        }
         Some(response)
     }
 

@@ -29,7 +29,7 @@ pub async fn until_moved(dashboard: &Dashboard, wanted: &BTreeMap<u16, u32>) -> 
     let bar = Bar::new("slots moved", wanted.len());
     let (mut answered, mut paused) = (Instant::now(), false);
     loop {
-        match dashboard.stats().await {
+        match dashboard.fresh_stats().await {
             Ok(stats) => {
                 answered = Instant::now();
                 let seen = look(&stats, wanted);

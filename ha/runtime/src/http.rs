@@ -20,7 +20,9 @@ mod serve;
 mod standard;
 mod wrap;
 
-pub use client::{Client, ClientError, RESPONSE_BYTES_MAX, WARNING, check_url, without_login};
+pub use client::{
+    Client, ClientError, RESPONSE_BYTES_MAX, STALE, WARNING, check_url, without_login,
+};
 pub use line::Line;
 pub use percent::percent_decoded;
 pub use reply::{ApiError, Cause, JsonBody, json, not_found, ok};

@@ -1,7 +1,12 @@
 //! The leader is killed in the middle, and a standby goes on.
 
+use std::process::Command;
+
+use codis_core::model::ActionState;
+
+use super::load::Load;
 use super::{KEYS, SLOTS, Stage, keys_of};
-use crate::bed::until;
+use crate::bed::{neighbour, until};
 use crate::leadership::{Boards, pair};
 use crate::stores::Kind;
 
@@ -42,4 +47,52 @@ async fn moves_on(kind: Kind) {
     assert_eq!(stage.slot_action().await.interval, 3000);
     stage.check(load, false).await;
     drop(store);
+}
+
+/// Of so many slots one has a key: a double looks at all keys for each slot.
+const ONE_OF: usize = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_slots_move_by_one_command_though_the_leader_dies() {
+    by_one_command(128).await;
+}
+
+/// An operator moves the first `count` slots with one command, which knows both dashboards and
+/// waits for the end; the leader is killed in the middle. Every acknowledged write is counted.
+async fn by_one_command(count: usize) {
+    let settings = "migration_parallel_group = 50\n";
+    let boards = Boards::with_settings(None, settings);
+    let (leader, standby) = pair(&boards).await;
+    let (bed, _) = boards.into_parts();
+    let mut stage = Stage::around(bed, leader, 2).await;
+    let addrs = stage.proxies.iter().map(|(_, _, data)| data.clone());
+    let keys = keys_of(0..count as u16, 1);
+    let keys: Vec<_> = keys.into_iter().step_by(ONE_OF).collect();
+    let load = Load::start(addrs.collect(), keys.clone(), 1);
+    load.warm_up();
+
+    let both = format!("{},{}", standby.addr, stage.dashboard.addr);
+    let last = format!("--end={}", count - 1);
+    let mut admin = Command::new(neighbour("codis-admin"));
+    admin
+        .env("CODIS_DASHBOARD", both)
+        .args(["--slot-action", "--create-range", "--beg=0", &last])
+        .args(["--gid=2", "--wait"]);
+    let moving = tokio::task::spawn_blocking(move || admin.output().unwrap());
+    until("some keys have moved", async || {
+        stage.sites[1].has(0, &keys) >= 4
+    })
+    .await;
+    assert!(!moving.is_finished());
+    stage.dashboard.process.kill();
+    stage.dashboard = standby;
+    let done = moving.await.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let slots = stage.slots().await;
+    let moved = slots
+        .iter()
+        .filter(|slot| slot.group_id == 2 && slot.action.state == ActionState::Nothing);
+    assert_eq!(moved.count(), count);
+    load.go_on();
+    stage.check(load, false).await;
 }

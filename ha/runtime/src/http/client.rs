@@ -24,6 +24,9 @@ use super::{Line, masked};
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The header of an answer that says what its reader should look after, though all went well.
 pub const WARNING: &str = "x-codis-warning";
+/// The header of an answer that a dashboard gave from its own records, because the one that leads did
+/// not answer: how old they are, in seconds.
+pub const STALE: &str = "x-codis-stale";
 /// How long an unused connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 const IDLE_PER_HOST_MAX: usize = 8;
@@ -124,6 +127,7 @@ pub struct Client {
     connect_timeout: Duration,
     total_timeout: Duration,
     on_warning: Option<fn(&str)>,
+    fresh_only: bool,
 }
 
 impl Client {
@@ -144,6 +148,7 @@ impl Client {
             connect_timeout,
             total_timeout,
             on_warning: None,
+            fresh_only: false,
         }
     }
 
@@ -187,6 +192,16 @@ impl Client {
     pub fn line(&self, addr: &str) -> Line {
         let headers = self.headers.clone();
         Line::new(addr, headers, self.connect_timeout, self.total_timeout)
+    }
+
+    /// The same client, which takes a [`STALE`] answer for none: for those who draw conclusions
+    /// from what is not there any more.
+    #[must_use]
+    pub fn fresh_only(&self) -> Self {
+        Self {
+            fresh_only: true,
+            ..self.clone()
+        }
     }
 
     /// `GET http://{addr}{path}`.
@@ -281,6 +296,11 @@ impl Client {
                 .request(request)
                 .await
                 .map_err(|error| failed(&error, addr, shown))?;
+            let age = response.headers().get(STALE).filter(|_| self.fresh_only);
+            if let Some(age) = age.map(|age| age.to_str().unwrap_or("?")) {
+                let text = format!("topom is not online, the records at {addr} are {age} s old");
+                return Err(ClientError::Remote(text));
+            }
             if let Some(tell) = self.on_warning {
                 let warnings = response.headers().get_all(WARNING).iter();
                 warnings

@@ -38,6 +38,7 @@ fn router() -> Router {
         .route("/empty", get(empty))
         .route("/", get(|| async { Redirect::to("/topom") }))
         .route("/text", get(|| async { "not json" }))
+        .route("/old", get(|| async { ([(http::STALE, "7")], "1") }))
 }
 
 async fn failure(path: &str) -> ClientError {
@@ -155,4 +156,20 @@ async fn a_server_that_restarts_is_reached_again() {
     assert_eq!(client.put::<String>(&addr, "/ok").await.unwrap(), "OK");
     again.request("over");
     task.await.unwrap().unwrap();
+}
+
+/// Whoever waits for something to go must not take an old reading for the present.
+#[tokio::test]
+async fn an_answer_from_old_records_is_none_for_those_who_ask_for_fresh_ones() {
+    let server = Server::start(router()).await;
+    let addr = server.addr.to_string();
+    assert_eq!(client().get::<u32>(&addr, "/old").await.unwrap(), 1);
+    let refused = client().fresh_only().get::<u32>(&addr, "/old").await;
+    let ClientError::Remote(text) = refused.unwrap_err() else {
+        panic!("another error");
+    };
+    assert!(text.starts_with("topom is not online"), "{text}");
+    assert!(text.ends_with("are 7 s old"), "{text}");
+    let peer = client().fresh_only().get::<String>(&addr, "/peer").await;
+    assert!(peer.is_ok(), "{peer:?}");
 }
