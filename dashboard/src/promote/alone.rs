@@ -23,8 +23,15 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(2);
 /// How often offsets are compared.
 const CATCH_UP_EVERY: Duration = Duration::from_millis(10);
 
+/// How long all pushes of a promotion may take together: the caller has an answer within a second,
+/// whatever proxy hangs.
+const PUSHES_MAX: Duration = push::WAIT_MAX;
+/// How long a push may take at least: of proxies that answer at once.
+const PUSH_MIN: Duration = Duration::from_millis(100);
+
 /// Does what the promotion says until it is done.
 pub async fn run(core: &Arc<Core>, audit: &Audit, mut promotion: Promotion) -> Result<(), Failure> {
+    let mut patience = PUSHES_MAX;
     while let Some(effect) = promotion.poll_effect() {
         tracing::debug!(?effect, "promotion");
         let input = match effect {
@@ -41,12 +48,15 @@ pub async fn run(core: &Arc<Core>, audit: &Audit, mut promotion: Promotion) -> R
             Effect::Push => {
                 let view = core.state.view();
                 let slots = view.cluster.slot_ids(promotion.group());
-                let pushed = core.fleet.pushed(&slots, view.revision, push::WAIT_MAX);
-                match Settled::from(pushed.await).behind {
+                let (begun, limit) = (Instant::now(), patience.max(PUSH_MIN));
+                let pushed = core.fleet.pushed(&slots, view.revision, limit).await;
+                patience = patience.saturating_sub(begun.elapsed());
+                match Settled::from(pushed).behind {
                     behind if behind.is_empty() => Input::Ok,
                     behind => Input::Partly(behind),
                 }
             }
+            Effect::Ask { server } => failed(info(core, &server).await.map(drop)),
             Effect::Inspect { candidate, master } => {
                 failed(inspect(core, &candidate, &master).await)
             }

@@ -11,11 +11,13 @@
 //! stored state is done again, and each such act may be done twice: a lock, `SLAVEOF NO ONE`, a
 //! push.
 //!
-//! Between *lock* and *finished* no proxy that can answer sends a request to the group. A promotion
-//! that fails before the candidate's new role is recorded is undone: the candidate follows the old
-//! master again, the lock is released, and the caller is told why. A proxy that does not answer is
-//! not waited for; the old master is made a replica, so a write that such a proxy sends later is
-//! refused there.
+//! Between *lock* and *finished* no proxy that may serve clients sends a request to the group. One
+//! that does not take the lock in time could have its clients write to the old master what the
+//! candidate never sees, so the promotion is undone, unless the old master is dead and takes no
+//! write from anybody. A promotion that fails in any other way before the candidate's new role is
+//! recorded is undone too: the candidate follows the old master again, the lock is released, and
+//! the caller is told why. Once the role is recorded nobody is waited for; the old master is made a
+//! replica, so a write that a late proxy sends is refused there.
 
 mod step;
 
@@ -40,8 +42,13 @@ pub enum Effect {
     },
     /// Store a step.
     Store(Step),
-    /// Wait until the proxies that can answer hold the newest form of the group.
+    /// Wait until the proxies that may serve clients hold the newest form of the group.
     Push,
+    /// Look whether the server answers.
+    Ask {
+        /// The server.
+        server: String,
+    },
     /// Wait, for a bounded time, until the candidate has all that the master has; a master that is
     /// dead has nothing to wait for.
     CatchUp {
@@ -96,16 +103,28 @@ enum State {
     Inspecting,
     StoringPreparing,
     Locking,
+    /// These proxies are not locked, and it depends on the old master whether that matters.
+    Weighing {
+        behind: Vec<String>,
+    },
     StoringPrepared,
     CatchingUp,
     Promoting,
     StoringSwitch,
     PromotingAgain,
     Unlocking,
-    Following { behind: Vec<String> },
-    StoringFinish { behind: Vec<String> },
-    UndoFollowing { why: String },
-    UndoStoring { why: String },
+    Following {
+        behind: Vec<String>,
+    },
+    StoringFinish {
+        behind: Vec<String>,
+    },
+    UndoFollowing {
+        why: String,
+    },
+    UndoStoring {
+        why: String,
+    },
     Done,
 }
 
@@ -210,6 +229,14 @@ impl Promotion {
             (State::StoringPreparing, Input::Failed(why)) if self.fresh => {
                 self.done(Failure::Undone(why));
             }
+            (State::Locking, Input::Partly(behind)) => {
+                let server = self.master.clone();
+                self.go(State::Weighing { behind }, Effect::Ask { server });
+            }
+            (State::Weighing { behind }, Input::Ok | Input::Partly(_)) => {
+                let why = self.unlocked(&behind);
+                self.undo(why);
+            }
             (
                 State::Locking | State::StoringPrepared | State::CatchingUp | State::Promoting,
                 Input::Failed(why),
@@ -248,7 +275,7 @@ impl Promotion {
                 self.go(State::StoringPreparing, Effect::Store(step));
             }
             State::StoringPreparing => self.go(State::Locking, Effect::Push),
-            State::Locking => {
+            State::Locking | State::Weighing { .. } => {
                 let step = Step::Prepared { group, candidate };
                 self.go(State::StoringPrepared, Effect::Store(step));
             }
@@ -300,6 +327,17 @@ impl Promotion {
             State::UndoStoring { why } => self.done(Failure::Undone(why)),
             State::Done => {}
         }
+    }
+
+    /// Why it is not safe to go on: clients of these proxies may write to the old master.
+    fn unlocked(&self, behind: &[String]) -> String {
+        format!(
+            "proxy-[{}] resync slots failed: clients may write through it to server-[{}], which \
+             is alive and stays the master; call again once it answers or has been silent for \
+             some seconds, or remove it with force if it is dead",
+            behind.join("], proxy-["),
+            self.master
+        )
     }
 
     /// Leaves everything as it was. The candidate may or may not have been promoted by then.

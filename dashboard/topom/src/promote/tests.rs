@@ -69,7 +69,11 @@ impl World {
                 self.role(server, true);
             }
             Effect::Follow { servers, .. } => servers.iter().for_each(|s| self.role(s, false)),
-            Effect::Inspect { .. } | Effect::Push | Effect::CatchUp { .. } | Effect::Done(_) => {}
+            Effect::Inspect { .. }
+            | Effect::Push
+            | Effect::Ask { .. }
+            | Effect::CatchUp { .. }
+            | Effect::Done(_) => {}
         }
         Input::Ok
     }
@@ -209,23 +213,46 @@ fn a_failure_before_the_switch_is_undone() {
     }
 }
 
-#[test]
-fn proxies_that_do_not_answer_are_named_and_delay_nothing() {
-    let mut world = World::new();
+/// One proxy takes no push.
+fn with_a_proxy_behind(world: &mut World, master_lives: bool) -> Result<(), Failure> {
     let mut promotion = Promotion::start(&world.cluster, 1, "b:1").unwrap();
-    let outcome = loop {
+    loop {
         let effect = promotion.poll_effect().unwrap();
         if let Effect::Done(outcome) = effect {
-            break outcome;
+            return outcome;
         }
-        let done = world.carry_out(&effect);
-        let behind = Input::Partly(vec!["t1".into()]);
-        promotion.handle(if effect == Effect::Push { behind } else { done });
-    };
-    assert_eq!(
-        outcome.unwrap_err().to_string(),
-        "proxy-[t1] resync slots failed"
+        let input = if effect == Effect::Push {
+            Input::Partly(vec!["t1".into()])
+        } else if matches!(effect, Effect::Ask { .. }) && !master_lives {
+            Input::Failed("no answer".into())
+        } else {
+            world.carry_out(&effect)
+        };
+        promotion.handle(input);
+    }
+}
+
+/// Its clients would go on writing to a master whose replica is promoted.
+#[test]
+fn a_proxy_that_is_not_locked_keeps_a_living_master_in_its_place() {
+    let mut world = World::new();
+    let failure = with_a_proxy_behind(&mut world, true).unwrap_err();
+    assert!(matches!(failure, Failure::Undone(_)));
+    let text = failure.to_string();
+    assert!(
+        text.starts_with("proxy-[t1] resync slots failed: "),
+        "{text}"
     );
+    assert!(text.contains("server-[a:1]"), "{text}");
+    assert_eq!(world, World::new());
+}
+
+#[test]
+fn proxies_that_are_behind_do_not_delay_the_replacement_of_a_dead_master() {
+    let mut world = World::new();
+    let outcome = with_a_proxy_behind(&mut world, false);
+    let behind = Failure::ProxiesBehind(vec!["t1".into()]);
+    assert_eq!(outcome, Err(behind));
     assert_eq!(world.cluster.master(1), "b:1");
     assert!(world.cluster.group(1).unwrap().out_of_sync);
 }
