@@ -4,6 +4,7 @@
 mod names;
 mod peerage;
 mod row;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,6 +28,7 @@ use crate::state::View;
 
 pub use peerage::{Behind, Peerage, Pulse, Pushed};
 pub(crate) use row::sleep_until;
+pub(crate) use witness::{Testimony, testify};
 
 /// How long an API call waits for proxies that may serve clients. An operator's call ends within a
 /// second, whatever hangs.
@@ -55,7 +57,6 @@ struct Handle {
 pub struct Fleet {
     api: ProxyApi,
     lease: Lease,
-    silent_max: Duration,
     forms: Arc<Mutex<Forms>>,
     views: watch::Receiver<View>,
     open: watch::Receiver<bool>,
@@ -77,7 +78,6 @@ impl Fleet {
         Self {
             api,
             lease,
-            silent_max: settings.proxy_silent_max.duration(),
             forms: Arc::new(Mutex::new(Forms::new(
                 settings.migration_method.forward_method(),
             ))),
@@ -160,6 +160,13 @@ impl Fleet {
             && answering.all(|row| row.shared.holds(slots, revision))
     }
 
+    /// What a proxy is to clients.
+    pub fn peerage(&self, token: &str) -> Peerage {
+        // Without a row, one is about to start.
+        let pulse = self.pulse(token);
+        pulse.map_or(Peerage::Serving, |pulse| pulse.peerage())
+    }
+
     /// What is known of the proxy process behind a row.
     pub fn pulse(&self, token: &str) -> Option<Arc<Pulse>> {
         self.rows().get(token).map(|row| row.pulse.clone())
@@ -171,6 +178,11 @@ impl Fleet {
         rows.iter()
             .map(|(token, row)| (token.clone(), row.shared.status()))
             .collect()
+    }
+
+    /// Lets those who wait look again: it has changed what a proxy is to clients.
+    pub fn peer_changed(&self) {
+        self.changed.send_modify(|version| *version += 1);
     }
 
     /// Tells of each change of a status.
@@ -218,7 +230,7 @@ impl Fleet {
         let behind = cluster.proxies().filter(named).filter_map(|proxy| {
             let peer = match rows.get(&proxy.token) {
                 Some(row) if row.shared.holds(slots, revision) => return None,
-                Some(row) => row.pulse.peerage(self.silent_max),
+                Some(row) => row.pulse.peerage(),
                 // Its row is about to start.
                 None => Peerage::Serving,
             };

@@ -6,20 +6,16 @@
 //! fence, which a proxy announces in its statistics). Everything else counts as serving, above all
 //! a proxy that we cannot reach: its clients may.
 //!
-//! A stopped process is told from a broken network by its kernel, which goes on accepting
-//! connections. The silence is counted from the sending of a call that has no answer, so a proxy
-//! that counts as silent was stopped for all of that time, longer than its fence needs.
+//! A stopped process is told from a broken network by a call that its kernel took and it did not
+//! answer; see [`super::witness`]. A proxy that counts as silent was stopped for all of the time
+//! since, longer than its fence needs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codis_core::api::ProxyStats;
 use codis_runtime::http::ClientError;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-
-/// How long a kernel may take to accept a connection.
-const ACCEPT_MAX: Duration = Duration::from_millis(300);
 
 /// What a proxy that is behind is to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,23 +69,29 @@ pub struct Pulse(Mutex<Signs>);
 
 #[derive(Debug, Default)]
 struct Signs {
-    /// When the oldest call was sent that is unanswered since the last answer.
-    unanswered: Option<Instant>,
-    /// Whether a new connection was accepted while calls were unanswered. The queue of a stopped
-    /// process fills up after a while, so it is asked once.
-    accepted: bool,
+    /// A call has no answer, nor has any later one.
+    unanswered: bool,
     refused: bool,
+    witness: Option<Witness>,
     /// The number of stalls for which the fence was lifted last; until then it is not armed.
     lifted: Option<u64>,
+}
+
+/// A call that the proxy's kernel took, and that has no answer.
+#[derive(Clone, Copy, Debug)]
+struct Witness {
+    sent: Instant,
+    /// It has waited for long enough, and the network still carries connections.
+    is_silence: bool,
 }
 
 impl Pulse {
     /// The proxy answered a call, be it with an error.
     pub fn handle_answer(&self) {
         let mut signs = self.signs();
-        signs.unanswered = None;
-        signs.accepted = false;
+        signs.unanswered = false;
         signs.refused = false;
+        signs.witness = None;
     }
 
     /// The proxy sent its figures. Gives the number of stalls for which its fence is to be lifted,
@@ -112,47 +114,62 @@ impl Pulse {
     /// Whether calls were left without an answer, or nobody listened, when last heard of.
     pub fn is_quiet(&self) -> bool {
         let signs = self.signs();
-        signs.unanswered.is_some() || signs.refused
+        signs.unanswered || signs.refused
     }
 
-    /// A call that was sent at `sent` failed.
-    pub fn handle_failure(&self, sent: Instant, error: &ClientError) {
+    /// A call failed.
+    pub fn handle_failure(&self, error: &ClientError) {
         if error.is_answer() {
             return self.handle_answer();
         }
         let mut signs = self.signs();
         signs.refused = error.is_refused();
-        if error.is_timeout() {
-            let before = signs.unanswered;
-            signs.unanswered = Some(before.map_or(sent, |before| before.min(sent)));
-        }
-    }
-
-    /// Asks the kernel of a proxy that does not answer whether it accepts connections.
-    pub async fn probe(&self, addr: &str) {
-        let asks = {
-            let signs = self.signs();
-            signs.unanswered.is_some() && !signs.accepted
-        };
-        if asks {
-            let opened = tokio::time::timeout(ACCEPT_MAX, TcpStream::connect(addr)).await;
-            if matches!(opened, Ok(Ok(_))) {
-                let mut signs = self.signs();
-                signs.accepted = signs.unanswered.is_some();
-            }
-        }
-    }
-
-    /// What the proxy is to clients now. It counts as stopped after `silent_max`, which must be
-    /// longer than the gap that raises the fence there, 2.5 s.
-    pub fn peerage(&self, silent_max: Duration) -> Peerage {
-        let signs = self.signs();
+        signs.unanswered |= error.is_timeout();
         if signs.refused {
-            return Peerage::Gone;
+            signs.witness = None;
         }
-        let is_fenced = signs.lifted.is_some() && signs.accepted;
-        match signs.unanswered.map(|sent| sent.elapsed()) {
-            Some(since) if is_fenced && since > silent_max => Peerage::Silent { since },
+    }
+
+    /// The proxy's kernel took a call, which was sent at `sent`.
+    pub(super) fn handle_witness(&self, sent: Instant) {
+        self.signs().witness = Some(Witness {
+            sent,
+            is_silence: false,
+        });
+    }
+
+    /// That call has waited long enough; false when something else was heard meanwhile.
+    pub(super) fn handle_silence(&self, sent: Instant) -> bool {
+        let mut signs = self.signs();
+        let witness = signs
+            .witness
+            .as_mut()
+            .filter(|witness| witness.sent == sent);
+        let counts = witness.map(|witness| witness.is_silence = true);
+        counts.is_some()
+    }
+
+    /// That call shows nothing any more.
+    pub(super) fn handle_witness_lost(&self, sent: Instant) {
+        self.signs().witness.take_if(|witness| witness.sent == sent);
+    }
+
+    /// Whether that call still is the one that counts.
+    pub(super) fn is_witness(&self, sent: Instant) -> bool {
+        self.signs()
+            .witness
+            .is_some_and(|witness| witness.sent == sent)
+    }
+
+    /// What the proxy is to clients now.
+    pub fn peerage(&self) -> Peerage {
+        let signs = self.signs();
+        match signs.witness {
+            _ if signs.refused => Peerage::Gone,
+            Some(Witness { sent, is_silence }) if is_silence && signs.lifted.is_some() => {
+                let since = sent.elapsed();
+                Peerage::Silent { since }
+            }
             Some(_) | None => Peerage::Serving,
         }
     }
@@ -163,90 +180,4 @@ impl Pulse {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MAX: Duration = Duration::from_secs(3);
-
-    fn timeout() -> ClientError {
-        ClientError::Timeout {
-            after: MAX,
-            url: String::new(),
-        }
-    }
-
-    fn stats(stalls: u64) -> ProxyStats {
-        ProxyStats {
-            stall_fence: true,
-            stalls,
-            ..ProxyStats::default()
-        }
-    }
-
-    async fn listener() -> (tokio::net::TcpListener, String) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap().to_string();
-        (listener, addr)
-    }
-
-    fn ago(seconds: u64) -> Instant {
-        Instant::now()
-            .checked_sub(Duration::from_secs(seconds))
-            .unwrap()
-    }
-
-    #[tokio::test]
-    async fn only_a_fenced_proxy_whose_kernel_accepts_is_silent() {
-        let (_listener, addr) = listener().await;
-        let (pulse, original) = (Pulse::default(), Pulse::default());
-        assert_eq!(pulse.handle_stats(&stats(0)), Some(0));
-        pulse.handle_lifted(0);
-        assert_eq!(pulse.handle_stats(&stats(0)), None, "armed already");
-        assert_eq!(original.handle_stats(&ProxyStats::default()), None);
-        for pulse in [&pulse, &original] {
-            pulse.handle_failure(ago(4), &timeout());
-            assert_eq!(pulse.peerage(MAX), Peerage::Serving, "perhaps the network");
-            pulse.probe(&addr).await;
-        }
-        assert!(matches!(pulse.peerage(MAX), Peerage::Silent { .. }));
-        assert_eq!(original.peerage(MAX), Peerage::Serving, "it has no fence");
-        pulse.handle_answer();
-        assert_eq!(pulse.peerage(MAX), Peerage::Serving);
-        assert_eq!(pulse.handle_stats(&stats(2)), Some(2), "it stood still");
-    }
-
-    #[tokio::test]
-    async fn silence_counts_from_the_first_call_without_an_answer() {
-        let (_listener, addr) = listener().await;
-        let pulse = Pulse::default();
-        pulse.handle_lifted(0);
-        pulse.handle_failure(ago(2), &timeout());
-        pulse.probe(&addr).await;
-        assert_eq!(pulse.peerage(MAX), Peerage::Serving, "not long enough");
-        pulse.handle_failure(ago(5), &timeout());
-        assert!(matches!(pulse.peerage(MAX), Peerage::Silent { .. }));
-        pulse.handle_failure(ago(1), &ClientError::Remote("no".to_owned()));
-        assert_eq!(
-            pulse.peerage(MAX),
-            Peerage::Serving,
-            "an error is an answer"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_proxy_that_nobody_listens_for_is_gone() {
-        let (listener, addr) = listener().await;
-        drop(listener);
-        let client = codis_runtime::http::Client::new(MAX, MAX);
-        let error = client.get::<String>(&addr, "/").await.unwrap_err();
-        let pulse = Pulse::default();
-        pulse.handle_failure(Instant::now(), &error);
-        assert_eq!(pulse.peerage(MAX), Peerage::Gone);
-        pulse.handle_failure(Instant::now(), &timeout());
-        assert_eq!(
-            pulse.peerage(MAX),
-            Peerage::Serving,
-            "somebody listens again"
-        );
-    }
-}
+mod tests;

@@ -79,7 +79,6 @@ enum Answer {
 /// A call that has ended.
 struct Ended {
     id: u64,
-    sent: Instant,
     answer: Answer,
     /// The proxy knows digests.
     digests: bool,
@@ -155,7 +154,6 @@ impl Task {
 
     fn call(&self, effect: Effect, expected: Option<Wanted>) -> BoxFuture<'static, Ended> {
         let (api, proxy, forms) = (self.api.clone(), self.proxy.clone(), self.forms.clone());
-        let sent = Instant::now();
         Box::pin(async move {
             let mut digests = true;
             let (id, answer) = match effect {
@@ -182,7 +180,6 @@ impl Task {
             };
             Ended {
                 id,
-                sent,
                 answer: answer.unwrap_or_else(Answer::Failed),
                 digests,
             }
@@ -190,9 +187,7 @@ impl Task {
     }
 
     fn handle(&mut self, ended: Ended) {
-        let Ended {
-            id, sent, answer, ..
-        } = ended;
+        let Ended { id, answer, .. } = ended;
         self.digests &= ended.digests;
         let now = self.shared.now();
         let token = &self.proxy.token;
@@ -200,7 +195,7 @@ impl Task {
         let failing = row.status().failing.is_some();
         match answer {
             Answer::Failed(error) => {
-                self.pulse.handle_failure(sent, &error);
+                self.pulse.handle_failure(&error);
                 self.counters.fills_failed.inc();
                 let reason = error.to_string();
                 if !failing {
