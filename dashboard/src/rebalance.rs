@@ -15,6 +15,8 @@ use crate::state::Audit;
 
 /// How long a server may take to count the keys of its slots.
 const COUNT_MAX: Duration = Duration::from_secs(3);
+/// How long it may take to say how many keys there are in all: one that hangs is given up by then.
+const GREET_MAX: Duration = Duration::from_millis(700);
 
 /// What is levelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +141,18 @@ enum Counted {
 }
 
 async fn count(addr: &str, auth: &str) -> Result<Counted, peer::Error> {
-    let mut peer = Peer::connect(addr, auth, COUNT_MAX).await?;
-    let dbs = keyspace::read(&mut peer).await?;
+    let greeted = async {
+        let mut peer = Peer::connect(addr, auth, COUNT_MAX).await?;
+        let dbs = keyspace::read(&mut peer).await?;
+        Ok((peer, dbs))
+    };
+    let late = |_| peer::Error::TimedOut {
+        addr: addr.to_owned(),
+    };
+    let greeted: Result<_, peer::Error> = tokio::time::timeout(GREET_MAX, greeted)
+        .await
+        .map_err(late)?;
+    let (mut peer, dbs) = greeted?;
     let mut slots = BTreeMap::new();
     for db in dbs.keys() {
         let () = peer.call(redis::cmd("SELECT").arg(db)).await?;

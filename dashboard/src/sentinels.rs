@@ -10,7 +10,7 @@ mod strays;
 mod tell;
 
 pub use belief::Belief;
-pub use control::{add, remove, resync_all};
+pub use control::{add, quiet, remove, resync_all};
 pub use forget::forget_replicas;
 pub use keeper::{Standings, keep_in_sync};
 pub use listen::listen_all;

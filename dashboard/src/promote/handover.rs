@@ -9,15 +9,17 @@ use codis_topom::handover::{Answer, Effect, Handover, Manner};
 use tokio::time::Instant;
 
 use super::{alone, stock};
-use crate::core::{Core, Failure};
-use crate::push::sleep_until;
-use crate::sentinels::{login, resolve_ip};
+use crate::core::{Core, Failure, Settled};
+use crate::orders;
+use crate::push::{self, sleep_until};
+use crate::sentinels::{self, login, resolve_ip};
 use crate::state::Audit;
-use crate::{groups, orders};
 use codis_runtime::peer::Fields;
 
 /// How long a sentinel may take to take the order.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
+/// How long the proxies may take at least to hold the new master.
+const PUSH_MIN: Duration = Duration::from_millis(300);
 
 /// Orders the promotion and waits for the pair.
 pub async fn run(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Result<(), Failure> {
@@ -32,12 +34,16 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
     let mut views = core.state.subscribe();
     let cluster = views.borrow_and_update().cluster.clone();
     let master = cluster.master(group).to_owned();
+    let (answers, quiet) = tokio::join!(
+        alone::info(core, &master),
+        sentinels::quiet(core, &cluster.sentinel().servers)
+    );
     // A master that is dead has nothing to hand over.
-    let manner = match alone::info(core, &master).await {
+    let manner = match answers {
         Ok(_) => Manner::Coordinated,
         Err(_) => Manner::Plain,
     };
-    let mut handover = Handover::start(&cluster, group, candidate, manner)?;
+    let mut handover = Handover::start(&cluster, group, candidate, manner, &quiet)?;
     let name = paths::monitor_name(&core.settings.product_name, group);
     loop {
         while let Some(effect) = handover.poll_effect() {
@@ -60,7 +66,8 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
                 }
                 Effect::Done(outcome) => {
                     outcome.map_err(|failure| Failure::new(failure.to_string()))?;
-                    return finish(core, audit, group, &master, candidate).await;
+                    let limit = patience(origin.elapsed());
+                    return finish(core, audit, (group, &master, candidate), limit).await;
                 }
             }
         }
@@ -84,17 +91,25 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
 async fn finish(
     core: &Core,
     audit: &Audit,
-    group: u32,
-    old: &str,
-    candidate: &str,
+    (group, old, candidate): (u32, &str, &str),
+    limit: Duration,
 ) -> Result<(), Failure> {
     let view = core.state.view();
     let slots = view.cluster.slot_ids(group);
-    let (settled, ()) = tokio::join!(
-        groups::settled(core, &slots, view.revision),
+    let (pushed, ()) = tokio::join!(
+        core.fleet.pushed(&slots, view.revision, limit),
         demote(core, audit, old, candidate)
     );
-    settled
+    Settled::from(pushed).ok()
+}
+
+/// How long the proxies may take when the sentinels took `spent`. Where these were fast the caller
+/// has an answer within a second, whatever proxy hangs.
+fn patience(spent: Duration) -> Duration {
+    match push::WAIT_MAX.checked_sub(spent) {
+        Some(left) => left.max(PUSH_MIN),
+        None => push::WAIT_MAX,
+    }
 }
 
 async fn demote(core: &Core, audit: &Audit, old: &str, candidate: &str) {

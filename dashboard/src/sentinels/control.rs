@@ -1,17 +1,27 @@
 //! Adding and removing sentinels, and bringing all of them in step when an operator asks for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use codis_core::model::Proxy;
 use codis_core::time::Time;
 use codis_topom::{Cluster, edit};
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
 
 use super::ensure::{self, Charge};
 use super::login;
 use crate::core::{Core, Failure};
 use crate::orders::{self, may_order};
+use crate::push::{self, Peerage};
 use crate::state::Audit;
-use codis_runtime::peer::Error;
+use codis_runtime::peer::{Error, Peer};
+
+/// A sentinel that does not say who it is within this time hangs; what it is asked for may take
+/// longer.
+const GREET_MAX: Duration = Duration::from_millis(700);
+/// How long those that are to take an order are asked whether they are there.
+const QUIET_MAX: Duration = Duration::from_millis(300);
 
 /// Adds a sentinel that answers.
 pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure> {
@@ -48,8 +58,31 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
     Ok(())
 }
 
+/// Those of the sentinels that do not answer at once. All are asked side by side.
+pub async fn quiet(core: &Core, sentinels: &[String]) -> BTreeSet<String> {
+    let asked = sentinels.iter().map(async |addr| {
+        let answers = greet(core, addr, QUIET_MAX).await.is_ok();
+        (!answers).then(|| addr.clone())
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Asks a sentinel for a sign of life.
+async fn greet(core: &Core, addr: &str, limit: Duration) -> Result<(), Error> {
+    let greeted = async {
+        let mut peer = Peer::connect_as(addr, &login(&core.settings), limit).await?;
+        peer.call::<redis::Value>(&redis::cmd("PING")).await
+    };
+    let late = |_| Error::TimedOut {
+        addr: addr.to_owned(),
+    };
+    let greeted = tokio::time::timeout(limit, greeted).await;
+    greeted.map_err(late)?.map(drop)
+}
+
 /// Tells one sentinel what to monitor, as long as it is on record.
 async fn order(core: &Core, audit: &Audit, addr: &str, cluster: &Cluster) -> Result<(), Error> {
+    greet(core, addr, GREET_MAX).await?;
     may_order(core)?;
     let mut charge = Charge::new(addr);
     let told = (cluster, true);
@@ -68,39 +101,20 @@ async fn order(core: &Core, audit: &Audit, addr: &str, cluster: &Cluster) -> Res
     ensure::forget(core, audit, addr).await
 }
 
-/// Tells every sentinel what to monitor and every proxy which sentinels to watch.
+/// Tells every sentinel what to monitor and every proxy which sentinels to watch. One that hangs is
+/// named, and is told when it answers; a proxy that cannot serve is not waited for.
 pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
     let flagged = core
         .state
         .edit(audit.clone(), |cluster| edit::mark_sentinels(cluster, true));
     let cluster = flagged.await?.cluster;
-    let mut orders = JoinSet::new();
-    for addr in cluster.sentinel().servers.clone() {
-        let (core, audit, cluster) = (core.clone(), audit.clone(), cluster.clone());
-        orders.spawn(async move {
-            let limit = core.settings.sentinel_client_timeout.duration();
-            match tokio::time::timeout(limit, order(&core, &audit, &addr, &cluster)).await {
-                Ok(outcome) => outcome.map_err(|error| format!("sentinel-[{addr}]: {error}")),
-                Err(_) => Err(format!("sentinel-[{addr}]: no answer in time")),
-            }
-        });
-    }
-    let told = first_error(&mut orders).await;
-    let sentinel = cluster.sentinel().clone();
-    let mut pushes = JoinSet::new();
-    for proxy in cluster.proxies().cloned() {
-        let (api, audit, sentinel) = (core.proxies.clone(), audit.clone(), sentinel.clone());
-        pushes.spawn(async move {
-            let pushed = api.sentinels(&audit, &proxy, &sentinel).await;
-            pushed.map_err(|cause| {
-                tracing::debug!(proxy = proxy.token, %cause, "sentinels not told");
-                format!("proxy-[{}] sentinel failed", proxy.token)
-            })
-        });
-    }
-    let pushed = first_error(&mut pushes).await;
+    let servers = cluster.sentinel().servers.clone();
+    let sentinels = servers.iter();
+    let told = first_error(sentinels.map(|addr| tell_sentinel(core, &audit, addr, &cluster)));
+    let proxies = cluster.proxies();
+    let pushed = first_error(proxies.map(|proxy| tell_proxy(core, &audit, proxy, &cluster)));
+    let (told, pushed) = tokio::join!(told, pushed);
     told.and(pushed)?;
-    let servers = sentinel.servers;
     let synced = move |cluster: &Cluster| {
         // A list that changed meanwhile is not in step yet.
         if cluster.sentinel().servers != servers {
@@ -112,14 +126,44 @@ pub async fn resync_all(core: &Arc<Core>, audit: Audit) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for all, so that one that fails keeps nobody else from being told.
-async fn first_error(calls: &mut JoinSet<Result<(), String>>) -> Result<(), Failure> {
-    let mut outcome = Ok(());
-    while let Some(done) = calls.join_next().await {
-        let done = done.unwrap_or_else(|_| Err("the call was cut short".to_owned()));
-        if let Err(cause) = done {
-            outcome = outcome.and(Err(Failure::new(cause)));
-        }
+async fn tell_sentinel(
+    core: &Core,
+    audit: &Audit,
+    addr: &str,
+    cluster: &Cluster,
+) -> Result<(), String> {
+    let limit = core.settings.sentinel_client_timeout.duration();
+    match tokio::time::timeout(limit, order(core, audit, addr, cluster)).await {
+        Ok(outcome) => outcome.map_err(|error| format!("sentinel-[{addr}]: {error}")),
+        Err(_) => Err(format!("sentinel-[{addr}]: no answer in time")),
     }
-    outcome
+}
+
+async fn tell_proxy(
+    core: &Core,
+    audit: &Audit,
+    proxy: &Proxy,
+    cluster: &Cluster,
+) -> Result<(), String> {
+    let told = core.proxies.sentinels(audit, proxy, cluster.sentinel());
+    let cause = match tokio::time::timeout(push::WAIT_MAX, told).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(cause)) => cause.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    let token = &proxy.token;
+    tracing::debug!(proxy = token, cause, "sentinels not told");
+    match core.fleet.peerage(token) {
+        Peerage::Serving => Err(format!("proxy-[{token}] sentinel failed")),
+        Peerage::Silent { .. } | Peerage::Gone => Ok(()),
+    }
+}
+
+/// Waits for all, so that one that fails keeps nobody else from being told.
+async fn first_error(
+    calls: impl Iterator<Item = impl Future<Output = Result<(), String>>>,
+) -> Result<(), Failure> {
+    let outcomes = join_all(calls).await;
+    let all: Result<(), String> = outcomes.into_iter().collect();
+    all.map_err(Failure::new)
 }

@@ -17,7 +17,7 @@
 //!
 //! What was preferred is given back by whoever drives this, however it ends; it is on record.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use codis_core::epoch::Epoch;
@@ -129,25 +129,29 @@ pub struct Handover {
 
 impl Handover {
     /// Starts a promotion, when the records allow it. A master that does not answer cannot hand
-    /// over, so a `manner` is given.
+    /// over, so a `manner` is given. Sentinels that are `quiet`, as far as is known, are asked
+    /// last: each would keep the caller waiting.
     pub fn start(
         cluster: &Cluster,
         group: u32,
         candidate: &str,
         manner: Manner,
+        quiet: &BTreeSet<String>,
     ) -> Result<Self, Refusal> {
         let record = cluster.group(group)?;
         if crate::edit::place(record, candidate)? == 0 {
             return Err(Refusal::AlreadyMaster(group));
         }
         crate::promote::no_migration(cluster, group)?;
+        let mut untried: Vec<String> = cluster.sentinel().servers.clone();
+        untried.sort_by_key(|sentinel| quiet.contains(sentinel));
         let mut handover = Self {
             group,
             candidate: candidate.to_owned(),
             before: cluster.epoch(group),
             manner,
             stock: Vec::new(),
-            untried: cluster.sentinel().servers.iter().cloned().collect(),
+            untried: untried.into(),
             reasons: Vec::new(),
             state: State::Ordering,
             effects: VecDeque::new(),

@@ -44,7 +44,7 @@ fn adopted(cluster: &Cluster, epoch: u64, master: &str) -> Cluster {
 }
 
 fn start(cluster: &Cluster, candidate: &str) -> Handover {
-    Handover::start(cluster, 1, candidate, Manner::Coordinated).unwrap()
+    Handover::start(cluster, 1, candidate, Manner::Coordinated, &BTreeSet::new()).unwrap()
 }
 
 fn order(sentinel: &str, manner: Manner) -> Option<Effect> {
@@ -145,7 +145,8 @@ fn refusals_silence_and_another_winner_are_told_apart() {
 
 #[test]
 fn the_master_and_strangers_are_refused() {
-    let start = |candidate| Handover::start(&cluster(), 1, candidate, Manner::Plain);
+    let start =
+        |candidate| Handover::start(&cluster(), 1, candidate, Manner::Plain, &BTreeSet::new());
     let master = start("a:1").unwrap_err();
     assert_eq!(master.to_string(), "group-[1] can't promote master");
     let stranger = start("x:1").unwrap_err();
@@ -171,4 +172,18 @@ fn the_candidate_is_preferred_with_the_fewest_changes() {
         let below = |other: &str| at[other] == 0 || at["a"] < at[other];
         assert!(at["a"] > 0 && below("b") && below("c"), "{at:?}");
     }
+}
+
+#[test]
+fn a_sentinel_that_is_quiet_is_asked_last() {
+    let quiet = BTreeSet::from(["s:1".to_owned()]);
+    let manner = Manner::Coordinated;
+    let mut handover = Handover::start(&cluster(), 1, "b:1", manner, &quiet).unwrap();
+    assert_eq!(handover.poll_effect(), order("s:2", manner));
+    refuse(&mut handover, "s:2", "no");
+    assert_eq!(
+        handover.poll_effect(),
+        order("s:1", manner),
+        "and not left out"
+    );
 }
