@@ -57,7 +57,7 @@ impl Polls {
         answers.shown()
     }
 
-    /// The last figures of one server, unless it failed to give them.
+    /// The last figures that one server gave.
     pub fn server(&self, addr: &str) -> Option<Fields> {
         let servers = held(&self.servers);
         servers.newest(addr).map(Info::fields)

@@ -85,15 +85,17 @@ async fn figures(core: &Core, by: By) -> Result<Figures, Failure> {
     }
 }
 
-/// The memory limits that the last polls saw.
+/// The memory limits that the servers told last, also of those that hang.
 fn maxmemory(core: &Core) -> BTreeMap<u32, u64> {
-    let (cluster, polls) = (core.state.cluster(), core.polls.servers());
     let of_master = |group: &codis_core::model::Group| {
-        let master = group.servers.first()?;
-        let bytes = polls.get(&master.addr)?.stats.get("maxmemory")?;
-        Some((group.id, bytes.parse().ok()?))
+        let master = core.polls.server(&group.servers.first()?.addr)?;
+        Some((group.id, master.get("maxmemory")?.parse().ok()?))
     };
-    cluster.groups().filter_map(of_master).collect()
+    core.state
+        .cluster()
+        .groups()
+        .filter_map(of_master)
+        .collect()
 }
 
 /// The keys of each slot at the master that owns it. A master that cannot tell by slot is taken to
