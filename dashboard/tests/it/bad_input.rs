@@ -24,14 +24,14 @@ const WRONG_SECRET: &str = "invalid xauth, please check product name & auth";
 
 /// A route as the source has it.
 #[derive(Clone, Debug)]
-struct Route {
-    method: &'static str,
+pub struct Route {
+    pub method: &'static str,
     /// With its parameters in braces.
-    path: String,
+    pub path: String,
 }
 
 /// All routes of the API.
-fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<Route> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = vec![folder.join("api.rs")];
     files.extend(files_below(&folder.join("api")));

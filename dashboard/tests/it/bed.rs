@@ -1,11 +1,13 @@
 //! A test bed: processes on free loopback ports, and a small HTTP client.
 
+mod shim;
 mod variants;
 
 pub use codis_bed::http::{Answer, call, call_with, figure};
 pub use codis_bed::process::{Process, free_port, neighbour, peer};
 pub use codis_bed::redis::call as redis_call;
 pub use codis_bed::wait::{until, until_within};
+pub use shim::{Hang, Net, Remote, Shim};
 
 use std::path::{Path, PathBuf};
 
@@ -205,7 +207,7 @@ impl Bed {
     /// A real proxy; gives its admin address and its client address.
     pub async fn proxy(&self) -> (Process, String, String) {
         let (admin, data) = (free_port(), free_port());
-        let process = self.proxy_at(admin, data).await;
+        let process = self.proxy_at(admin, data, &[]).await;
         (
             process,
             format!("127.0.0.1:{admin}"),
@@ -214,7 +216,7 @@ impl Bed {
     }
 
     /// A real proxy on these ports, answering.
-    pub async fn proxy_at(&self, admin: u16, data: u16) -> Process {
+    pub async fn proxy_at(&self, admin: u16, data: u16, flags: &[&str]) -> Process {
         let config = self.path(&format!("proxy-{admin}.toml"));
         let text = format!(
             "product_name = \"{PRODUCT}\"\nadmin_addr = \"127.0.0.1:{admin}\"\n\
@@ -223,7 +225,7 @@ impl Bed {
         );
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(neighbour("codis-proxy"));
-        command.arg("-c").arg(config);
+        command.arg("-c").arg(config).args(flags);
         let process = Process::start(command, &self.path(&format!("proxy-{admin}.log")));
         let addr = format!("127.0.0.1:{admin}");
         until("proxy answers", async || {

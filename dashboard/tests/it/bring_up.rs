@@ -73,7 +73,7 @@ async fn a_real_proxy_that_starts_anew_serves_again() {
     let dashboard = bed.dashboard().await;
     let _servers = two_groups(&bed, &dashboard).await;
     let (admin, data) = (free_port(), free_port());
-    let mut proxy = bed.proxy_at(admin, data).await;
+    let mut proxy = bed.proxy_at(admin, data, &[]).await;
     dashboard
         .put(&format!("proxy/create/X/127.0.0.1:{admin}"))
         .await;
@@ -81,7 +81,7 @@ async fn a_real_proxy_that_starts_anew_serves_again() {
     assert!(written(&data_addr).await);
     let before = dashboard.stats().await.proxy.models;
     proxy.kill();
-    let _again = bed.proxy_at(admin, data).await;
+    let _again = bed.proxy_at(admin, data, &[]).await;
     let took = until("the proxy serves again", async || written(&data_addr).await).await;
     assert!(took < Duration::from_secs(8), "{took:?}");
     let after = dashboard.stats().await.proxy.models;
