@@ -57,7 +57,14 @@ impl Polls {
         answers.shown()
     }
 
-    /// The last figures that one server gave.
+    /// The memory limit that one server told last, be it hung by now.
+    pub fn maxmemory(&self, addr: &str) -> Option<u64> {
+        let servers = held(&self.servers);
+        let fields = servers.get(addr)?.fields();
+        fields.get("maxmemory")?.parse().ok()
+    }
+
+    /// The last figures of one server, unless it failed to give them.
     pub fn server(&self, addr: &str) -> Option<Fields> {
         let servers = held(&self.servers);
         servers.newest(addr).map(Info::fields)

@@ -88,8 +88,8 @@ async fn figures(core: &Core, by: By) -> Result<Figures, Failure> {
 /// The memory limits that the servers told last, also of those that hang.
 fn maxmemory(core: &Core) -> BTreeMap<u32, u64> {
     let of_master = |group: &codis_core::model::Group| {
-        let master = core.polls.server(&group.servers.first()?.addr)?;
-        Some((group.id, master.get("maxmemory")?.parse().ok()?))
+        let master = &group.servers.first()?.addr;
+        Some((group.id, core.polls.maxmemory(master)?))
     };
     core.state
         .cluster()
