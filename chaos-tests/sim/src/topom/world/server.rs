@@ -109,8 +109,8 @@ impl World {
     }
 
     /// Whether bytes of a proxy that has died meanwhile reach a server that the slot has left: the
-    /// dashboard need not wait for what no process answers for. One that lies does not wait for what
-    /// it has sent either.
+    /// dashboard need not wait for what no process answers for. One that lies does not wait for
+    /// what it has sent either.
     fn comes_too_late(&self, group: u32, (proxy, life): (usize, u64), op: Op) -> bool {
         let stand = &self.stands[proxy];
         let dead = stand.life != life || stand.proxy.is_none();
