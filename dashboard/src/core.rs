@@ -193,6 +193,7 @@ impl Core {
         tasks.spawn(sentinels::keep_in_sync(core.clone()));
         tasks.spawn(sentinels::tell_all(core.clone()));
         tasks.spawn(sentinels::forget_replicas(core.clone()));
+        tasks.spawn(sentinels::let_go(core.clone()));
         tasks.spawn(sentinels::listen_all(core.clone()));
         let opener = core.clone();
         // Each task of the set lasts until the stop; one that ends means that something broke.

@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::core::Core;
 use crate::lease::Lease;
 use crate::lock::{self, Attempt};
-use crate::metrics::Counters;
+use crate::metrics::{Counters, RefusedBy};
 use crate::push::sleep_until;
 use crate::standby::Standby;
 use crate::store::{Fence, Store};
@@ -260,6 +260,10 @@ impl Chair {
                 Ok(started) => Done::Loaded(Some(started)),
                 Err(error) => {
                     tracing::error!(cause = error.cause, "{error}; trying again");
+                    if error.is_fenced() {
+                        let why = format!("{error}: {}", error.cause);
+                        lease.refuse(RefusedBy::Store, why, None);
+                    }
                     lease.end().await;
                     Done::Loaded(None)
                 }

@@ -5,6 +5,7 @@ mod control;
 mod ensure;
 mod forget;
 mod keeper;
+mod leave;
 mod listen;
 mod strays;
 mod tell;
@@ -13,6 +14,7 @@ pub use belief::Belief;
 pub use control::{add, quiet, remove, resync_all};
 pub use forget::forget_replicas;
 pub use keeper::{Standings, keep_in_sync};
+pub use leave::let_go;
 pub use listen::listen_all;
 pub use tell::{Told, tell_all};
 

@@ -331,6 +331,7 @@ fn is_known(cluster: &Cluster, change: &Change) -> bool {
         | Change::DeleteGroup(_)
         | Change::DeleteProxy(_)
         | Change::PutSentinel(_)
+        | Change::PutLeaving(_)
         | Change::PutTopology(_)
         | Change::PutSlotActions(_)
         | Change::Hold { .. }

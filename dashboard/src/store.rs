@@ -76,6 +76,7 @@ impl Store {
     pub async fn load(&self) -> Result<Records, Error> {
         if self.fence.is_some() {
             self.refuse_what_is_half_restored().await?;
+            self.check_fence().await?;
             self.finish_edit().await?;
         }
         let product = &self.product;
@@ -89,6 +90,10 @@ impl Store {
                 .await?,
             sentinel: self
                 .read(&paths::sentinel(product), "sentinel")
+                .await?
+                .unwrap_or_default(),
+            leaving: self
+                .read(&paths::ha_sentinel_leaving(product), "ha sentinel-leaving")
                 .await?
                 .unwrap_or_default(),
             topologies: self
@@ -143,6 +148,22 @@ impl Store {
         }
     }
 
+    /// Nobody begins to lead under a term that another record has replaced: a restore writes one of
+    /// its own. Nothing would tell until the first write is refused.
+    async fn check_fence(&self) -> Result<(), Error> {
+        let Some(Fence { path, value }) = &self.fence else {
+            return Ok(());
+        };
+        if self.read_bytes(path, "leader").await?.as_ref() == Some(value) {
+            return Ok(());
+        }
+        let cause = format!("{path}: it was replaced since this dashboard wrote it");
+        Err(Error {
+            fenced: true,
+            ..load_failed("leader", cause)
+        })
+    }
+
     /// Carries out an edit that was stored and not finished.
     async fn finish_edit(&self) -> Result<(), Error> {
         let path = paths::ha_edit(&self.product);
@@ -186,6 +207,7 @@ impl Store {
             Change::PutProxy(proxy) => paths::proxy(product, &proxy.token),
             Change::DeleteProxy(token) => paths::proxy(product, token),
             Change::PutSentinel(_) => paths::sentinel(product),
+            Change::PutLeaving(_) => paths::ha_sentinel_leaving(product),
             Change::PutTopology(topology) => paths::ha_group(product, topology.group_id),
             Change::PutSlotActions(_) => paths::ha_slot_action(product),
             Change::Lock { .. } | Change::Hold { .. } => return None,
@@ -247,6 +269,7 @@ pub fn value(change: &Change) -> Option<Vec<u8>> {
         Change::PutGroup(group) => Some(json::encode(group)),
         Change::PutProxy(proxy) => Some(json::encode(proxy)),
         Change::PutSentinel(sentinel) => Some(json::encode(sentinel)),
+        Change::PutLeaving(leaving) => Some(json::encode(leaving)),
         Change::PutTopology(topology) => Some(json::encode(topology)),
         Change::PutSlotActions(actions) => Some(json::encode(actions)),
         Change::DeleteGroup(_)
@@ -266,6 +289,7 @@ fn failed(change: &Change, known: bool) -> String {
         Change::PutProxy(proxy) => format!("store: {put} proxy-[{}] failed", proxy.token),
         Change::DeleteProxy(token) => format!("store: remove proxy-[{token}] failed"),
         Change::PutSentinel(_) => "store: update sentinel failed".to_owned(),
+        Change::PutLeaving(_) => "store: update ha sentinel-leaving failed".to_owned(),
         Change::PutTopology(topology) => {
             format!("store: update ha group-[{}] failed", topology.group_id)
         }
@@ -309,5 +333,11 @@ mod tests {
             .unwrap();
         memory.delete(&mark).await.unwrap();
         leader.load().await.unwrap();
+        // The restore has put a term of its own.
+        memory
+            .update(&paths::ha_leader("demo"), b"other")
+            .await
+            .unwrap();
+        assert!(leader.load().await.unwrap_err().is_fenced());
     }
 }

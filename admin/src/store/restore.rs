@@ -42,6 +42,12 @@ struct Mark {
     records: usize,
 }
 
+/// What a dashboard of ours says of itself.
+#[derive(Deserialize)]
+struct Who {
+    leading: bool,
+}
+
 /// Shows what would be restored, and with `--confirm` restores it.
 pub async fn run(talk: &Talk, records: &Records, options: &Options) -> anyhow::Result<Answer> {
     let product = options.needed("product")?;
@@ -126,6 +132,13 @@ async fn nobody_serves(talk: &Talk, records: &Records, product: &str) -> anyhow:
     };
     let addr = topom.admin_addr;
     let talk = talk.within(DASHBOARD_MAX);
+    if records.bytes(&paths::ha_restore(product)).await?.is_some() {
+        // Nobody begins to lead on half of a dump: one that waits for the rest is in no way.
+        let who: Result<Who, _> = talk.get(&addr, "/topom/leader").await;
+        if who.is_ok_and(|who| !who.leading) {
+            return Ok(());
+        }
+    }
     let answer: Result<Topom, _> = talk.get(&addr, "/api/topom/model").await;
     ensure!(
         !answer.is_ok_and(|model| model.product_name == product),

@@ -46,11 +46,6 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Whether it is gone.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     /// Waits for its end.
     pub async fn ended(&mut self) -> ExitStatus {
         let begun = Instant::now();

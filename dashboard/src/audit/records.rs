@@ -123,6 +123,12 @@ fn one(cluster: &Cluster, change: &Change) -> Changed {
             value(Some(cluster.sentinel())),
             value(Some(sentinel)),
         ),
+        Change::PutLeaving(leaving) => (
+            "ha sentinel-leaving".to_owned(),
+            0,
+            value(Some(cluster.leaving())),
+            value(Some(leaving)),
+        ),
         Change::PutTopology(topology) => (
             format!("ha group-[{}]", topology.group_id),
             topology.epoch.0,

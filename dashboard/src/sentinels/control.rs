@@ -39,8 +39,18 @@ pub async fn add(core: &Core, audit: Audit, addr: String) -> Result<(), Failure>
 
 /// Drops a sentinel and makes it forget the product. It leaves the record first, so that nobody
 /// tells it to monitor again what it just forgot; it comes back when it cannot be told, unless
-/// forced.
+/// forced. If this dashboard does not get that far, the next leader makes it forget
+/// ([`let_go`](super::let_go)).
 pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Result<(), Failure> {
+    let left = {
+        let addr = addr.clone();
+        move |cluster: &Cluster| edit::sentinel_left(cluster, &addr)
+    };
+    if force && core.state.cluster().leaving().servers.contains(&addr) {
+        // It was dropped before and cannot be told: the operator says that it need not.
+        core.state.edit(audit, left).await?;
+        return Ok(());
+    }
     let dropped = addr.clone();
     let drop_it = move |cluster: &Cluster| edit::remove_sentinel(cluster, &dropped);
     core.state.edit(audit.clone(), drop_it).await?;
@@ -55,6 +65,7 @@ pub async fn remove(core: &Core, audit: Audit, addr: String, force: bool) -> Res
         core.state.edit(audit, back).await?;
         return Err(failure);
     }
+    core.state.edit(audit, left).await?;
     Ok(())
 }
 

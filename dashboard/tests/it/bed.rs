@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use codis_core::api::{MasterFields, SentinelStats};
 use codis_core::ha::GroupTopology;
 use codis_core::model::Group;
-use codis_core::{json, xauth};
+use codis_core::{json, paths, xauth};
 use tempfile::TempDir;
 
 /// The product of all tests.
@@ -25,6 +25,8 @@ pub struct Bed {
     dir: TempDir,
     /// Lines for the file of each dashboard that is started.
     pub settings: String,
+    /// What dashboards and proxies belong to.
+    pub product: String,
 }
 
 impl Bed {
@@ -36,6 +38,7 @@ impl Bed {
         Self {
             dir: tempfile::tempdir().unwrap(),
             settings: settings.to_owned(),
+            product: PRODUCT.to_owned(),
         }
     }
 
@@ -84,23 +87,28 @@ impl Bed {
     pub fn dashboard_on(&self, ip: &str, port: u16, lines: &str, flags: &[&str]) -> Dashboard {
         let config = self.path(&format!("dashboard-{port}.toml"));
         let text = format!(
-            "{lines}product_name = \"{PRODUCT}\"\n\
+            "{lines}product_name = \"{}\"\n\
              admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
              sentinel_failover_timeout = \"10s\"\n{}",
-            self.settings
+            self.product, self.settings
         );
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_codis-dashboard"));
         command.arg("-c").arg(config).args(flags);
         // Where the tests of crashes say what goes wrong; see `codis_runtime::fault`.
-        command.env("CODIS_FAULT_POINTS", self.path("fault"));
+        command.env("CODIS_FAULT_POINTS", self.fault(port));
         let log = self.path(&format!("dashboard-{port}.log"));
         Dashboard {
             process: Process::start(command, &log),
             addr: format!("{ip}:{port}"),
             port,
-            product: PRODUCT.to_owned(),
+            product: self.product.clone(),
         }
+    }
+
+    /// The file that says what goes wrong in the dashboard on `port`, and in no other.
+    pub fn fault(&self, port: u16) -> PathBuf {
+        self.path(&format!("fault-{port}"))
     }
 
     /// A real Redis server, answering.
@@ -182,6 +190,7 @@ impl Bed {
                 .await;
             sentinels.push(sentinel);
         }
+        let first = paths::monitor_name(&self.product, 1);
         until("sentinels know each other and the replicas", async || {
             let section = board.stats().await.sentinels;
             let has = |fields: &MasterFields, name: &str, value: &str| {
@@ -192,7 +201,7 @@ impl Bed {
                     && stats.sentinel.iter().all(|(name, monitored)| {
                         let slaves = &monitored.slaves;
                         has(&monitored.master, "num-other-sentinels", "2")
-                            && (name != "demo-1" || slaves.len() == replicas)
+                            && (*name != first || slaves.len() == replicas)
                             && slaves.iter().all(|s| has(s, "master-link-status", "ok"))
                     })
             };
@@ -219,9 +228,10 @@ impl Bed {
     pub async fn proxy_at(&self, admin: u16, data: u16, flags: &[&str]) -> Process {
         let config = self.path(&format!("proxy-{admin}.toml"));
         let text = format!(
-            "product_name = \"{PRODUCT}\"\nadmin_addr = \"127.0.0.1:{admin}\"\n\
+            "product_name = \"{}\"\nadmin_addr = \"127.0.0.1:{admin}\"\n\
              proto_type = \"tcp4\"\n\
-             proxy_addr = \"127.0.0.1:{data}\"\n"
+             proxy_addr = \"127.0.0.1:{data}\"\n",
+            self.product
         );
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(neighbour("codis-proxy"));

@@ -1,238 +1,244 @@
 //! A dashboard that dies at each of its store writes: before it, after it, or with its answer lost.
 //!
-//! The next dashboard finds an operation that was begun, finishes it or undoes it without a word of
-//! anybody, and nothing that must always hold is broken.
+//! Whoever leads next finds an operation that was begun, finishes it or undoes it without a word of
+//! anybody, and nothing that must always hold is broken (`invariants`). The next leader is the
+//! same program started again, or a standby that was there already and has the lease of the dead
+//! one to take over.
+//!
+//! On a directory every operation is tried at all its writes. On etcd and ZooKeeper, where a dead
+//! leader costs a lease each time, at a sample of them, all operations side by side on one server.
 
-mod operations;
+mod groups;
+mod invariants;
+mod moves;
+mod restore;
+mod sentinels;
+mod stage;
 
-use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
 
 use codis_core::api::Stats;
 use codis_core::model::{ActionState, Group};
-use codis_core::xauth;
 
-use crate::bed::{Bed, Dashboard, PRODUCT, Process, Redis, call, redis_call, until};
+use crate::stores::{Kind, Store};
+use stage::{Ground, Stage};
 
 /// More writes than any operation makes.
-const WRITES_MAX: u32 = 40;
+const WRITES_MAX: u32 = 60;
+/// How long an operation may take until it is clear that it met no fault.
+const OUTCOME_MAX: Duration = Duration::from_secs(60);
 
-/// A dashboard with two groups, of two servers and of one, and a proxy.
-struct Stage {
-    bed: Bed,
-    board: Dashboard,
-    servers: Vec<Redis>,
-    proxy: (Process, String, String),
-    /// Counts operations, so that each can be about something new.
-    round: u32,
+/// Families that share a server at a time: most of the time they wait for a lease to end.
+const AT_ONCE: usize = 3;
+
+/// Where a dashboard dies, and what becomes of an answer.
+const BEFORE: &str = "store.write.before";
+const AFTER: &str = "store.write.after";
+const UNANSWERED: &str = "store.write.unanswered";
+
+/// Who finishes what a dead leader left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heir {
+    /// Another process, started afterwards.
+    Restart,
+    /// One that was there before.
+    Standby,
 }
 
-/// Where a dashboard dies, or what becomes of an answer.
-const POINTS: [&str; 3] = [
-    "store.write.before",
-    "store.write.after",
-    "store.write.unanswered",
-];
+/// Where, how and how thoroughly.
+#[derive(Clone)]
+pub struct Plan {
+    ground: Ground,
+    heir: Heir,
+    points: &'static [&'static str],
+    /// Which writes of an operation are tried, in order.
+    writes: fn(u32) -> u32,
+}
+
+impl Plan {
+    /// All points, with a restart after each.
+    fn restart() -> Self {
+        Self {
+            ground: Ground::directory(),
+            heir: Heir::Restart,
+            points: &[BEFORE, AFTER, UNANSWERED],
+            writes: |turn| turn,
+        }
+    }
+
+    /// All states that a death can leave, each found by a standby.
+    fn standby() -> Self {
+        Self {
+            heir: Heir::Standby,
+            points: &[AFTER],
+            ..Self::restart()
+        }
+    }
+
+    /// The first writes, and then fewer and fewer of them: 1, 2, 4, 7, 11.
+    fn sample(store: &Arc<Store>) -> Self {
+        Self {
+            ground: Ground::server(store),
+            heir: Heir::Standby,
+            points: &[AFTER, UNANSWERED],
+            writes: |turn| 1 + turn * (turn - 1) / 2,
+        }
+    }
+}
+
+/// Something that an operator asks for.
+trait Operation {
+    /// Makes what each round needs, with nothing armed.
+    async fn prepare(&mut self, stage: &mut Stage);
+
+    /// Asks for it. Gives the status of the answer, or nothing when none came.
+    async fn begin(&mut self, stage: &Stage) -> Option<u16>;
+
+    /// Whether it is finished or undone, when nothing is under way any more.
+    async fn has_ended(&self, _stage: &Stage, _stats: &Stats) -> bool {
+        true
+    }
+}
 
 impl Stage {
-    async fn new() -> Self {
-        let bed = Bed::new();
-        let board = bed.dashboard().await;
-        let servers = vec![bed.redis().await, bed.redis().await, bed.redis().await];
-        board.fill_group(1, &servers[..2]).await;
-        board.fill_group(2, &servers[2..]).await;
-        assert_eq!(board.assign(0..=1023, 1).await.status, 200);
-        let (host, port) = servers[0].addr.split_once(':').unwrap();
-        servers[1].call(&["REPLICAOF", host, port]).await.unwrap();
-        let proxy = bed.proxy().await;
-        board.put(&format!("proxy/create/X/{}", proxy.1)).await;
-        Self {
-            bed,
-            board,
-            servers,
-            proxy,
-            round: 0,
-        }
-    }
-
-    /// Makes a call that may never be answered; gives its answer otherwise.
-    async fn ask(&self, path: &str, body: &str) -> Option<u16> {
-        let secret = format!("/{}", xauth::dashboard(PRODUCT));
-        let path = format!("/api/topom/{}", path.replacen("/X", &secret, 1));
-        let answer = call(&self.board.addr, "PUT", &path, body).await;
-        answer.ok().map(|answer| answer.status)
-    }
-
-    fn arm(&self, point: &str, count: u32) {
-        // In one step: the dashboard may be about to look.
-        let fresh = self.bed.path("fault.new");
-        fs::write(&fresh, format!("{point} {count}")).unwrap();
-        fs::rename(fresh, self.bed.path("fault")).unwrap();
-    }
-
-    fn disarm(&self) {
-        let _ = fs::remove_file(self.bed.path("fault"));
-    }
-
-    /// Has `begin` begun by a dashboard that dies at its first store write, then by one that dies
-    /// at its second, until one lives through it; the same for each kind of death. Each time
-    /// `ended` must come true, of which only the next dashboard takes care.
-    async fn at_each_write(
-        &mut self,
-        begin: impl AsyncFn(&Self) -> Option<u16>,
-        ended: impl AsyncFn(&Self, &Stats) -> bool,
-    ) {
-        for point in POINTS {
-            let mut deaths = 0;
-            for count in 1.. {
-                assert!(count < WRITES_MAX, "{point}: it never ends");
-                self.round += 1;
-                self.arm(point, count);
-                let answer = begin(self).await;
-                let hit = self.is_hit(point, count, answer, &ended).await;
-                self.disarm();
-                if self.board.process.has_ended() {
-                    deaths += 1;
-                    self.board = self.bed.dashboard().await;
-                }
-                until("the operation is finished or undone", async || {
-                    let stats = self.board.stats().await;
-                    is_quiet(&stats) && ended(self, &stats).await
-                })
-                .await;
-                self.check().await;
-                if !hit {
+    /// Has `operation` begun by a dashboard that dies at its first store write, then by one that
+    /// dies at its second, until one lives through it; the same for each kind of death. Each time
+    /// it must end, of which only the next leader takes care.
+    async fn at_each_write(&mut self, name: &str, mut operation: impl Operation) {
+        for point in self.plan.points {
+            let mut hits = 0;
+            for turn in 1.. {
+                let count = (self.plan.writes)(turn);
+                assert!(count < WRITES_MAX, "{name}, {point}: it never ends");
+                self.at = format!("{name}, {point} {count}");
+                if !self.round(point, count, &mut operation).await {
                     break;
                 }
+                hits += 1;
             }
-            assert!(
-                deaths > 0 || point == "store.write.unanswered",
-                "{point} was never passed"
-            );
+            assert!(hits > 0, "{name}: {point} was never passed");
+            eprintln!("{}: {name}, {point}: {hits} times", self.plan.ground.name);
         }
     }
 
-    /// Whether the point was reached: the dashboard died, or its operation had trouble. It was not
-    /// when the operation ended and the dashboard lives.
-    async fn is_hit(
-        &mut self,
-        point: &str,
-        count: u32,
-        answer: Option<u16>,
-        ended: &impl AsyncFn(&Self, &Stats) -> bool,
-    ) -> bool {
-        if point == "store.write.unanswered" {
-            // Once: the second write of the same operation is often that of a repair.
-            return answer != Some(200) && count < 4;
+    /// One try; gives whether it met its fault.
+    async fn round(&mut self, point: &str, count: u32, operation: &mut impl Operation) -> bool {
+        operation.prepare(self).await;
+        self.follow_the_lead().await;
+        self.arm(point, count);
+        let answer = operation.begin(self).await;
+        let hit = self.meets_fault(answer, operation).await;
+        self.disarm();
+        if hit && point != UNANSWERED {
+            self.succeed().await;
         }
-        let mut outcome = None;
-        for _ in 0..2000 {
-            if self.board.process.has_ended() {
+        let what = "the operation is finished or undone";
+        let ended = async |stats: &Stats| operation.has_ended(self, stats).await;
+        self.until_quiet(what, ended).await;
+        self.follow_the_lead().await;
+        self.check().await;
+        hit
+    }
+
+    /// Whether the point was reached. It was not when the operation ended without.
+    async fn meets_fault(&self, answer: Option<u16>, operation: &impl Operation) -> bool {
+        let deadline = tokio::time::Instant::now() + OUTCOME_MAX;
+        loop {
+            if self.is_hit() {
                 return true;
             }
-            if answer.is_some() {
-                let path = "/topom/stats";
-                if let Ok(told) = call(&self.board.addr, "GET", path, "").await
-                    && let Ok(stats) = codis_core::json::decode::<Stats>(told.body.as_bytes())
-                    && is_quiet(&stats)
-                    && ended(self, &stats).await
-                {
-                    outcome = Some(false);
-                    break;
-                }
+            if answer.is_some()
+                && let Some(stats) = self.stats().await
+                && is_quiet(&stats)
+                && operation.has_ended(self, &stats).await
+            {
+                return self.is_hit();
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            let late = tokio::time::Instant::now() > deadline;
+            assert!(!late, "{}: neither ended nor met its fault", self.at);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        outcome.unwrap_or_else(|| panic!("{point} {count}: neither dead nor done"))
-    }
-
-    /// What holds whatever happened.
-    async fn check(&self) {
-        let stats = self.board.stats().await;
-        assert_eq!(stats.slots.len(), 1024);
-        for slot in &stats.slots {
-            assert_eq!(slot.action.state, ActionState::Nothing, "slot {}", slot.id);
-            let owner = self.group(&stats, slot.group_id);
-            assert!(owner.is_some_and(|group| !group.servers.is_empty()));
-        }
-        let groups = &stats.group.models;
-        let mut addrs: Vec<&str> = groups
-            .iter()
-            .flat_map(|group| group.servers.iter().map(|server| server.addr.as_str()))
-            .collect();
-        let all = addrs.len();
-        addrs.sort_unstable();
-        addrs.dedup();
-        assert_eq!(addrs.len(), all, "no server is in two groups");
-        for group in groups.iter().filter(|group| group.id <= 2) {
-            self.has_one_master(group).await;
-        }
-        self.proxy_is_told().await;
-        // What a client writes arrives, through whichever route.
-        let data = self.proxy.2.clone();
-        until("the proxy writes", async || {
-            redis_call(&data, &["SET", "key", "value"]).await.is_ok()
-        })
-        .await;
-    }
-
-    fn group<'a>(&self, stats: &'a Stats, id: u32) -> Option<&'a Group> {
-        stats.group.models.iter().find(|group| group.id == id)
-    }
-
-    /// The first server of a group is its only master, and the others follow it.
-    async fn has_one_master(&self, group: &Group) {
-        let Some(first) = group.servers.first() else {
-            return;
-        };
-        let (_, port) = first.addr.split_once(':').unwrap();
-        for (index, member) in group.servers.iter().enumerate() {
-            let Some(server) = self.servers.iter().find(|s| s.addr == member.addr) else {
-                continue;
-            };
-            until("the roles are those of the records", async || {
-                let role = server.info("role").await;
-                match index {
-                    0 => role.as_deref() == Some("master"),
-                    _ => {
-                        role.as_deref() == Some("slave")
-                            && server.info("master_port").await.as_deref() == Some(port)
-                    }
-                }
-            })
-            .await;
-        }
-    }
-
-    /// The proxy holds what the records say.
-    async fn proxy_is_told(&self) {
-        until("the proxy holds what is wanted", async || {
-            let wanted = self.board.get("/topom/slots").await;
-            let held = call(&self.proxy.1, "GET", "/proxy/slots", "")
-                .await
-                .unwrap();
-            let held: serde_json::Value = serde_json::from_str(&held.body).unwrap();
-            (0..1024).all(|id| {
-                ["backend_addr", "migrate_from", "locked"]
-                    .iter()
-                    .all(|name| held[id][name] == wanted[id][name])
-            })
-        })
-        .await;
     }
 }
 
-/// Nothing is under way.
+/// Nothing is under way, and everybody holds what is on record.
 fn is_quiet(stats: &Stats) -> bool {
-    let mut groups = stats.group.models.iter();
+    let busy = |state| matches!(state, ActionState::Pending | ActionState::Syncing);
     let at_rest = |group: &Group| {
-        let busy = |state| matches!(state, ActionState::Pending | ActionState::Syncing);
         let mut servers = group.servers.iter();
         group.promoting.state == ActionState::Nothing
+            && !group.out_of_sync
             && servers.all(|server| !busy(server.action.state))
     };
-    groups.all(at_rest)
-        && stats
-            .slots
-            .iter()
-            .all(|slot| slot.action.state == ActionState::Nothing)
+    let mut slots = stats.slots.iter();
+    stats.group.models.iter().all(at_rest)
+        && !stats.sentinels.model.out_of_sync
+        && slots.all(|slot| slot.action.state == ActionState::Nothing)
+}
+
+/// Tests for each family of operations on a directory, and for all of them on a server.
+macro_rules! families {
+    ($($family:ident: $module:ident::$run:ident;)*) => {
+        mod restarted {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $family() {
+                super::$module::$run(super::Plan::restart()).await;
+            })*
+        }
+
+        mod standby_leads {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $family() {
+                super::$module::$run(super::Plan::standby()).await;
+            })*
+        }
+
+        /// All families on one server, some at once, each in a product of its own.
+        fn on_a_server(kind: Kind) {
+            let store = Arc::new(Store::start(kind));
+            let turns = tokio::sync::Semaphore::new(AT_ONCE);
+            std::thread::scope(|scope| {
+                $({
+                    let (plan, turns) = (Plan::sample(&store), &turns);
+                    let work = move || {
+                        runtime().block_on(async {
+                            let _turn = turns.acquire().await.unwrap();
+                            $module::$run(plan).await;
+                        });
+                    };
+                    let name = format!("{kind:?}: {}", stringify!($family));
+                    let thread = std::thread::Builder::new().name(name);
+                    thread.spawn_scoped(scope, work).unwrap();
+                })*
+            });
+        }
+    };
+}
+
+families! {
+    groups_come_and_go: groups::come_and_go;
+    replicas_are_promoted_and_synced: groups::promote_and_sync;
+    slots_are_assigned: groups::assign;
+    proxies_come_and_go: groups::proxies;
+    slots_move: moves::one_slot;
+    moves_are_taken_back: moves::taken_back;
+    slots_are_levelled: moves::levelled;
+    sentinels_come_and_go: sentinels::come_and_go;
+    sentinels_promote: sentinels::promote;
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_all().build().unwrap()
+}
+
+#[test]
+fn a_standby_goes_on_with_every_operation_on_etcd() {
+    on_a_server(Kind::Etcd);
+}
+
+#[test]
+fn a_standby_goes_on_with_every_operation_on_zookeeper() {
+    on_a_server(Kind::ZooKeeper);
 }

@@ -1,6 +1,6 @@
 //! What an edit does to the records, one record at a time.
 
-use codis_core::ha::{GroupTopology, SlotActions};
+use codis_core::ha::{GroupTopology, LeavingSentinels, SlotActions};
 use codis_core::model::{Group, Proxy, Sentinel, SlotMapping};
 
 /// One record written or removed. A list of changes is stored in order, then applied in order.
@@ -18,6 +18,8 @@ pub enum Change {
     DeleteProxy(String),
     /// Writes the list of sentinels.
     PutSentinel(Sentinel),
+    /// Writes which sentinels are still to forget the product.
+    PutLeaving(LeavingSentinels),
     /// Writes the adopted topology of a group. There is no removal: the epoch of a removed group is
     /// the floor for the next group of that id.
     PutTopology(GroupTopology),

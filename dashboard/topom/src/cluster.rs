@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::epoch::Epoch;
-use codis_core::ha::{GroupTopology, SlotActions};
+use codis_core::ha::{GroupTopology, LeavingSentinels, SlotActions};
 use codis_core::model::{ActionState, Group, Proxy, Sentinel, SlotMapping};
 use codis_core::slot::SLOTS;
 
@@ -20,6 +20,8 @@ pub struct Records {
     pub proxies: Vec<Proxy>,
     /// The sentinels.
     pub sentinel: Sentinel,
+    /// Those that are still to forget the product.
+    pub leaving: LeavingSentinels,
     /// The adopted topologies.
     pub topologies: Vec<GroupTopology>,
     /// How slot actions are carried out.
@@ -33,6 +35,7 @@ pub struct Cluster {
     groups: BTreeMap<u32, Group>,
     proxies: BTreeMap<String, Proxy>,
     sentinel: Sentinel,
+    leaving: LeavingSentinels,
     topologies: BTreeMap<u32, GroupTopology>,
     slot_actions: SlotActions,
     locked: BTreeSet<u32>,
@@ -69,6 +72,7 @@ impl Cluster {
                 .map(|p| (p.token.clone(), p))
                 .collect(),
             sentinel: records.sentinel,
+            leaving: records.leaving,
             topologies: records
                 .topologies
                 .into_iter()
@@ -112,6 +116,7 @@ impl Cluster {
                 self.proxies.remove(token);
             }
             Change::PutSentinel(sentinel) => self.sentinel = sentinel.clone(),
+            Change::PutLeaving(leaving) => self.leaving = leaving.clone(),
             Change::PutTopology(topology) => {
                 assert!(
                     topology.epoch >= self.epoch(topology.group_id),
@@ -226,6 +231,11 @@ impl Cluster {
     /// The sentinels.
     pub const fn sentinel(&self) -> &Sentinel {
         &self.sentinel
+    }
+
+    /// The sentinels that are still to forget the product.
+    pub const fn leaving(&self) -> &LeavingSentinels {
+        &self.leaving
     }
 
     /// Whether sentinels decide who is master.

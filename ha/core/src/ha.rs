@@ -1,6 +1,7 @@
 //! What Codis HA stores beside the records of Codis, under `/codis3/{product}/ha/`: the adopted
-//! topology of each group in `group-%04d`, whose turn it is to lead in `leader`, and how slot
-//! actions are carried out in `slot-action`.
+//! topology of each group in `group-%04d`, whose turn it is to lead in `leader`, how slot actions
+//! are carried out in `slot-action`, and which sentinels are still to forget the product in
+//! `sentinel-leaving`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +47,15 @@ pub struct SlotActions {
     /// Slots whose started action is to be turned round, each with the group that it goes to: the
     /// wish has no meaning for an action with another target.
     pub cancelled: BTreeMap<u16, u32>,
+}
+
+/// Sentinels that were dropped from the record of Codis and have not been made to forget the
+/// product yet. One that nobody remembers would go on watching, and vote.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeavingSentinels {
+    /// Their addresses.
+    pub servers: Vec<String>,
 }
 
 /// The header of a call to a proxy that says under which [`Term`] its dashboard leads.

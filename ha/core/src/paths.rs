@@ -83,6 +83,11 @@ pub fn ha_slot_action(product: &str) -> String {
     format!("{ROOT}/{product}/ha/slot-action")
 }
 
+/// Which sentinels are still to forget the product.
+pub fn ha_sentinel_leaving(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/sentinel-leaving")
+}
+
 /// Whether a record of [`ha_groups`] is an adopted topology.
 pub fn is_ha_group(path: &str) -> bool {
     path.rsplit('/')

@@ -9,6 +9,7 @@ pub mod build;
 pub mod config;
 pub mod coordinator;
 pub mod daemon;
+#[cfg(debug_assertions)]
 pub mod fault;
 pub mod host;
 pub mod http;

@@ -19,6 +19,7 @@ enum Key {
     Group(u32),
     Proxy(String),
     Sentinel,
+    Leaving,
     Topology(u32),
     Actions,
 }
@@ -174,7 +175,9 @@ impl Store {
             Key::Slot(_) => section == Section::Slots,
             Key::Group(_) => section == Section::Groups,
             Key::Proxy(_) => section == Section::Proxies,
-            Key::Sentinel | Key::Topology(_) | Key::Actions => section == Section::Ha,
+            Key::Sentinel | Key::Leaving | Key::Topology(_) | Key::Actions => {
+                section == Section::Ha
+            }
         };
         let found = self.records.iter().filter(|(key, _)| wanted(key));
         found.map(|(_, change)| change.clone()).collect()
@@ -186,6 +189,7 @@ impl Store {
             Change::PutGroup(group) => Key::Group(group.id),
             Change::PutProxy(proxy) => Key::Proxy(proxy.token.clone()),
             Change::PutSentinel(_) => Key::Sentinel,
+            Change::PutLeaving(_) => Key::Leaving,
             Change::PutTopology(topology) => Key::Topology(topology.group_id),
             Change::PutSlotActions(_) => Key::Actions,
             Change::DeleteGroup(id) => {
@@ -209,6 +213,7 @@ pub fn take(records: &mut Records, change: Change) {
         Change::PutGroup(group) => records.groups.push(group),
         Change::PutProxy(proxy) => records.proxies.push(proxy),
         Change::PutSentinel(sentinel) => records.sentinel = sentinel,
+        Change::PutLeaving(leaving) => records.leaving = leaving,
         Change::PutTopology(topology) => records.topologies.push(topology),
         Change::PutSlotActions(actions) => records.slot_actions = actions,
         Change::DeleteGroup(_)

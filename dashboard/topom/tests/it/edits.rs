@@ -178,6 +178,30 @@ fn sentinels_are_flagged_when_what_they_watch_changes() {
     assert!(c.sentinel().out_of_sync);
 }
 
+/// A dashboard that dies behind the removal of a sentinel leaves on record that it is to forget.
+#[test]
+fn a_sentinel_that_was_dropped_is_remembered_until_it_has_forgotten() {
+    let mut c = cluster();
+    let leaving = |c: &Cluster| c.leaving().servers.clone();
+    for addr in ["10.0.0.5:26379", "10.0.0.6:26379"] {
+        let added = edit::add_sentinel(&c, addr);
+        apply(&mut c, added);
+    }
+    assert!(leaving(&c).is_empty());
+    for addr in ["10.0.0.5:26379", "10.0.0.6:26379"] {
+        let dropped = edit::remove_sentinel(&c, addr);
+        apply(&mut c, dropped);
+    }
+    assert_eq!(leaving(&c), ["10.0.0.5:26379", "10.0.0.6:26379"]);
+    let back = edit::add_sentinel(&c, "10.0.0.5:26379");
+    apply(&mut c, back);
+    assert_eq!(leaving(&c), ["10.0.0.6:26379"], "it is to watch again");
+    let left = edit::sentinel_left(&c, "10.0.0.6:26379");
+    apply(&mut c, left);
+    assert!(leaving(&c).is_empty());
+    assert_eq!(edit::sentinel_left(&c, "10.0.0.6:26379"), Ok(Vec::new()));
+}
+
 #[test]
 fn sync_actions_are_checked() {
     let mut c = cluster();

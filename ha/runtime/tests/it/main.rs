@@ -17,5 +17,6 @@ mod http_forward;
 mod http_line;
 mod http_server;
 mod processes;
+mod release;
 mod shim;
 mod support;
