@@ -157,8 +157,8 @@ impl Dashboard {
         self.get_json("stats").await
     }
 
-    /// What the one that leads knows. A standby without a leader tells what it read some seconds ago,
-    /// and what was ordered since is not in that.
+    /// What the one that leads knows. A standby without a leader tells what it read some seconds
+    /// ago, and what was ordered since is not in that.
     async fn fresh_stats(&self) -> anyhow::Result<Stats> {
         let path = format!("/api/topom/stats/{}", self.xauth);
         let talk = self.talk.fresh_only();

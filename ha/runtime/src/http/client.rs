@@ -24,8 +24,8 @@ use super::{Line, masked};
 pub const RESPONSE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The header of an answer that says what its reader should look after, though all went well.
 pub const WARNING: &str = "x-codis-warning";
-/// The header of an answer that a dashboard gave from its own records, because the one that leads did
-/// not answer: how old they are, in seconds.
+/// The header of an answer that a dashboard gave from its own records, because the one that leads
+/// did not answer: how old they are, in seconds.
 pub const STALE: &str = "x-codis-stale";
 /// How long an unused connection is kept.
 const IDLE_MAX: Duration = Duration::from_secs(30);
