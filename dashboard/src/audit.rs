@@ -3,9 +3,9 @@
 //! Three kinds of entries tell the whole story. A *change* is written where records are stored, the
 //! moment that the store has taken them or has not, so that a crash hides none. A *call* is written
 //! when somebody's request ends, with what it was answered; it also tells of requests that changed
-//! nothing, because a rule or the secret stood against them. An *order* is written when a server, a
-//! sentinel or a proxy has answered what it was told to do, or has not ([`order`]). All carry the same
-//! origin and words, by which a call, its changes and its orders are found together.
+//! nothing, because a rule or the secret stood against them. An *order* is written when a server,
+//! a sentinel or a proxy has answered what it was told to do, or has not (`order`). All carry the
+//! same origin and words, by which a call, its changes and its orders are found together.
 //!
 //! The newest entries are kept in memory for the API; all go to a file, if there is one, through a
 //! thread of its own ([`file`]): a disk that hangs holds up no change. Memory is bounded by count
