@@ -76,7 +76,8 @@ impl Polls {
         sentinels.newest(addr).cloned()
     }
 
-    /// Is told each time that this sentinel was asked, whether it answered or not. One waits for it.
+    /// Is told each time that this sentinel was asked, whether it answered or not. One waits for
+    /// it.
     pub fn sentinel_asked(&self, addr: &str) -> Arc<Notify> {
         held(&self.asked)
             .entry(addr.to_owned())

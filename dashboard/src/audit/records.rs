@@ -91,74 +91,71 @@ impl Run {
 
 fn one(cluster: &Cluster, change: &Change) -> Changed {
     let of = |group: u32| cluster.epoch(group).0;
-    let (record, epoch, before, after) = match change {
-        Change::PutSlot(slot) => return Run::one(cluster, slot).told(),
-        Change::PutGroup(group) => (
+    let told = |record, epoch, before, after| Changed {
+        record,
+        epoch,
+        before,
+        after,
+    };
+    match change {
+        Change::PutSlot(slot) => Run::one(cluster, slot).told(),
+        Change::PutGroup(group) => told(
             format!("group-[{}]", group.id),
             of(group.id),
             value(cluster.group(group.id).ok()),
             value(Some(group)),
         ),
-        Change::DeleteGroup(id) => (
+        Change::DeleteGroup(id) => told(
             format!("group-[{id}]"),
             of(*id),
             value(cluster.group(*id).ok()),
             Value::Null,
         ),
-        Change::PutProxy(proxy) => (
+        Change::PutProxy(proxy) => told(
             format!("proxy-[{}]", proxy.token),
             0,
             value(cluster.proxy(&proxy.token).ok()),
             value(Some(proxy)),
         ),
-        Change::DeleteProxy(token) => (
+        Change::DeleteProxy(token) => told(
             format!("proxy-[{token}]"),
             0,
             value(cluster.proxy(token).ok()),
             Value::Null,
         ),
-        Change::PutSentinel(sentinel) => (
-            "sentinel".to_owned(),
-            0,
-            value(Some(cluster.sentinel())),
-            value(Some(sentinel)),
-        ),
-        Change::PutLeaving(leaving) => (
-            "ha sentinel-leaving".to_owned(),
-            0,
-            value(Some(cluster.leaving())),
-            value(Some(leaving)),
-        ),
-        Change::PutTopology(topology) => (
+        Change::PutSentinel(sentinel) => {
+            let before = value(Some(cluster.sentinel()));
+            told("sentinel".to_owned(), 0, before, value(Some(sentinel)))
+        }
+        Change::PutLeaving(leaving) => {
+            let before = value(Some(cluster.leaving()));
+            told(
+                "ha sentinel-leaving".to_owned(),
+                0,
+                before,
+                value(Some(leaving)),
+            )
+        }
+        Change::PutTopology(topology) => told(
             format!("ha group-[{}]", topology.group_id),
             topology.epoch.0,
             value(cluster.topology(topology.group_id)),
             value(Some(topology)),
         ),
-        Change::PutSlotActions(actions) => (
-            "ha slot-action".to_owned(),
-            0,
-            value(Some(cluster.slot_actions())),
-            value(Some(actions)),
-        ),
-        Change::Hold { slot, held } => (
-            format!("slot-[{slot}]"),
-            0,
-            json!({ "held": cluster.is_held(*slot) }),
-            json!({ "held": held }),
-        ),
-        Change::Lock { group, locked } => (
+        Change::PutSlotActions(actions) => {
+            let before = value(Some(cluster.slot_actions()));
+            told("ha slot-action".to_owned(), 0, before, value(Some(actions)))
+        }
+        Change::Hold { slot, held } => {
+            let before = json!({ "held": cluster.is_held(*slot) });
+            told(format!("slot-[{slot}]"), 0, before, json!({ "held": held }))
+        }
+        Change::Lock { group, locked } => told(
             format!("group-[{group}]"),
             of(*group),
             json!({ "locked": cluster.is_locked(*group) }),
             json!({ "locked": locked }),
         ),
-    };
-    Changed {
-        record,
-        epoch,
-        before,
-        after,
     }
 }
 

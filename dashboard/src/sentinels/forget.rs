@@ -1,5 +1,5 @@
-//! Makes the sentinels forget replicas that left their group; see [`codis_topom::forget`]. Those that
-//! still follow its master they cannot forget: [`super::strays`] sees to them.
+//! Makes the sentinels forget replicas that left their group; see [`codis_topom::forget`]. Those
+//! that still follow its master they cannot forget: [`super::strays`] sees to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

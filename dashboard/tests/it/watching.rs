@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::bed::{Bed, Dashboard, Redis, neighbour, until};
 
-/// How long a sentinel may stay wrong: the time to its next poll, a second, and what the poll and the
-/// orders take.
+/// How long a sentinel may stay wrong: the time to its next poll, a second, and what the poll and
+/// the orders take.
 const RIGHT_WITHIN: Duration = Duration::from_secs(3);
-/// How long it may take then to know the replicas: it looks for them by itself. A stock one opens its
-/// connections once a second.
+/// How long it may take then to know the replicas: it looks for them by itself. A stock one opens
+/// its connections once a second.
 const KNOWS_WITHIN: Duration = Duration::from_secs(3);
 
 /// The fields of a monitor, or nothing.

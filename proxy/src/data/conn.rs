@@ -21,6 +21,7 @@ use super::dial;
 use super::figures::LinkFigures;
 use super::lane::Lane;
 use super::link;
+use super::loss::Flight;
 use super::poller::Place;
 use super::raw::Raw;
 use super::reply::{self, Reply};
@@ -61,14 +62,6 @@ pub(super) enum LinkState {
     Up,
     /// Lost or refused since that time, for that reason.
     Down(u64, Rc<str>),
-}
-
-/// A request in flight. The request is gone once it was given up; its reply is then dropped.
-#[derive(Debug)]
-pub(super) struct Flight {
-    pub request: Option<Request>,
-    /// The number of bytes that this link has sent once this request has left.
-    pub end: u64,
 }
 
 #[derive(Debug)]

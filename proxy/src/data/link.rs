@@ -7,9 +7,10 @@ use bytes::{Buf, BytesMut};
 use codis_core::resp::{Limits, ReplyScanner};
 
 use super::buffer;
-use super::conn::{Conn, Flight, LinkState};
+use super::conn::{Conn, LinkState};
 use super::drive::Peer;
 use super::io::Next;
+use super::loss::Flight;
 use super::outgoing::{Outgoing, SHARE_BYTES_MIN};
 use super::poller::Ready;
 use super::reply::Reply;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::conn::{Conn, Flight, LinkState};
+use super::conn::{Conn, LinkState};
 use super::reply::{self, Reply};
 use super::request::{Outcome, Request};
 use super::rule::{self, Sent, Verdict};
@@ -11,6 +11,14 @@ use super::worker::Worker;
 /// How often a request is sent again of which anything had left: a server that always closes the
 /// link on it must not lose the link for ever.
 const ATTEMPTS_MAX: u8 = 3;
+
+/// A request in flight. The request is gone once it was given up; its reply is then dropped.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub request: Option<Request>,
+    /// The number of bytes that this link has sent once this request has left.
+    pub end: u64,
+}
 
 impl Flight {
     /// How far it got on a link that has sent that many bytes.

@@ -169,10 +169,20 @@ async fn what_sentinels_were_told_and_what_they_decided_is_recorded() {
         taken["what"],
         format!("group/promote/1/{}", servers[1].addr)
     );
-    let adopted = newest(&dashboard, 1000).await;
+    adopted_from_a_sentinel(&dashboard, &servers[1].addr).await;
+    forgotten_by(&dashboard, &stock.addr).await;
+    let all = newest(&dashboard, 1000).await;
+    assert!(
+        !Value::from(all).to_string().contains("hush"),
+        "the password is shown"
+    );
+}
+
+async fn adopted_from_a_sentinel(dashboard: &Dashboard, master: &str) {
+    let adopted = newest(dashboard, 1000).await;
     let adopted = adopted
         .iter()
-        .find(|e| e["what"] == format!("adopt 1 {}", servers[1].addr))
+        .find(|e| e["what"] == format!("adopt 1 {master}"))
         .unwrap();
     assert_eq!(adopted["kind"], "change");
     assert!(
@@ -183,23 +193,20 @@ async fn what_sentinels_were_told_and_what_they_decided_is_recorded() {
         adopted["records"].to_string().contains("ha group-[1]"),
         "{adopted}"
     );
+}
 
+async fn forgotten_by(dashboard: &Dashboard, sentinel: &str) {
     dashboard
-        .put(&format!("sentinels/del/X/{}/0", stock.addr))
+        .put(&format!("sentinels/del/X/{sentinel}/0"))
         .await;
     // The call makes it forget, and so does what kept it in step: one of them finds it done.
-    let deleted = format!("sentinels/del/{}/0", stock.addr);
-    let is_removal = |e: &Value| e["order"] == "SENTINEL REMOVE demo-1" && e["to"] == stock.addr;
-    let removals = orders(&dashboard, is_removal).await;
+    let deleted = format!("sentinels/del/{sentinel}/0");
+    let is_removal = |e: &Value| e["order"] == "SENTINEL REMOVE demo-1" && e["to"] == *sentinel;
+    let removals = orders(dashboard, is_removal).await;
     assert!(removals.iter().any(|entry| entry["what"] == deleted));
     until("one of them has made it forget", async || {
-        let removals = orders(&dashboard, is_removal).await;
+        let removals = orders(dashboard, is_removal).await;
         removals.iter().any(|entry| entry["outcome"] == "done")
     })
     .await;
-    let all = newest(&dashboard, 1000).await;
-    assert!(
-        !Value::from(all).to_string().contains("hush"),
-        "the password is shown"
-    );
 }

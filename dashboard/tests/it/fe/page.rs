@@ -2,7 +2,7 @@
 
 use super::browser::Browser;
 use super::{Fe, write_list};
-use crate::bed::{Bed, PRODUCT, until};
+use crate::bed::{Bed, Dashboard, PRODUCT, Redis, until};
 use crate::leadership::{LEASE, pair_on_directory, until_leads};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +43,12 @@ async fn problems_come_first_and_a_promotion_is_previewed() {
     );
     assert!(page.text("#main").await.contains(&dashboard.addr));
 
-    // What is refused is said where it was asked for.
+    refused_where_it_was_asked_for(&mut page).await;
+    promoted_after_a_preview(&mut page, &dashboard, &servers).await;
+    page.check();
+}
+
+async fn refused_where_it_was_asked_for(page: &mut Browser) {
     page.click("nav.tabs a", "groups").await;
     page.click("#main button", "New group").await;
     page.eval(
@@ -59,8 +64,10 @@ async fn problems_come_first_and_a_promotion_is_previewed() {
     )
     .await;
     page.click("#dialog button", "Cancel").await;
+}
 
-    // The effect and the equal command come before the act.
+/// The effect and the equal command come before the act.
+async fn promoted_after_a_preview(page: &mut Browser, dashboard: &Dashboard, servers: &[Redis]) {
     page.click("#main button", "PROMOTE").await;
     let [old, new] = [&servers[0].addr, &servers[1].addr];
     let preview = page.text("#dialog").await;
@@ -93,7 +100,6 @@ async fn problems_come_first_and_a_promotion_is_previewed() {
     let told =
         format!("document.getElementById('main').innerText.includes('group/promote/1/{new}')");
     page.until("the history tells of it", &told).await;
-    page.check();
 }
 
 #[tokio::test(flavor = "multi_thread")]

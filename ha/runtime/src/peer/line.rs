@@ -1,8 +1,8 @@
 //! A connection that asks a server for its figures, again and again.
 //!
 //! [`Peer`](super::Peer) can be shared and has a task of its own for that; with hundreds of servers
-//! that are asked every second those tasks are most of the work. A line belongs to the one who asks,
-//! who waits for each answer before the next question.
+//! that are asked every second those tasks are most of the work. A line belongs to the one who
+//! asks, who waits for each answer before the next question.
 
 use std::borrow::Cow;
 use std::ops::Range;

@@ -26,7 +26,7 @@ struct Lock {
 #[derive(Debug)]
 pub enum Order {
     /// Go online with these.
-    Begin(TermRecord, Records),
+    Begin(TermRecord, Box<Records>),
     /// End all that belongs to the term.
     End,
 }
@@ -120,7 +120,7 @@ impl Chair {
                 }
                 Effect::Lead(_) => {
                     if let (Some(guard), Some(records)) = (self.fence, self.loaded.take()) {
-                        return Some(Order::Begin(guard, records));
+                        return Some(Order::Begin(guard, records.into()));
                     }
                 }
                 Effect::StepDown(_) => {

@@ -147,7 +147,7 @@ impl Board {
                         let Settings {
                             limits, sabotage, ..
                         } = self.settings;
-                        self.core = Some(Core::new(guard, records, limits, sabotage));
+                        self.core = Some(Core::new(guard, *records, limits, sabotage));
                     }
                     Order::End => {
                         self.core = None;
