@@ -202,10 +202,9 @@ macro_rules! families {
                 $({
                     let (plan, turns) = (Plan::sample(&store), &turns);
                     let work = move || {
-                        runtime().block_on(async {
-                            let _turn = turns.acquire().await.unwrap();
-                            $module::$run(plan).await;
-                        });
+                        let runtime = runtime();
+                        let _turn = runtime.block_on(turns.acquire()).unwrap();
+                        runtime.block_on($module::$run(plan));
                     };
                     let name = format!("{kind:?}: {}", stringify!($family));
                     let thread = std::thread::Builder::new().name(name);
