@@ -127,7 +127,7 @@ impl Stage {
         operation.prepare(self).await;
         self.follow_the_lead().await;
         self.arm(point, count);
-        let answer = operation.begin(self).await;
+        let answer = self.begin(operation).await;
         let hit = self.meets_fault(answer, operation).await;
         self.disarm();
         if hit && point != UNANSWERED {
@@ -139,6 +139,20 @@ impl Stage {
         self.follow_the_lead().await;
         self.check().await;
         hit
+    }
+
+    /// Begins, again when it is refused: a sentinel or a proxy may not be ready yet.
+    async fn begin(&self, operation: &mut impl Operation) -> Option<u16> {
+        let deadline = tokio::time::Instant::now() + OUTCOME_MAX;
+        loop {
+            let answer = operation.begin(self).await;
+            let refused = answer.is_some_and(|status| status != 200) && !self.is_hit();
+            if !refused || tokio::time::Instant::now() > deadline {
+                return answer;
+            }
+            let what = "what was refused is over";
+            self.until_quiet(what, async |_| true).await;
+        }
     }
 
     /// Whether the point was reached. It was not when the operation ended without.

@@ -43,7 +43,7 @@ pub async fn proxies(plan: Plan) {
 }
 
 async fn has_spare(stage: &Stage) -> bool {
-    let stats = stage.stats().await.unwrap();
+    let stats = stage.now().await;
     stage.group(&stats, SPARE).is_some()
 }
 
@@ -101,7 +101,7 @@ struct Joins<'a> {
 
 impl Operation for Joins<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
-        let stats = stage.stats().await.unwrap();
+        let stats = stage.now().await;
         if is_in(stage, &stats, self.server).await {
             let path = format!("group/del/X/2/{}", self.server.addr);
             stage.put(&path).await;
@@ -122,7 +122,7 @@ struct Leaves<'a> {
 impl Operation for Leaves<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
         point(stage, self.server, true).await;
-        let stats = stage.stats().await.unwrap();
+        let stats = stage.now().await;
         if !is_in(stage, &stats, self.server).await {
             let path = format!("group/add/X/2/{}", self.server.addr);
             stage.put(&path).await;
@@ -192,7 +192,7 @@ impl Operation for Assign {
     async fn prepare(&mut self, _: &mut Stage) {}
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let stats = stage.stats().await.unwrap();
+        let stats = stage.now().await;
         let group = 3 - stats.slots[0].group_id;
         stage.assign(0..=ASSIGNED as u16 - 1, group).await
     }
@@ -215,7 +215,7 @@ struct ProxyJoins<'a> {
 
 impl Operation for ProxyJoins<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
-        let stats = stage.stats().await.unwrap();
+        let stats = stage.now().await;
         if is_known(&stats, self.proxy) {
             let path = format!("proxy/remove/X/{}/1", self.proxy.token);
             stage.put(&path).await;
@@ -240,7 +240,7 @@ struct ProxyLeaves<'a> {
 
 impl Operation for ProxyLeaves<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
-        let stats = stage.stats().await.unwrap();
+        let stats = stage.now().await;
         if !is_known(&stats, self.proxy) {
             stage.create_proxy(&self.proxy.addr).await;
         }

@@ -33,7 +33,7 @@ impl Heights {
 impl Stage {
     /// Checks everything, when nothing is under way.
     pub async fn check(&mut self) {
-        let stats = self.stats().await.unwrap();
+        let stats = self.now().await;
         self.one_owner_a_slot(&stats);
         self.nothing_is_left(&stats).await;
         self.each_group_has_one_master().await;

@@ -32,7 +32,7 @@ async fn sites(stage: &mut Stage) -> [Site; 2] {
             .put(&format!("group/add/X/{group}/{}", double.addr))
             .await;
     }
-    assert_eq!(stage.assign(SLOT..=SLOT, FIRST).await, Some(200));
+    stage.give(SLOT..=SLOT, FIRST).await;
     sites
 }
 
@@ -68,7 +68,7 @@ impl Operation for OneSlot {
     async fn prepare(&mut self, _: &mut Stage) {}
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let to = other(owner(&stage.stats().await.unwrap()));
+        let to = other(owner(&stage.now().await));
         let path = format!("slots/action/create/X/{SLOT}/{to}");
         stage.ask(&path, "").await
     }
@@ -102,13 +102,13 @@ impl TakenBack<'_> {
 
 impl Operation for TakenBack<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
-        let to = other(owner(&stage.stats().await.unwrap()));
+        let to = other(owner(&stage.now().await));
         stage
             .put(&format!("slots/action/create/X/{SLOT}/{to}"))
             .await;
         stage
             .until("some keys have moved, and some have not", async || {
-                let stats = stage.stats().await.unwrap();
+                let stats = stage.now().await;
                 let state = stats.slots[usize::from(SLOT)].action.state;
                 assert_ne!(state, ActionState::Nothing, "it was too fast");
                 state == ActionState::Migrating && self.keys_of(to) > 0
@@ -138,7 +138,7 @@ pub async fn levelled(plan: Plan) {
     // Most slots go to servers that have never heard of their keys.
     stage.keys.clear();
     for (group, slots) in LEVEL {
-        assert_eq!(stage.assign(slots, group).await, Some(200));
+        stage.give(slots, group).await;
     }
     let levels = Levels { sites: &sites };
     stage.at_each_write("rebalance", levels).await;
@@ -157,7 +157,7 @@ impl Operation for Levels<'_> {
         for slot in PLANNED {
             fill(stage, slot, 3, first);
         }
-        assert_eq!(stage.assign(PLANNED, FIRST).await, Some(200));
+        stage.give(PLANNED, FIRST).await;
         stage
             .until_quiet("all is level but for two", async |_| true)
             .await;

@@ -31,7 +31,7 @@ pub async fn come_and_go(plan: Plan) {
 }
 
 async fn is_known(stage: &Stage, addr: &str) -> bool {
-    let stats = stage.stats().await.unwrap();
+    let stats = stage.now().await;
     stats
         .sentinels
         .model

@@ -151,6 +151,19 @@ impl Stage {
         codis_core::json::decode(answer.ok()?.body.as_bytes()).ok()
     }
 
+    /// The same from one that answers.
+    pub async fn now(&self) -> Stats {
+        let told = RefCell::new(None);
+        self.until("the leader answers", async || {
+            let stats = self.stats().await;
+            let answers = stats.is_some();
+            *told.borrow_mut() = stats;
+            answers
+        })
+        .await;
+        told.into_inner().unwrap()
+    }
+
     pub fn group<'a>(&self, stats: &'a Stats, id: u32) -> Option<&'a Group> {
         stats.group.models.iter().find(|group| group.id == id)
     }
@@ -214,6 +227,14 @@ impl Stage {
         let slots = slots.map(|id| serde_json::json!({ "id": id, "group_id": group }));
         let body = serde_json::Value::Array(slots.collect()).to_string();
         self.ask("slots/assign/X", &body).await
+    }
+
+    /// The same until all proxies hold it.
+    pub async fn give(&self, slots: std::ops::RangeInclusive<u16>, group: u32) {
+        self.until("the slots are given", async || {
+            self.assign(slots.clone(), group).await == Some(200)
+        })
+        .await;
     }
 
     /// Has something go wrong at the `count`th passing of `point` by the leader.
