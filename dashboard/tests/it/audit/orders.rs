@@ -199,11 +199,9 @@ async fn forgotten_by(dashboard: &Dashboard, sentinel: &str) {
     dashboard
         .put(&format!("sentinels/del/X/{sentinel}/0"))
         .await;
-    // The call makes it forget, and so does what kept it in step: one of them finds it done.
-    let deleted = format!("sentinels/del/{sentinel}/0");
+    // The call makes it forget, and so does what kept it in step: whoever is first. The other one
+    // finds it done, and may order nothing.
     let is_removal = |e: &Value| e["order"] == "SENTINEL REMOVE demo-1" && e["to"] == *sentinel;
-    let removals = orders(dashboard, is_removal).await;
-    assert!(removals.iter().any(|entry| entry["what"] == deleted));
     until("one of them has made it forget", async || {
         let removals = orders(dashboard, is_removal).await;
         removals.iter().any(|entry| entry["outcome"] == "done")

@@ -145,10 +145,15 @@ impl Stage {
         answer.ok().map(|answer| (answer.status, answer.body))
     }
 
-    /// What the leader says, unless it is gone.
+    /// What the leader says, unless it is gone, or has lost the lead for a moment on a machine
+    /// that is busy: then it tells what it read as a standby, and says so.
     pub async fn stats(&self) -> Option<Stats> {
         let answer = call(&self.leader.addr, "GET", "/topom/stats", "").await;
-        codis_core::json::decode(answer.ok()?.body.as_bytes()).ok()
+        let answer = answer.ok()?;
+        if answer.head.contains(codis_runtime::http::STALE) {
+            return None;
+        }
+        codis_core::json::decode(answer.body.as_bytes()).ok()
     }
 
     /// The same from one that answers.
