@@ -52,22 +52,16 @@ impl Inbox {
 
     /// Takes the first `len` bytes, which are a request.
     pub fn take(&mut self, len: usize) -> Raw {
-        if self.frozen.is_none() {
-            if self.buf.len() > FREEZE_BYTES_MAX {
-                let raw = self.buf.split_to(len).freeze();
-                buffer::release(&mut self.buf, len);
-                return Raw::from(raw);
-            }
-            self.frozen = Some((Rc::new(self.buf.split().freeze()), 0));
+        if self.frozen.is_none() && self.buf.len() > FREEZE_BYTES_MAX {
+            let raw = self.buf.split_to(len).freeze();
+            buffer::release(&mut self.buf, len);
+            return Raw::from(raw);
         }
-        match &mut self.frozen {
-            Some((whole, at)) => {
-                let raw = Raw::part(whole, *at, len);
-                *at += len;
-                raw
-            }
-            None => Raw::from(Bytes::new()),
-        }
+        let freeze = || (Rc::new(self.buf.split().freeze()), 0);
+        let (whole, at) = self.frozen.get_or_insert_with(freeze);
+        let raw = Raw::part(whole, *at, len);
+        *at += len;
+        raw
     }
 
     /// No more is taken up for now: what is left may be added to.
@@ -99,7 +93,7 @@ impl Inbox {
 
     /// Where more is read into; nothing may be frozen.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        self.thaw();
+        debug_assert!(self.frozen.is_none(), "what is frozen comes first");
         &mut self.buf
     }
 
