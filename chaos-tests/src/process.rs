@@ -110,10 +110,13 @@ impl Process {
         Stopped::Forced
     }
 
-    /// SIGSTOP: the process keeps its sockets and answers nothing.
+    /// SIGSTOP: the process keeps its sockets and answers nothing from the return of this on: a
+    /// thread of it may serve for a moment after the signal was sent.
     pub fn freeze(&mut self) {
         if self.ended().is_none() {
             self.signal(Signal::STOP);
+            let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _stands_or_gone = self.pid().map(|pid| waitid(WaitId::Pid(pid), seen));
             self.frozen = true;
         }
     }

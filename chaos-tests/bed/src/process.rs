@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// A child process, killed when dropped.
 pub struct Process {
@@ -33,7 +34,7 @@ impl Process {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self::signal(&self.child, signal);
     }
 
     pub fn pid(&self) -> u32 {
@@ -79,6 +80,19 @@ impl Drop for Process {
             let tail: Vec<&str> = tail.into_iter().rev().collect();
             eprintln!("---- {}\n{}", self.log.display(), tail.join("\n"));
         }
+    }
+}
+
+/// Sends a signal to a child of this process. After SIGSTOP it returns when the child stands: a
+/// thread of it may go on for a moment after the signal was sent, and serve a call that the test
+/// believes to wait.
+pub fn signal(child: &Child, signal: Signal) {
+    let pid = Pid::from_child(child);
+    kill_process(pid, signal).unwrap();
+    if signal == Signal::STOP {
+        // Reported once all threads stand; nothing is reaped.
+        let seen = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(pid), seen).unwrap();
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::process::Signal;
 use tempfile::TempDir;
 
 /// How long a server may take to start on a busy machine.
@@ -98,10 +99,8 @@ impl Store {
         }
     }
 
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().unwrap().id().to_string();
-        let sent = Command::new("kill").args([name, &pid]).status();
-        assert!(sent.unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        crate::process::signal(self.child.as_ref().unwrap(), signal);
     }
 
     /// Starts the server again, with the same address and data.

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_chaos::cluster::{Cluster, Options};
 use codis_chaos::layout::{Layout, Net};
 use codis_chaos::plans::Settings;
@@ -15,7 +16,6 @@ use codis_chaos::query;
 use codis_chaos::scenario::{self, Scenario};
 use codis_chaos::talk::Talk;
 use codis_core::addr::Addr;
-use rustix::process::{Pid, Signal, kill_process};
 
 /// One cluster at a time: two would fight for the processors and miss their deadlines.
 static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -182,8 +182,7 @@ impl Up {
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, signal).unwrap();
+        codis_bed::process::signal(&self.child, signal);
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::daemon::Place;
 use super::harness::{Server, Text, spread, wait_for};
 use super::sentinels::Sentinel;
+use codis_bed::process::Signal;
 
 const WITH_CACHE: &str = "ha_cache = \"routes\"\nha_hold = \"1s\"";
 
@@ -18,7 +19,7 @@ fn run_once(server: &Server, sentinels: &[String]) -> Place {
         let text = std::fs::read_to_string(place.path("routes")).unwrap_or_default();
         text.contains(&server.addr()) && sentinels.iter().all(|s| text.contains(s))
     });
-    first.signal("-TERM");
+    first.signal(Signal::TERM);
     assert_eq!(first.wait(), Some(0));
     place
 }
@@ -88,7 +89,7 @@ fn without_a_majority_of_sentinels_nothing_is_served() {
             .contains("no majority of the sentinels named in ha_cache")
     });
     assert!(is_offline(&place));
-    proxy.signal("-TERM");
+    proxy.signal(Signal::TERM);
     assert_eq!(proxy.wait(), Some(0));
     place.write_settings(&format!("{WITH_CACHE}\nha_cache_alone = true"));
     let _alone = place.start(&[]);
@@ -129,7 +130,7 @@ fn epochs_do_not_fall_over_a_restart() {
         let text = std::fs::read_to_string(place.path("routes")).unwrap_or_default();
         text.contains(&new.addr())
     });
-    first.signal("-KILL");
+    first.signal(Signal::KILL);
     first.wait();
     let _second = place.start(&[]);
     place.bring_online(&spread(&[&old], 8), &[]);

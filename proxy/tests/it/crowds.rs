@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use codis_bed::process::Signal;
 use codis_core::resp::encode_command;
 
 use super::harness::{Client, SOON, Server, Text, key_on, spread, wait_for};
@@ -132,7 +133,7 @@ fn check_flood(hangs: bool, requests: impl Fn(&str, &str) -> String) {
     let set = scene.bystander.text(&["SET", &big, &"x".repeat(MIB)]);
     assert_eq!(set, "OK");
     if hangs {
-        scene.servers[0].signal("-STOP");
+        scene.servers[0].signal(Signal::STOP);
     }
     let mut flood = Vec::new();
     for request in requests(&hung, &big).lines() {

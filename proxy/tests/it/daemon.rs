@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use codis_bed::process::Signal;
 use codis_core::api::Slot;
 use codis_core::{model, xauth};
 use codis_runtime::http;
@@ -145,10 +146,8 @@ impl Daemon {
         Self(command.spawn().unwrap())
     }
 
-    pub fn signal(&self, name: &str) {
-        let pid = self.0.id().to_string();
-        let sent = Command::new("kill").args([name, &pid]).status();
-        assert!(sent.unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        codis_bed::process::signal(&self.0, signal);
     }
 
     /// The exit code, once it has ended.

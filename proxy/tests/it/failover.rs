@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::units::TimeSpan;
 
 use super::harness::{Client, Fixture, Server, Text, key_on, settings, slot, spread, wait_for};
@@ -59,7 +60,7 @@ fn a_write_in_flight_is_unknown_and_a_read_in_flight_is_asked_again() {
     let (mut writer, mut reader) = (fixture.client(), fixture.client());
     assert_eq!(writer.text(&["SET", "k", "v"]), "OK");
     assert_eq!(reader.text(&["GET", "k"]), "v");
-    old.signal("-STOP");
+    old.signal(Signal::STOP);
     writer.send(&["INCR", "n"]);
     reader.send(&["GET", "k"]);
     assert!(reader.is_silent_for(Duration::from_millis(200)));
@@ -83,7 +84,7 @@ fn a_frozen_master_is_left_at_once() {
     let (mut writer, mut reader) = (fixture.client(), fixture.client());
     assert_eq!(writer.text(&["SET", "k", "old"]), "OK");
     assert_eq!(reader.text(&["GET", "k"]), "old");
-    old.signal("-STOP");
+    old.signal(Signal::STOP);
     writer.send(&["SET", "k", "lost"]);
     reader.send(&["GET", "k"]);
     assert!(reader.is_silent_for(Duration::from_millis(200)));
@@ -97,7 +98,7 @@ fn a_frozen_master_is_left_at_once() {
         "{:?}",
         began.elapsed()
     );
-    old.signal("-CONT");
+    old.signal(Signal::CONT);
     wait_for("the old one wakes up", || {
         old.run(&["GET", "k"]).text() == "lost"
     });
@@ -228,7 +229,7 @@ fn a_frozen_master_swallows_only_the_first_moments() {
     }
     let mut first = fixture.client();
     assert_eq!(first.text(&["SET", "k", "v"]), "OK");
-    old.signal("-STOP");
+    old.signal(Signal::STOP);
     first.send(&["SET", "first", "v"]);
     assert!(first.is_silent_for(Duration::from_millis(400)));
     for (i, client) in clients.iter_mut().enumerate() {
@@ -248,7 +249,7 @@ fn a_frozen_master_swallows_only_the_first_moments() {
     assert!(first.read().text().starts_with(UNKNOWN));
     assert_eq!(new.run(&["DBSIZE"]).text(), fine.to_string());
     assert!(fine > 0, "{replies:?}");
-    old.signal("-CONT");
+    old.signal(Signal::CONT);
 }
 
 /// The dashboard lists a frozen old master as a replica: reads must not get stuck on it.
@@ -272,7 +273,7 @@ fn a_frozen_replica_is_read_around() {
                 .text()
                 .contains("cmdstat_get:")
     });
-    replica.signal("-STOP");
+    replica.signal(Signal::STOP);
     let began = Instant::now();
     for _ in 0..20 {
         assert_eq!(client.text(&["GET", "k"]), "v");
@@ -282,7 +283,7 @@ fn a_frozen_replica_is_read_around() {
         "{:?}",
         began.elapsed()
     );
-    replica.signal("-CONT");
+    replica.signal(Signal::CONT);
 }
 
 /// Many busy clients, a killed master, a promoted replica: the only errors are unknown outcomes,

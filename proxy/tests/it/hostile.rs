@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::resp::encode_command;
 use codis_core::units::TimeSpan;
 
@@ -268,7 +269,7 @@ fn writes_of_a_client_that_left_run_once() {
     let fixture = Fixture::online(settings(), &[&server]);
     let mut stays = fixture.client();
     assert_eq!(stays.text(&["SET", "mine", "v"]), "OK");
-    server.signal("-STOP");
+    server.signal(Signal::STOP);
     for _ in 0..20 {
         let mut leaves = fixture.client();
         for _ in 0..10 {
@@ -278,7 +279,7 @@ fn writes_of_a_client_that_left_run_once() {
     }
     wait_for("all are decoded", || fixture.stats().ops.total >= 401);
     stays.send(&["GET", "mine"]);
-    server.signal("-CONT");
+    server.signal(Signal::CONT);
     assert_eq!(stays.read().text(), "v");
     wait_for("the writes run", || {
         server.run(&["GET", "n"]).text() == "200"

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::model::Proxy as Model;
 use codis_runtime::coordinator::{self, Shared};
 use codis_runtime::http;
@@ -243,7 +244,7 @@ fn a_successor_has_the_record() {
 #[test]
 fn a_proxy_serves_and_stops_without_its_coordinator() {
     let store = Store::start(Kind::Etcd);
-    store.signal("-STOP");
+    store.signal(Signal::STOP);
     let dead = format!(
         "jodis_name = \"zk\"\njodis_addr = \"{}:9\"\n",
         Store::host()

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::daemon::{Daemon, Place};
 use super::harness::{Client, Server, Text, spread, wait_for};
+use codis_bed::process::Signal;
 
 /// Clients that connect, ask, and leave, all the time. Gives what went wrong.
 fn keep_connecting(addr: &str, stop: &AtomicBool, served: &AtomicUsize) -> Vec<String> {
@@ -88,7 +89,7 @@ fn a_successor_takes_over_without_a_refused_client() {
     assert_eq!(place.status("/ready"), 200);
     let mut client = place.client();
     assert!(client.text(&["SLOTSMAPPING", "5"]).contains(&server.addr()));
-    running.signal("-TERM");
+    running.signal(Signal::TERM);
     assert_eq!(running.wait(), Some(0));
     assert!(!place.path("handover.sock").exists());
     let routes = std::fs::read_to_string(place.path("routes")).unwrap();
@@ -167,7 +168,7 @@ fn sockets_of_systemd_outlive_the_process() {
     place.wait_served();
     without_a_refused_client(&place.addr, |served| {
         for _ in 0..3 {
-            running.signal("-TERM");
+            running.signal(Signal::TERM);
             assert_eq!(told(), "STOPPING=1");
             assert_eq!(running.wait(), Some(0));
             running = activated(&place, &[&clients, &admin], &notify);
@@ -194,7 +195,7 @@ fn a_drain_is_told_first_and_ends_at_its_deadline() {
     let mut running = place.start(&["--fillslots=slots.json"]);
     place.wait_served();
     wait_for("it is ready", || place.status("/ready") == 200);
-    running.signal("-TERM");
+    running.signal(Signal::TERM);
     wait_for("it says that it stops", || place.status("/ready") == 503);
     let mut busy = place.client();
     assert_eq!(busy.text(&["SET", "k", "v"]), "OK", "clients still come in");
@@ -232,10 +233,10 @@ fn a_second_signal_ends_at_once() {
     place.write_slots(&spread(&[&server], 0));
     let mut running = place.start(&["--fillslots=slots.json"]);
     place.wait_served();
-    running.signal("-TERM");
+    running.signal(Signal::TERM);
     wait_for("it stops", || place.said().contains("shutdown requested"));
     assert!(running.is_running());
-    running.signal("-INT");
+    running.signal(Signal::INT);
     assert_eq!(running.wait(), Some(130));
 }
 
@@ -247,13 +248,13 @@ fn what_waits_in_the_queue_is_served_before_the_end() {
     let mut running = place.start(&["--fillslots=slots.json"]);
     place.wait_served();
     // The process stands still while they connect, so that they wait in the kernel.
-    running.signal("-STOP");
+    running.signal(Signal::STOP);
     let mut waiting: Vec<Client> = (0..50).map(|_| place.client()).collect();
     for client in &mut waiting {
         client.send(&["INCR", "n"]);
     }
-    running.signal("-TERM");
-    running.signal("-CONT");
+    running.signal(Signal::TERM);
+    running.signal(Signal::CONT);
     for client in &mut waiting {
         assert!(client.read().text().parse::<u64>().is_ok());
     }

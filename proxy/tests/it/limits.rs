@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
+use codis_bed::process::Signal;
 use codis_core::resp::encode_command;
 use codis_core::units::ByteSize;
 
@@ -88,7 +89,7 @@ fn a_full_queue_does_not_keep_a_session_from_other_servers() {
     let (hung, fine) = (key_on(0, 2, 0), key_on(1, 2, 0));
     let mut first = fixture.client();
     assert_eq!(first.text(&["SET", &hung, "v"]), "OK");
-    servers[0].signal("-STOP");
+    servers[0].signal(Signal::STOP);
     let value = "v".repeat(64 * 1024);
     let mut flood = Vec::new();
     for _ in 0..40 {
@@ -112,7 +113,7 @@ fn a_full_queue_does_not_keep_a_session_from_other_servers() {
             servers[1].run(&["GET", &key]).text() == "behind"
         });
     }
-    servers[0].signal("-CONT");
+    servers[0].signal(Signal::CONT);
     for client in &mut sessions {
         let got = client.read().text();
         assert!(got == "v" || got == value, "{}", got.len());

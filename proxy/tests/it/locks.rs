@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::api::Slot;
 use codis_core::units::{ByteSize, TimeSpan};
 
@@ -55,7 +56,7 @@ fn a_hung_server_delays_no_other_fill_and_no_admin_call() {
     let key = key_on(0, 2, 0);
     let mut waiting = fixture.client();
     waiting.text(&["SET", &key, "v"]);
-    hung.signal("-STOP");
+    hung.signal(Signal::STOP);
     let before = fixture.stats().ops.total;
     waiting.send(&["SET", &key, "w"]);
     wait_for("the write is in flight", || {
@@ -90,7 +91,7 @@ fn a_hung_server_delays_no_other_fill_and_no_admin_call() {
     assert!(began.elapsed() < Duration::from_secs(20));
     let told = waiting.read().text();
     assert!(told.contains("outcome of the write is unknown"), "{told}");
-    hung.signal("-CONT");
+    hung.signal(Signal::CONT);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::harness::{Fixture, Server, key_on, settings, slot, wait_for};
 use super::http::get;
+use codis_bed::process::Signal;
 
 /// The samples of a scrape, by name and labels.
 fn scrape(fixture: &Fixture) -> BTreeMap<String, f64> {
@@ -117,13 +118,13 @@ fn backends_show_what_waits_for_them() {
     wait_for("both links are shown", || {
         sample("connections_up", &servers[0]) == 1.0 && sample("connections_up", &servers[1]) == 1.0
     });
-    servers[0].signal("-STOP");
+    servers[0].signal(Signal::STOP);
     client.send(&["GET", &a]);
     wait_for("one is in flight", || {
         sample("in_flight_requests", &servers[0]) == 1.0
     });
     assert_eq!(sample("in_flight_requests", &servers[1]), 0.0);
-    servers[0].signal("-CONT");
+    servers[0].signal(Signal::CONT);
     client.read();
     wait_for("none is in flight", || {
         sample("in_flight_requests", &servers[0]) == 0.0

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Scope;
 
+use codis_bed::process::Signal;
 use codis_core::resp::encode_command;
 use codis_core::units::TimeSpan;
 
@@ -111,7 +112,7 @@ fn a_server_that_hangs_dies_and_returns_hurts_only_its_own_requests() {
     };
     let answered = AtomicU64::new(0);
     std::thread::scope(|scope| {
-        servers[BAD].signal("-STOP");
+        servers[BAD].signal(Signal::STOP);
         for (client, (bytes, wanted)) in clients.iter_mut().zip(&traffic) {
             write_in_background(scope, client.stream.try_clone().unwrap(), bytes);
             let answered = &answered;

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use codis_bed::process::Signal;
 pub use codis_bed::process::free_port;
 use codis_core::resp::{Limits, ReplyScanner, Value, encode_command};
 use tempfile::TempDir;
@@ -77,11 +78,8 @@ impl Server {
         self.client().run(args)
     }
 
-    pub fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        codis_bed::process::signal(&self.child, signal);
     }
 
     pub fn kill(&mut self) {

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use super::harness::{Client, Server, Text, free_port, spread, wait_for};
+use codis_bed::process::Signal;
 
 fn binary() -> Command {
     Command::new(env!("CARGO_BIN_EXE_codis-proxy"))
@@ -80,11 +81,8 @@ impl Process {
         kib / 1024
     }
 
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
+    fn signal(&self, signal: Signal) {
+        codis_bed::process::signal(&self.child, signal);
     }
 }
 
@@ -141,13 +139,13 @@ fn sigterm_lets_requests_in_flight_end() {
     assert_eq!(client.text(&["SET", "k", "v"]), "OK");
     let mut idle = Client::connect(&process.addr);
     assert_eq!(idle.text(&["PING"]), "PONG");
-    server.signal("-STOP");
+    server.signal(Signal::STOP);
     client.send(&["APPEND", "k", "w"]);
     assert!(client.is_silent_for(Duration::from_millis(200)));
-    process.signal("-TERM");
+    process.signal(Signal::TERM);
     assert!(idle.try_read().is_none(), "idle sessions end at once");
     assert!(client.is_silent_for(Duration::from_millis(200)));
-    server.signal("-CONT");
+    server.signal(Signal::CONT);
     assert_eq!(client.read().text(), "2");
     assert!(client.try_read().is_none());
     assert!(process.child.wait().unwrap().success());

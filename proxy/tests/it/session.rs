@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::resp::encode_command;
 
 use super::harness::{Fixture, Server, Text, key_on, settings, wait_for};
@@ -182,7 +183,7 @@ fn a_hung_backend_stops_the_clients_that_feed_it() {
     let fixture = Fixture::online(settings(), &[&servers[0], &servers[1]]);
     let (hung, fine) = (key_on(0, 2, 0), key_on(1, 2, 0));
     let value = "v".repeat(16 * 1024);
-    servers[0].signal("-STOP");
+    servers[0].signal(Signal::STOP);
     let mut clients: Vec<_> = (0..6).map(|_| fixture.client()).collect();
     std::thread::scope(|scope| {
         for client in &clients {
@@ -207,7 +208,7 @@ fn a_hung_backend_stops_the_clients_that_feed_it() {
             "it was not stopped: {last}"
         );
         assert_eq!(fixture.client().text(&["SET", &fine, "v"]), "OK");
-        servers[0].signal("-CONT");
+        servers[0].signal(Signal::CONT);
         for client in &mut clients {
             for _ in 0..REQUESTS {
                 assert_eq!(client.read().text(), "OK");

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::slot::SlotId;
 
 use super::harness::{Client, Fixture, Server, Text, settings, slot, spread, wait_for};
@@ -23,7 +24,7 @@ fn a_move_waits_for_what_is_in_flight() {
     let id = SlotId::of_key(b"k").get();
     let mut client = fixture.client();
     client.text(&["SET", "k", "v"]);
-    a.signal("-STOP");
+    a.signal(Signal::STOP);
     send_in_flight(&fixture, &mut client, &["APPEND", "k", "1"]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -33,7 +34,7 @@ fn a_move_waits_for_what_is_in_flight() {
         });
         assert!(client.is_silent_for(Duration::from_millis(200)));
         assert!(!done.load(Ordering::Relaxed), "the fill waits");
-        a.signal("-CONT");
+        a.signal(Signal::CONT);
         assert_eq!(
             client.read().text(),
             "2",
@@ -54,7 +55,7 @@ fn a_hung_backend_does_not_keep_a_fill() {
     let id = SlotId::of_key(b"k").get();
     let mut client = fixture.client();
     client.text(&["SET", "k", "v"]);
-    a.signal("-STOP");
+    a.signal(Signal::STOP);
     send_in_flight(&fixture, &mut client, &["SET", "k", "hangs"]);
     let began = Instant::now();
     let done = AtomicBool::new(false);
@@ -84,7 +85,7 @@ fn a_hung_backend_does_not_keep_a_fill() {
             .text()
             .contains("outcome of the write is unknown")
     );
-    a.signal("-CONT");
+    a.signal(Signal::CONT);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 
+use codis_bed::process::Signal;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::daemon::Place;
@@ -35,7 +36,7 @@ fn clients_come_over_a_path() {
     wait_for("it listens", || UnixStream::connect(&path).is_ok());
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o620);
-    killed.signal("-KILL");
+    killed.signal(Signal::KILL);
     killed.wait();
     assert!(path.exists(), "left behind");
     let mut running = place.start(&["--fillslots=slots.json"]);
@@ -56,7 +57,7 @@ fn clients_come_over_a_path() {
     )
     .unwrap();
     reply(&mut client, b"+OK\r\n");
-    running.signal("-TERM");
+    running.signal(Signal::TERM);
     assert_eq!(running.wait(), Some(0));
     assert!(!path.exists(), "removed at the end");
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::support::{Client, Kind, Process, Quorum, Sentinel, Server, show, wait_for};
+use codis_bed::process::Signal;
 
 /// A stock sentinel takes over a file that ours has rewritten, and ours takes over what the stock
 /// one made of it, with the same id, epochs, servers and settings.
@@ -140,7 +141,7 @@ fn the_shipped_file_is_loaded() {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains("Sentinel ID is"))
     });
     std::fs::rename(&log, dir.path().join("old.log")).unwrap();
-    process.signal("HUP");
+    process.signal(Signal::HUP);
     wait_for("the log is opened again", || log.exists());
     assert!(process.stop().success());
     let output = std::fs::read_to_string(output).unwrap();

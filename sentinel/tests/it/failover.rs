@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_core::topology::Topology;
 
 use crate::support::{Client, Kind, Quorum, Sentinel, Server, show, wait_for};
@@ -99,12 +100,12 @@ fn watch_switch(watcher: &mut Client, to: &str, begin: Instant) {
 fn a_frozen_master_is_replaced() {
     let quorum = Quorum::start(&[Kind::Ours; 3], 1, "");
     let begin = Instant::now();
-    quorum.servers[0].process.signal("STOP");
+    quorum.servers[0].process.signal(Signal::STOP);
     let (_, _) = quorum.wait_for_switch(0);
     let took = begin.elapsed();
     println!("all sentinels switched {took:?} after the freeze (down-after 1 s)");
     assert!(took < Duration::from_secs(4), "{took:?}");
-    quorum.servers[0].process.signal("CONT");
+    quorum.servers[0].process.signal(Signal::CONT);
     wait_for("the thawed master follows", || {
         quorum.servers[0].role() == "slave"
     });

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::{Client, Kind, Quorum, Sentinel, Server, show, wait_for};
+use codis_bed::process::Signal;
 
 /// What a client did.
 #[derive(Default)]
@@ -123,7 +124,7 @@ fn a_replica_that_hangs_costs_a_short_pause_and_nothing_else() {
     let quorum = Quorum::start(&[Kind::Ours; 3], 1, lines);
     let mut events = quorum.sentinels[0].client();
     events.subscribe("-failover-abort-slave-timeout +sdown");
-    quorum.servers[1].process.signal("STOP");
+    quorum.servers[1].process.signal(Signal::STOP);
     let mut writer = quorum.servers[0].client();
     assert_eq!(show(&writer.call("SET key value")), "+OK");
     assert_eq!(
@@ -145,7 +146,7 @@ fn a_replica_that_hangs_costs_a_short_pause_and_nothing_else() {
     let (channel, payload) = events.message().unwrap();
     assert_eq!(channel, "-failover-abort-slave-timeout");
     assert_eq!(payload, format!("master m {}", quorum.servers[0].words()));
-    quorum.servers[1].process.signal("CONT");
+    quorum.servers[1].process.signal(Signal::CONT);
     assert_eq!(quorum.servers[0].role(), "master");
     wait_for("the failover is over", || state().contains("no-failover"));
     for sentinel in &quorum.sentinels {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Front, Kind, Quorum, Sentinel, Server, show, wait_for};
+use codis_bed::process::Signal;
 
 const LINES: &str = "sentinel down-after-milliseconds m 30000\n\
                      sentinel refused-after-milliseconds m 300\n";
@@ -33,13 +34,13 @@ fn a_killed_master_is_replaced_before_down_after() {
 fn a_frozen_master_is_given_down_after() {
     let quorum = Quorum::start(&[Kind::Ours; 3], 1, LINES);
     let old = quorum.servers[0].words();
-    quorum.servers[0].process.signal("STOP");
+    quorum.servers[0].process.signal(Signal::STOP);
     std::thread::sleep(Duration::from_secs(3));
     for sentinel in &quorum.sentinels {
         assert_eq!(sentinel.master(), old);
         assert!(!sentinel.log().contains("+sdown master"));
     }
-    quorum.servers[0].process.signal("CONT");
+    quorum.servers[0].process.signal(Signal::CONT);
     let sentinel = &quorum.sentinels[0];
     let set = "SENTINEL SET m refused-after-milliseconds 250";
     assert_eq!(show(&sentinel.call(set)), "+OK");

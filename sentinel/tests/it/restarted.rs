@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{Kind, Quorum, Server, show, wait_for};
+use codis_bed::process::Signal;
 
 /// The default of Redis: replicas keep their data for that long after they found the master again.
 const REDIS: &str = "repl-diskless-sync-delay 5\n";
@@ -95,7 +96,7 @@ fn a_master_that_was_copied_is_followed() {
         });
     }
     for sentinel in &quorum.sentinels {
-        sentinel.process.signal("STOP");
+        sentinel.process.signal(Signal::STOP);
     }
     quorum.servers[0].process.kill();
     quorum.servers[0].restart();
@@ -103,7 +104,7 @@ fn a_master_that_was_copied_is_followed() {
         show(&quorum.servers[1].call("DBSIZE")) == ":0"
     });
     for sentinel in &quorum.sentinels {
-        sentinel.process.signal("CONT");
+        sentinel.process.signal(Signal::CONT);
     }
     wait_for("it is told", || {
         logs_with(&quorum, "had 100 keys, the master 0, and took its place") == 3

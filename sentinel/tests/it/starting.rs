@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::support::{Client, Process, Sentinel, free_port, own_host, show, wait_for};
+use codis_bed::process::Signal;
 
 /// A sentinel that was started with words of the test's choice, in a directory of its own.
 struct Started {
@@ -250,11 +251,11 @@ fn lines_go_to_the_syslog() {
 /// SIGTERM and SIGINT are an orderly end; SIGHUP is none.
 #[test]
 fn signals_end_it_with_status_zero() {
-    for signal in ["TERM", "INT"] {
+    for signal in [Signal::TERM, Signal::INT] {
         let mut words = vec!["{dir}/s.conf"];
         words.extend(LISTEN);
         let mut started = Started::with(&Sentinel::our_program(), "dir {dir}\n", &words);
-        started.process.signal("HUP");
+        started.process.signal(Signal::HUP);
         assert_eq!(started.call("PING"), "+PONG");
         started.process.signal(signal);
         assert_eq!(started.process.wait().code(), Some(0));

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use codis_bed::process::Signal;
 use tempfile::TempDir;
 
 use crate::support::{Certs, Kind, Process, Sentinel, field, free_port, own_host, show, wait_for};
@@ -141,10 +142,10 @@ fn certificates_are_renewed_without_a_restart() {
     assert_eq!(ping(), "PONG");
     certs.renew();
     assert_ne!(ping(), "PONG", "the sentinel holds the old ones");
-    sentinel.process.signal("HUP");
+    sentinel.process.signal(Signal::HUP);
     wait_for("the new ones are in use", || ping() == "PONG");
     std::fs::write(certs.path("it.crt"), "nonsense").unwrap();
-    sentinel.process.signal("HUP");
+    sentinel.process.signal(Signal::HUP);
     wait_for("the refusal is logged", || {
         sentinel
             .log()

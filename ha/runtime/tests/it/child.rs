@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use codis_bed::process::Signal;
 use codis_runtime::coordinator::{self, Coordinator, FileSystem, Takeover};
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::telemetry;
@@ -52,9 +53,8 @@ impl Process {
         self.child.id()
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        codis_bed::process::signal(&self.child, signal);
     }
 
     /// Kills it as `kill -9` does, and waits until it is gone.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use codis_bed::process::Signal;
 use codis_runtime::coordinator::{self, CALL_MAX, Error, LockError, Shared, Takeover};
 
 use crate::child::Process;
@@ -130,7 +131,7 @@ async fn a_server_that_hangs_costs_a_limited_time() {
         let server = Store::start(kind);
         let store = open(&server, "").await;
         let record = store.create_ephemeral("/e", b"me", None).await.unwrap();
-        server.signal("-STOP");
+        server.signal(Signal::STOP);
         let began = Instant::now();
         let error = store.update("/a", b"1").await.unwrap_err();
         assert!(
@@ -144,7 +145,7 @@ async fn a_server_that_hangs_costs_a_limited_time() {
         // The session is given up by its own clock, without the server's word for it.
         let lost = tokio::time::timeout(PATIENCE, record.lost()).await;
         assert!(lost.is_ok(), "{kind:?}");
-        server.signal("-CONT");
+        server.signal(Signal::CONT);
         eventually("the store answers again", || async {
             store.read("/a").await.ok()
         })
@@ -156,7 +157,7 @@ async fn a_server_that_hangs_costs_a_limited_time() {
 async fn another_server_of_the_list_is_used() {
     for kind in [Kind::Etcd, Kind::ZooKeeper] {
         let (server, hung) = (Store::start(kind), Store::start(kind));
-        hung.signal("-STOP");
+        hung.signal(Signal::STOP);
         let addr = format!("{}:9,{},{}", Store::host(), hung.addr(), server.addr());
         let store = coordinator::open(server.name(), &addr, "").await.unwrap();
         eventually("the living server is found", || async {

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use codis_bed::process::Signal;
 use codis_core::resp::Value;
 use tempfile::TempDir;
 
@@ -44,16 +45,14 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Any signal, by name.
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let done = Command::new("kill").args(["-s", name, &pid]).status();
-        assert!(done.unwrap().success());
+    /// Any signal.
+    pub fn signal(&self, signal: Signal) {
+        codis_bed::process::signal(&self.child, signal);
     }
 
     /// SIGTERM, and the exit status.
     pub fn stop(&mut self) -> ExitStatus {
-        self.signal("TERM");
+        self.signal(Signal::TERM);
         self.wait()
     }
 
