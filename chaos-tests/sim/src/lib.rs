@@ -13,6 +13,7 @@
 mod brain;
 pub mod check;
 mod disk;
+pub mod family;
 mod fault;
 pub mod moment;
 mod net;

@@ -1,25 +1,14 @@
 //! `sim`: runs seeds of the simulator and replays one.
 
-mod moves;
-mod table;
+mod seeds;
 
-use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::thread;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use codis_sim::outcome::Outcome;
-use codis_sim::profile::Profile;
-use codis_sim::runner;
-use codis_sim::world::Sabotage;
-use indicatif::{ProgressBar, ProgressStyle};
-
-use table::Sum;
-
-/// Failing seeds that are listed one by one.
-const LISTED_MAX: usize = 20;
+use codis_sim::family::Family;
+use codis_sim::{profile, topom};
 
 /// Simulates sentinels, or dashboards and proxies, and the network between them in virtual time.
 #[derive(Parser)]
@@ -34,7 +23,7 @@ struct Cli {
 enum World {
     /// Quorums of sentinels that fail masters over.
     Sentinels,
-    /// Dashboards that lead and move slots, with their store, proxies and servers.
+    /// Dashboards that lead, move slots and promote, with their store, proxies and servers.
     Topom,
 }
 
@@ -51,9 +40,7 @@ enum Verb {
         /// The first one.
         #[arg(long, default_value_t = 0)]
         start: u64,
-        /// Of sentinels one of calm, crash, partition, disk, freeze, lossy, operator, everything,
-        /// mixed, votes, stall, restart, sick, forget, amnesia; of topom one of calm, crash, pause,
-        /// store, hang, restart, cut, lie, servers, original, stuck, everything. Without it the
+        /// One family of runs, such as calm or everything; a wrong name lists them. Without it the
         /// seed decides.
         #[arg(long)]
         profile: Option<String>,
@@ -75,131 +62,42 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let Cli { command } = Cli::parse();
+    let world = match &command {
+        Verb::Run { world, .. } | Verb::Replay { world, .. } => *world,
+    };
+    match world {
+        World::Sentinels => obey::<profile::Profile>(command),
+        World::Topom => obey::<topom::profile::Profile>(command),
+    }
+}
+
+fn obey<P: Family>(command: Verb) -> ExitCode {
+    match command {
         Verb::Run {
-            world,
             seeds,
             start,
             profile,
             jobs,
+            world: _,
         } => {
             let cores = || thread::available_parallelism().map_or(1, usize::from);
-            let jobs = jobs.unwrap_or_else(cores);
-            // A panic of a machine is a result; its text is in the outcome.
-            std::panic::set_hook(Box::new(|_| {}));
-            match world {
-                World::Sentinels => run(start, seeds, named(profile), jobs),
-                World::Topom => moves::run(start, seeds, named(profile), jobs),
-            }
+            let profile = named::<P>(profile);
+            seeds::run((start, seeds), profile, jobs.unwrap_or_else(cores))
         }
         Verb::Replay {
             seed,
-            world,
             profile,
-        } => match world {
-            World::Sentinels => replay(seed, named(profile)),
-            World::Topom => moves::replay(seed, named(profile)),
-        },
+            world: _,
+        } => seeds::replay(seed, named::<P>(profile)),
     }
 }
 
 /// The profile of that name, if one was given. It depends on the world which there are.
-fn named<P: FromStr<Err = String>>(name: Option<String>) -> Option<P> {
-    let parsed = name.map(|name| name.parse::<P>()).transpose();
-    parsed.unwrap_or_else(|error| {
+fn named<P: Family>(name: Option<String>) -> Option<P> {
+    let found = name.map(|name| P::named(&name)).transpose();
+    found.unwrap_or_else(|error| {
         let error = Cli::command().error(ErrorKind::InvalidValue, error);
         error.exit()
     })
-}
-
-fn replay(seed: u64, profile: Option<Profile>) -> ExitCode {
-    let profile = profile.unwrap_or_else(|| Profile::of_seed(seed));
-    let sink = io::BufWriter::new(io::stdout());
-    let outcome = runner::run_with(seed, profile, Sabotage::None, Some(Box::new(sink)));
-    eprintln!(
-        "seed {seed} profile {profile} digest {:016x}",
-        outcome.digest
-    );
-    eprintln!("{:?}", outcome.stats);
-    match outcome.violation {
-        None => ExitCode::SUCCESS,
-        Some(violation) => {
-            eprintln!("{violation}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn run(start: u64, seeds: u64, profile: Option<Profile>, jobs: usize) -> ExitCode {
-    let bar = progress(seeds);
-    let mut sums: Vec<Sum> = Vec::new();
-    let mut failed: Vec<Outcome> = Vec::new();
-    runner::run_many(start, seeds, profile, jobs, |outcome| {
-        bar.inc(1);
-        let known = sums.iter_mut().find(|sum| sum.profile == outcome.profile);
-        let is_failed = u64::from(outcome.violation.is_some());
-        match known {
-            Some(sum) => {
-                sum.runs += 1;
-                sum.failed += is_failed;
-                sum.stats.add(&outcome.stats);
-            }
-            None => sums.push(Sum {
-                profile: outcome.profile,
-                runs: 1,
-                failed: is_failed,
-                stats: outcome.stats.clone(),
-            }),
-        }
-        if outcome.violation.is_some() {
-            bar.set_message(format!("{} failed", failed.len() + 1));
-            failed.push(outcome);
-        }
-    });
-    bar.finish_and_clear();
-    sums.sort_by_key(|sum| sum.profile);
-    failed.sort_by_key(|outcome| outcome.seed);
-    let told = tell(&sums, &failed);
-    if told.is_ok() && failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
-}
-
-fn progress(seeds: u64) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} seeds, {eta} left {msg}");
-    ProgressBar::new(seeds).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn tell(sums: &[Sum], failed: &[Outcome]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{}\n\n{}",
-        table::happenings(sums),
-        table::failovers(sums)
-    )?;
-    for outcome in failed.iter().take(LISTED_MAX) {
-        let Some(violation) = &outcome.violation else {
-            continue;
-        };
-        writeln!(
-            out,
-            "FAILED seed {} profile {}: {violation}",
-            outcome.seed, outcome.profile
-        )?;
-        writeln!(
-            out,
-            "  cargo run -p codis-sim --bin sim -- replay {} --profile {}",
-            outcome.seed, outcome.profile
-        )?;
-    }
-    if failed.len() > LISTED_MAX {
-        writeln!(out, "... and {} more", failed.len() - LISTED_MAX)?;
-    }
-    Ok(())
 }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::check::Violation;
-use crate::profile::Profile;
+use crate::family::Figures;
 
 /// What one run did.
 #[derive(Clone, Debug, Default)]
@@ -52,30 +51,14 @@ pub struct Failover {
 }
 
 /// A span at a permille of many: 500 is the median, 1000 the longest.
-pub fn permille(spans: &mut [Duration], permille: usize) -> Duration {
+fn permille(spans: &mut [Duration], permille: usize) -> Duration {
     spans.sort_unstable();
     let index = (spans.len() * permille).div_ceil(1000).max(1) - 1;
     spans.get(index).copied().unwrap_or_default()
 }
 
-/// One run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// The family.
-    pub profile: Profile,
-    /// Equal digests, equal runs.
-    pub digest: u64,
-    /// What it did.
-    pub stats: Stats,
-    /// The first rule that was broken.
-    pub violation: Option<Violation>,
-}
-
-impl Stats {
-    /// Adds another run.
-    pub fn add(&mut self, other: &Self) {
+impl Figures for Stats {
+    fn add(&mut self, other: &Self) {
         self.failovers += other.failovers;
         self.elections += other.elections;
         self.crashes += other.crashes;
@@ -91,4 +74,50 @@ impl Stats {
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;
     }
+
+    fn tables(&self) -> Vec<Vec<(&'static str, String)>> {
+        vec![
+            vec![
+                ("faults", self.faults.to_string()),
+                ("crashes", self.crashes.to_string()),
+                ("elections", self.elections.to_string()),
+                ("failovers", self.failovers.to_string()),
+                ("messages", self.messages.to_string()),
+                ("demoted", self.demoted.to_string()),
+                ("forked", self.forked.to_string()),
+                ("unresolved", self.unresolved.to_string()),
+                ("settle max", millis(self.settle_max)),
+            ],
+            self.undisturbed(),
+        ]
+    }
+}
+
+impl Stats {
+    /// How the failovers went that nothing else disturbed: how many needed more than one round,
+    /// and in milliseconds the time to promotion beyond down-after, and from O_DOWN to a leader.
+    fn undisturbed(&self) -> Vec<(&'static str, String)> {
+        let last = &self.last;
+        let again = last.iter().filter(|failover| failover.rounds > 1).count();
+        let share = again as f64 * 100.0 / (last.len().max(1)) as f64;
+        let rounds = last.iter().map(|failover| failover.rounds).max();
+        let over = |it: &Failover| it.took.saturating_sub(it.down_after);
+        let mut promoted: Vec<Duration> = last.iter().map(over).collect();
+        let mut elected: Vec<Duration> = last.iter().map(|it| it.decided).collect();
+        vec![
+            ("undisturbed", last.len().to_string()),
+            ("rounds > 1", format!("{share:.1} %")),
+            ("rounds max", rounds.unwrap_or(0).to_string()),
+            ("promoted p50", millis(permille(&mut promoted, 500))),
+            ("p99", millis(permille(&mut promoted, 990))),
+            ("max", millis(permille(&mut promoted, 1000))),
+            ("elected p50", millis(permille(&mut elected, 500))),
+            ("p99", millis(permille(&mut elected, 990))),
+            ("max", millis(permille(&mut elected, 1000))),
+        ]
+    }
+}
+
+fn millis(span: Duration) -> String {
+    span.as_millis().to_string()
 }

@@ -1,9 +1,13 @@
 //! Profiles: which faults a run meets, and how often.
 
 use std::fmt;
-use std::str::FromStr;
 
+use crate::check::Rule;
+use crate::family::{Family, Outcome, Sink};
+use crate::outcome::Stats;
+use crate::plan::Plan;
 use crate::weights::{self, Weights};
+use crate::world::{Sabotage, World};
 
 /// A family of runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -95,51 +99,6 @@ pub enum Kind {
 }
 
 impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 15] = [
-        Self::Calm,
-        Self::Crash,
-        Self::Partition,
-        Self::Disk,
-        Self::Freeze,
-        Self::Lossy,
-        Self::Operator,
-        Self::Everything,
-        Self::Mixed,
-        Self::Votes,
-        Self::Stall,
-        Self::Restart,
-        Self::Sick,
-        Self::Forget,
-        Self::Amnesia,
-    ];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Calm => "calm",
-            Self::Crash => "crash",
-            Self::Partition => "partition",
-            Self::Disk => "disk",
-            Self::Freeze => "freeze",
-            Self::Lossy => "lossy",
-            Self::Operator => "operator",
-            Self::Everything => "everything",
-            Self::Mixed => "mixed",
-            Self::Votes => "votes",
-            Self::Stall => "stall",
-            Self::Restart => "restart",
-            Self::Sick => "sick",
-            Self::Forget => "forget",
-            Self::Amnesia => "amnesia",
-        }
-    }
-
-    /// The profile of a seed for which none was named.
-    pub const fn of_seed(seed: u64) -> Self {
-        Self::ALL[(seed % Self::ALL.len() as u64) as usize]
-    }
-
     /// How often each kind of fault is drawn, relative to the others.
     pub const fn weights(self) -> Weights {
         match self {
@@ -164,18 +123,36 @@ impl Profile {
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 
-impl FromStr for Profile {
-    type Err = String;
+impl Family for Profile {
+    type Stats = Stats;
+    type Rule = Rule;
+    type Sabotage = Sabotage;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|profile| profile.name() == text);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|profile| profile.name()).collect();
-            format!("unknown profile `{text}`: one of {}", names.join(", "))
-        })
+    const WORLD: &'static str = "sentinels";
+    const ALL: &'static [Self] = &[
+        Self::Calm,
+        Self::Crash,
+        Self::Partition,
+        Self::Disk,
+        Self::Freeze,
+        Self::Lossy,
+        Self::Operator,
+        Self::Everything,
+        Self::Mixed,
+        Self::Votes,
+        Self::Stall,
+        Self::Restart,
+        Self::Sick,
+        Self::Forget,
+        Self::Amnesia,
+    ];
+    const PANIC: Rule = Rule::Panic;
+
+    fn simulate(self, seed: u64, sabotage: Sabotage, sink: Sink) -> Outcome<Self> {
+        World::run(Plan::draw(seed, self), sabotage, sink)
     }
 }

@@ -3,8 +3,8 @@
 //! Two runs are the same when their digests are: every line of the log goes into it.
 
 use std::fmt::{self, Write as _};
-use std::io::Write;
 
+use crate::family::Sink;
 use crate::moment::Moment;
 
 /// The log.
@@ -12,12 +12,12 @@ pub struct Trace {
     digest: u64,
     lines: u64,
     buffer: String,
-    sink: Option<Box<dyn Write>>,
+    sink: Sink,
 }
 
 impl Trace {
     /// A log that is only hashed, or also written to `sink`.
-    pub fn new(sink: Option<Box<dyn Write>>) -> Self {
+    pub fn new(sink: Sink) -> Self {
         Self {
             digest: 0x6a09_e667_f3bc_c908,
             lines: 0,

@@ -3,11 +3,11 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use codis_core::api::ProxyStats;
 use codis_core::model::Proxy;
 use codis_runtime::http::ClientError;
+use codis_topom::pulse::LATE;
 use tokio::sync::Notify;
 
 use super::aged::Failure;
@@ -16,9 +16,6 @@ use crate::core::Core;
 use crate::proxies::{self, StatsLine};
 use crate::push::{Testimony, testify};
 use crate::state::Audit;
-
-/// From when on an answer is late.
-const LATE: Duration = Duration::from_millis(300);
 
 /// Asks the proxy until it is no longer on record. What a late answer means is found out beside
 /// that.
@@ -33,8 +30,12 @@ pub async fn poll(core: Arc<Core>, token: String) {
 /// Finds out, whenever an answer is late, whether the proxy is stopped.
 async fn find_out(core: &Core, token: &str, late: &Notify, heard: &Notify) {
     let silent_max = core.settings.proxy_silent_max.duration();
+    let mut found = Testimony::Nothing;
     loop {
-        late.notified().await;
+        // The call that recalls a witness is late, and asks for one of its own.
+        if std::mem::replace(&mut found, Testimony::Nothing) != Testimony::Recalled {
+            late.notified().await;
+        }
         let (Ok(proxy), Some(pulse)) = (
             core.state.cluster().proxy(token).cloned(),
             core.fleet.pulse(token),
@@ -42,7 +43,7 @@ async fn find_out(core: &Core, token: &str, late: &Notify, heard: &Notify) {
             continue;
         };
         let changed = || core.fleet.peer_changed();
-        let found = testify(&pulse, &proxy.admin_addr, silent_max, late, changed).await;
+        found = testify(&pulse, &proxy.admin_addr, silent_max, late, changed).await;
         if found == Testimony::Runs {
             // It may have stood still, and holds its clients until it is brought in step.
             core.fleet.nudge(token);

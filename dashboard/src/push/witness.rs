@@ -13,6 +13,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use codis_topom::pulse::ACCEPT_MAX;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -20,16 +21,15 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::peerage::Pulse;
 
-/// How long a kernel may take to accept a connection.
-const ACCEPT_MAX: Duration = Duration::from_millis(300);
-
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Testimony {
     /// The process runs.
     Runs,
-    /// It shows nothing: the network failed, or the process ended, or it answered elsewhere.
+    /// It shows nothing: the network failed, or the process ended.
     Nothing,
+    /// It shows nothing: the process answered elsewhere, and a call is late again.
+    Recalled,
 }
 
 /// Repeats a late call to the proxy at `addr`. It ends when the proxy answers, here or elsewhere
@@ -60,14 +60,14 @@ pub async fn testify(
             }
             tokio::select! {
                 found = word(&mut stream) => found,
-                () = recalled(pulse, sent, late) => Testimony::Nothing,
+                () = recalled(pulse, sent, late) => Testimony::Recalled,
             }
         }
         None => Testimony::Nothing,
     };
     match found {
         Testimony::Runs => pulse.handle_answer(),
-        Testimony::Nothing => pulse.handle_witness_lost(sent),
+        Testimony::Nothing | Testimony::Recalled => pulse.handle_witness_lost(sent),
     }
     found
 }

@@ -21,6 +21,7 @@ pub mod handover;
 pub mod leader;
 pub mod mover;
 pub mod promote;
+pub mod pulse;
 pub mod rebalance;
 pub mod row;
 pub mod sync;

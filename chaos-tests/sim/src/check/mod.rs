@@ -4,10 +4,6 @@ pub mod judgement;
 pub mod liveness;
 pub mod safety;
 
-use std::fmt;
-
-use crate::moment::Moment;
-
 pub use judgement::Judgement;
 pub use safety::Safety;
 
@@ -55,18 +51,4 @@ pub enum Rule {
 }
 
 /// A broken rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// When.
-    pub at: Moment,
-    /// Which.
-    pub rule: Rule,
-    /// How.
-    pub text: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {}: {}", self.rule, self.at, self.text)
-    }
-}
+pub type Violation = crate::family::Violation<Rule>;

@@ -1,7 +1,6 @@
 //! What must hold after each step, and once the faults have stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use codis_core::ha::Term;
 use codis_core::model::{ActionState, SlotMapping};
@@ -32,21 +31,7 @@ pub enum Rule {
 }
 
 /// A broken rule.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Violation {
-    /// When.
-    pub at: Moment,
-    /// Which.
-    pub rule: Rule,
-    /// How.
-    pub text: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {}: {}", self.rule, self.at, self.text)
-    }
-}
+pub type Violation = crate::family::Violation<Rule>;
 
 /// What a client may read of a key.
 #[derive(Clone, Debug, Default)]

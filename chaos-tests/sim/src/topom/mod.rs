@@ -20,7 +20,6 @@ pub mod outcome;
 mod plan;
 pub mod profile;
 mod proxy;
-pub mod runner;
 pub mod sabotage;
 mod store;
 mod wire;

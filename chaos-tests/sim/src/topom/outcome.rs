@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::Violation;
-use super::profile::Profile;
+use crate::family::Figures;
 
 /// What one run did.
 #[derive(Clone, Debug, Default)]
@@ -40,9 +39,8 @@ pub struct Stats {
     pub virtual_time: Duration,
 }
 
-impl Stats {
-    /// Adds another run.
-    pub fn add(&mut self, other: &Self) {
+impl Figures for Stats {
+    fn add(&mut self, other: &Self) {
         self.faults += other.faults;
         self.crashes += other.crashes;
         self.terms += other.terms;
@@ -59,19 +57,19 @@ impl Stats {
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;
     }
-}
 
-/// One run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The seed.
-    pub seed: u64,
-    /// The family.
-    pub profile: Profile,
-    /// Equal digests, equal runs.
-    pub digest: u64,
-    /// What it did.
-    pub stats: Stats,
-    /// The first rule that was broken.
-    pub violation: Option<Violation>,
+    fn tables(&self) -> Vec<Vec<(&'static str, String)>> {
+        vec![vec![
+            ("faults", self.faults.to_string()),
+            ("crashes", self.crashes.to_string()),
+            ("terms", self.terms.to_string()),
+            ("commits", self.commits.to_string()),
+            ("keys moved", self.moved.to_string()),
+            ("writes", self.writes.to_string()),
+            ("refused", self.failed.to_string()),
+            ("unknown", self.unknown.to_string()),
+            ("tainted", self.tainted.to_string()),
+            ("settle max", self.settle_max.as_millis().to_string()),
+        ]]
+    }
 }

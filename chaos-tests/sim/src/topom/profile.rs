@@ -1,7 +1,13 @@
 //! Which faults a run meets.
 
 use std::fmt;
-use std::str::FromStr;
+
+use super::check::Rule;
+use super::outcome::Stats;
+use super::plan::Plan;
+use super::sabotage::Sabotage;
+use super::world::World;
+use crate::family::{Family, Outcome, Sink};
 
 /// A family of runs.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -60,45 +66,6 @@ pub enum Kind {
 }
 
 impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Calm,
-        Self::Crash,
-        Self::Pause,
-        Self::Store,
-        Self::Hang,
-        Self::Restart,
-        Self::Cut,
-        Self::Lie,
-        Self::Servers,
-        Self::Original,
-        Self::Stuck,
-        Self::Everything,
-    ];
-
-    /// Its name on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Calm => "calm",
-            Self::Crash => "crash",
-            Self::Pause => "pause",
-            Self::Store => "store",
-            Self::Hang => "hang",
-            Self::Restart => "restart",
-            Self::Cut => "cut",
-            Self::Lie => "lie",
-            Self::Servers => "servers",
-            Self::Original => "original",
-            Self::Stuck => "stuck",
-            Self::Everything => "everything",
-        }
-    }
-
-    /// The profile of a seed for which none was named.
-    pub const fn of_seed(seed: u64) -> Self {
-        Self::ALL[(seed % Self::ALL.len() as u64) as usize]
-    }
-
     /// What strikes.
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
@@ -129,18 +96,33 @@ impl Profile {
 
 impl fmt::Display for Profile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(&self.name())
     }
 }
 
-impl FromStr for Profile {
-    type Err = String;
+impl Family for Profile {
+    type Stats = Stats;
+    type Rule = Rule;
+    type Sabotage = Sabotage;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|profile| profile.name() == text);
-        found.ok_or_else(|| {
-            let names: Vec<&str> = Self::ALL.iter().map(|profile| profile.name()).collect();
-            format!("unknown profile `{text}`: one of {}", names.join(", "))
-        })
+    const WORLD: &'static str = "topom";
+    const ALL: &'static [Self] = &[
+        Self::Calm,
+        Self::Crash,
+        Self::Pause,
+        Self::Store,
+        Self::Hang,
+        Self::Restart,
+        Self::Cut,
+        Self::Lie,
+        Self::Servers,
+        Self::Original,
+        Self::Stuck,
+        Self::Everything,
+    ];
+    const PANIC: Rule = Rule::Panic;
+
+    fn simulate(self, seed: u64, sabotage: Sabotage, sink: Sink) -> Outcome<Self> {
+        World::run(Plan::draw(seed, self), sabotage, sink)
     }
 }

@@ -16,7 +16,6 @@ mod strike;
 mod transport;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
@@ -27,12 +26,14 @@ use codis_sentinel_proto::{Channel, Command, DisconnectReason, Effect, Reply};
 use crate::brain::Brain;
 use crate::check::{Judgement, Rule, Safety, Violation};
 use crate::disk::Disk;
+use crate::family::{Outcome, Sink};
 use crate::fault::{CrashPoint, Loss, Mark};
 use crate::moment::{Clock, Moment};
 use crate::net::{Conn, ConnId, Dir, Host, Net, Packet};
 use crate::node::{self, Node};
-use crate::outcome::{Outcome, Stats};
+use crate::outcome::Stats;
 use crate::plan::{Blow, Plan};
+use crate::profile::Profile;
 use crate::queue::Queue;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -232,7 +233,7 @@ use log;
 
 impl World {
     /// Runs a plan to its verdict.
-    pub fn run(plan: Plan, sabotage: Sabotage, sink: Option<Box<dyn Write>>) -> Outcome {
+    pub fn run(plan: Plan, sabotage: Sabotage, sink: Sink) -> Outcome<Profile> {
         let mut world = Self::new(plan, sabotage, sink);
         while world.safety.violation.is_none() && !world.phase.is_over() {
             let Some((at, happening)) = world.queue.pop() else {
@@ -285,7 +286,7 @@ impl World {
         }
     }
 
-    fn verdict(mut self) -> Outcome {
+    fn verdict(mut self) -> Outcome<Profile> {
         if let Some(violation) = &self.safety.violation {
             let text = violation.to_string();
             log!(self, "VIOLATION {text}");

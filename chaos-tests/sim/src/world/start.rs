@@ -1,7 +1,6 @@
 //! The world before anything moves.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
@@ -15,6 +14,7 @@ use super::{Happening, Member, Process, Sabotage, World, log, phase};
 use crate::brain::Brain;
 use crate::check::{Judgement, Safety};
 use crate::disk::Disk;
+use crate::family::Sink;
 use crate::moment::{Clock, Moment};
 use crate::net::Net;
 use crate::node::Node;
@@ -29,7 +29,7 @@ const SENTINEL_PORT: u16 = 26379;
 const SERVER_PORT: u16 = 6379;
 
 impl World {
-    pub(super) fn new(plan: Plan, sabotage: Sabotage, sink: Option<Box<dyn Write>>) -> Self {
+    pub(super) fn new(plan: Plan, sabotage: Sabotage, sink: Sink) -> Self {
         let mut rng = Rng::new(plan.seed ^ 0x0c0d_1500_0000_0000);
         let mut node_rng = rng.fork("nodes");
         let mut shell_rng = rng.fork("shell");

@@ -3,22 +3,15 @@
 
 use codis_sim::check::Rule;
 use codis_sim::profile::Profile;
-use codis_sim::runner;
 use codis_sim::world::Sabotage;
+
+use crate::runs;
 
 /// Seeds that a broken shell may survive.
 const SEEDS: u64 = 60;
 
-/// Asserts that a run of the first seeds breaks one of the rules.
 fn caught(sabotage: Sabotage, profile: Profile, rules: &[Rule]) {
-    let found = (0..SEEDS).find_map(|seed| {
-        let violation = runner::run_with(seed, profile, sabotage, None).violation?;
-        rules.contains(&violation.rule).then_some(violation)
-    });
-    assert!(
-        found.is_some(),
-        "{sabotage:?} survived {SEEDS} seeds of {profile}"
-    );
+    runs::caught(sabotage, profile, rules, SEEDS);
 }
 
 #[test]

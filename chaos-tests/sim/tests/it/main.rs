@@ -3,5 +3,6 @@
 mod checker;
 mod determinism;
 mod regressions;
+mod runs;
 mod seeds;
 mod topom;

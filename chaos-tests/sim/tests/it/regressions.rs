@@ -1,16 +1,9 @@
 //! Seeds that found a bug in the machines. Each failed before the bug was mended; a change to what
 //! a plan draws takes the teeth out of them, so such a change looks for new ones.
 
-use codis_sim::outcome::Outcome;
 use codis_sim::profile::Profile;
-use codis_sim::runner;
 
-fn holds(seed: u64, profile: Profile) -> Outcome {
-    let outcome = runner::run(seed, profile);
-    let violation = outcome.violation.as_ref().map(ToString::to_string);
-    assert_eq!(violation, None, "seed {seed} of {profile}");
-    outcome
-}
+use crate::runs::holds;
 
 /// A late answer about the old address was counted against the new one: O_DOWN on one's own word.
 #[test]

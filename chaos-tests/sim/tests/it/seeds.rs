@@ -1,30 +1,14 @@
 //! Every profile over many seeds: what `make test` runs. `sim run` runs more of the same.
 
 use codis_sim::profile::Profile;
-use codis_sim::runner;
+
+use crate::runs;
 
 /// Seeds of each profile.
 const SEEDS: u64 = 90;
 
 fn hold(profile: Profile) {
-    let mut failures = Vec::new();
-    let mut promotions = 0;
-    runner::run_many(0, SEEDS, Some(profile), 1, |outcome| {
-        promotions += outcome.stats.failovers;
-        if let Some(violation) = outcome.violation {
-            failures.push(format!(
-                "seed {seed}: {violation}\n  \
-                 cargo run -p codis-sim --bin sim -- replay {seed} --profile {profile}",
-                seed = outcome.seed
-            ));
-        }
-    });
-    assert!(
-        failures.is_empty(),
-        "{} seeds failed\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    let promotions = runs::hold(profile, SEEDS).failovers;
     // A simulator in which nothing happens proves nothing.
     assert!(
         promotions >= SEEDS,

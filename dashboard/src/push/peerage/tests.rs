@@ -100,7 +100,7 @@ async fn after_a_broken_network_silence_counts_from_the_first_connection() {
     let accepted = network.accept().await.unwrap();
     let mended = testify(&pulse, &addr, Duration::from_secs(60), &late, unchanged);
     let looks = async {
-        wait_for("it is asked", || pulse.signs().witness.is_some()).await;
+        wait_for("it is asked", || pulse.signs().has_witness()).await;
         assert_eq!(pulse.peerage(), Peerage::Serving, "it was asked just now");
     };
     tokio::select! {
@@ -153,7 +153,7 @@ async fn a_witness_ends_when_the_proxy_answered_elsewhere() {
         late.notify_one();
     };
     let (found, ()) = tokio::join!(testify(&pulse, &addr, MAX, &late, || {}), answers);
-    assert_eq!(found, Testimony::Nothing);
+    assert_eq!(found, Testimony::Recalled);
 }
 
 #[tokio::test]

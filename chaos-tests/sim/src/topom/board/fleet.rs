@@ -11,11 +11,11 @@ use codis_core::time::Time;
 use codis_topom::Cluster;
 use codis_topom::form::Viewer;
 use codis_topom::forms::{Forms, Wanted};
+use codis_topom::pulse::{self, Peerage, Pulse};
 use codis_topom::row::{Effect, Row, Status};
 
 use super::calls::{Calls, Purpose};
 use super::owner::Owner;
-use super::pulse::{Peerage, Pulse};
 use crate::topom::plan::SLOTS;
 use crate::topom::sabotage::Sabotage;
 use crate::topom::wire::{Body, ProxyAnswer, ProxyCall};
@@ -200,11 +200,11 @@ impl Fleet {
             behind: Vec::new(),
             done: false,
         };
-        self.look(cluster, &mut waiter);
+        self.look(now, cluster, &mut waiter);
         self.waiters.push(waiter);
     }
 
-    fn look(&self, cluster: &Cluster, waiter: &mut Waiter) {
+    fn look(&self, now: Time, cluster: &Cluster, waiter: &mut Waiter) {
         let only = waiter.who.only();
         let named = |proxy: &usize| only.is_none_or(|only| only == *proxy);
         let proxies = cluster.proxies().map(|proxy| proxy.pid as usize);
@@ -213,8 +213,8 @@ impl Fleet {
             !row.is_some_and(|it| it.row.holds(&waiter.slots, waiter.revision))
         });
         let blocks = |proxy: &usize| {
-            let peer = self.pulses.get(proxy).map(Pulse::peerage);
-            only.is_some() || peer.unwrap_or(Peerage::Serving) == Peerage::Serving
+            let peer = self.pulses.get(proxy).map(|pulse| pulse.peerage(now));
+            only.is_some() || peer.unwrap_or(Peerage::Serving).blocks()
         };
         waiter.behind = behind.filter(blocks).collect();
         waiter.done = waiter.behind.is_empty();
@@ -231,7 +231,7 @@ impl Fleet {
         let mut waiters = std::mem::take(&mut self.waiters);
         if std::mem::take(&mut self.changed) {
             for waiter in &mut waiters {
-                self.look(cluster, waiter);
+                self.look(now, cluster, waiter);
             }
         }
         let (over, rest) = waiters
@@ -313,11 +313,7 @@ impl Fleet {
             return;
         }
         if let Some(pulse) = self.pulses.get_mut(&proxy) {
-            match answer {
-                Heard::Answer(_) => pulse.handle_answer(),
-                Heard::Refused => pulse.handle_refused(),
-                Heard::Nothing => pulse.handle_unanswered(),
-            }
+            pulse.handle(answer.sign());
         }
         match (purpose, answer) {
             (Purpose::Digest { expected, .. }, Heard::Answer(ProxyAnswer::Slots(seen)))
@@ -352,6 +348,17 @@ pub enum Heard {
     Refused,
     /// Nothing in time.
     Nothing,
+}
+
+impl Heard {
+    /// What it shows of the process.
+    pub const fn sign(&self) -> pulse::Heard {
+        match self {
+            Self::Answer(_) => pulse::Heard::Answer,
+            Self::Refused => pulse::Heard::Refused,
+            Self::Nothing => pulse::Heard::Timeout,
+        }
+    }
 }
 
 fn is_same(expected: &Wanted, seen: &[Slot]) -> bool {

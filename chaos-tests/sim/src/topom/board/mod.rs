@@ -8,7 +8,6 @@ mod fleet;
 mod load;
 mod owner;
 mod poll;
-mod pulse;
 
 use std::time::Duration;
 

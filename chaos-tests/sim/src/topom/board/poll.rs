@@ -8,11 +8,11 @@ use codis_core::ha::Term;
 use codis_core::model::Proxy;
 use codis_core::time::Time;
 use codis_topom::edit;
+use codis_topom::pulse::{self, ACCEPT_MAX, LATE};
 
 use super::calls::{Calls, Purpose};
 use super::fleet::{Fleet, Heard, Waits};
 use super::owner::{Caller, Owner};
-use super::pulse::Witness;
 use crate::topom::plan::SLOTS;
 use crate::topom::wire::{Body, Figures, ProxyAnswer, ProxyCall};
 
@@ -20,10 +20,6 @@ use crate::topom::wire::{Body, Figures, ProxyAnswer, ProxyCall};
 const EVERY: Duration = Duration::from_secs(1);
 /// How long its figures may take.
 const STATS_MAX: Duration = Duration::from_secs(1);
-/// From when on an answer is late.
-const LATE: Duration = Duration::from_millis(300);
-/// How long a kernel may take to accept a connection.
-const ACCEPT_MAX: Duration = Duration::from_millis(300);
 /// After so long without an answer a proxy that has a fence counts as stopped.
 const SILENT_MAX: Duration = Duration::from_secs(3);
 /// How long a witness may stay out.
@@ -52,6 +48,8 @@ struct Poller {
     testifying: bool,
     /// When the witness has been out for long enough.
     silent_at: Option<Time>,
+    /// The witness that is out.
+    witness: Option<Time>,
     /// A proxy that takes no clients yet: its life.
     idle: Option<u64>,
 }
@@ -82,6 +80,7 @@ impl Pollers {
                 late_at: None,
                 testifying: false,
                 silent_at: None,
+                witness: None,
                 idle: None,
             });
             let call = |call| Body::Proxy {
@@ -100,7 +99,7 @@ impl Pollers {
                 calls.ask(purpose, ACCEPT_MAX, call(ProxyCall::Connect));
             }
             if poller.silent_at.take_if(|at| *at <= now).is_some() {
-                let counts = fleet.pulse(proxy).is_some_and(|it| it.witness.is_some());
+                let counts = fleet.pulse(proxy).is_some_and(|it| it.has_witness());
                 if counts {
                     let purpose = Purpose::Connect { proxy, last: true };
                     calls.ask(purpose, ACCEPT_MAX, call(ProxyCall::Connect));
@@ -247,16 +246,8 @@ impl Pollers {
                 let who = Waits::Lift { proxy, stalls };
                 fleet.wait(now, &owner.cluster, who, (&all, revision), WAIT_MAX);
             }
-            Heard::Answer(_) => {
-                pulse.handle_answer();
-                self.rest(now, proxy);
-            }
-            Heard::Refused => {
-                pulse.handle_refused();
-                self.rest(now, proxy);
-            }
-            Heard::Nothing => {
-                pulse.handle_unanswered();
+            heard => {
+                pulse.handle(heard.sign());
                 self.rest(now, proxy);
             }
         }
@@ -288,23 +279,24 @@ impl Pollers {
             return;
         };
         let accepted = *heard == Heard::Answer(ProxyAnswer::Done);
-        match (&mut pulse.witness, last) {
+        match (poller.witness, last) {
             (_, false) if accepted => {
-                pulse.witness = Some(Witness {
-                    sent: now,
-                    is_silence: false,
-                });
+                pulse.handle_witness(now);
+                poller.witness = Some(now);
                 poller.silent_at = Some(now + SILENT_MAX);
                 let (term, call, sent) = (self.term, ProxyCall::Witness, now);
                 let purpose = Purpose::Witness { proxy, sent };
                 calls.ask(purpose, WITNESS_MAX, Body::Proxy { proxy, term, call });
             }
-            (Some(witness), true) if accepted => {
-                witness.is_silence = true;
-                fleet.peer_changed();
+            (Some(sent), true) if accepted => {
+                if pulse.handle_silence(sent) {
+                    fleet.peer_changed();
+                }
             }
-            _ => {
-                pulse.witness = None;
+            (witness, _) => {
+                if let Some(sent) = witness {
+                    pulse.handle_witness_lost(sent);
+                }
                 poller.testifying = false;
             }
         }
@@ -315,20 +307,20 @@ impl Pollers {
             return;
         };
         // One that counts no more was given up with its connection.
-        if pulse.witness.is_none_or(|witness| witness.sent != sent) {
+        if !pulse.is_witness(sent) {
             return;
         }
         poller.testifying = false;
         poller.silent_at = None;
         match heard {
             Heard::Answer(_) => {
-                pulse.handle_answer();
+                pulse.handle(pulse::Heard::Answer);
                 fleet.nudge(now, proxy);
                 if matches!(poller.state, State::Waiting { .. }) {
                     poller.state = State::Waiting { until: now };
                 }
             }
-            Heard::Refused | Heard::Nothing => pulse.witness = None,
+            Heard::Refused | Heard::Nothing => pulse.handle_witness_lost(sent),
         }
     }
 }

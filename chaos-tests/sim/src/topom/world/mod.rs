@@ -12,7 +12,6 @@ mod rest;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::io::Write;
 use std::time::Duration;
 
 use codis_core::ha::Term;
@@ -24,13 +23,14 @@ use self::client::Client;
 use self::server::{Job, Server};
 use super::board::{Board, Input, Settings, record_of};
 use super::check::{Check, Rule};
-use super::outcome::{Outcome, Stats};
+use super::outcome::Stats;
 use super::plan::{Plan, SLOTS};
 use super::profile::Profile;
 use super::proxy::{From, Op, Proxy, Told};
 use super::sabotage::Sabotage;
 use super::store::Store;
 use super::wire::{ProxyCall, StoreCall};
+use crate::family::{Outcome, Sink};
 use crate::moment::{Clock, Moment};
 use crate::queue::Queue;
 use crate::rng::Rng;
@@ -168,7 +168,7 @@ pub struct World {
 
 impl World {
     /// Runs a plan to its end.
-    pub fn run(plan: Plan, sabotage: Sabotage, sink: Option<Box<dyn Write>>) -> Outcome {
+    pub fn run(plan: Plan, sabotage: Sabotage, sink: Sink) -> Outcome<Profile> {
         let mut world = Self::new(plan, sabotage, sink);
         while !world.over && world.check.violation.is_none() {
             let Some((at, happening)) = world.queue.pop() else {
@@ -196,7 +196,7 @@ impl World {
         }
     }
 
-    fn new(plan: Plan, sabotage: Sabotage, sink: Option<Box<dyn Write>>) -> Self {
+    fn new(plan: Plan, sabotage: Sabotage, sink: Sink) -> Self {
         let mut rng = Rng::new(plan.seed);
         let mut life_rng = rng.fork("lives");
         let clock = clock(&mut life_rng, Moment(0), plan.drift_ppm);

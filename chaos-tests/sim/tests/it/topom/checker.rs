@@ -3,21 +3,15 @@
 
 use codis_sim::topom::check::Rule;
 use codis_sim::topom::profile::Profile;
-use codis_sim::topom::runner;
 use codis_sim::topom::sabotage::Sabotage;
+
+use crate::runs;
 
 /// Seeds that a broken part may survive.
 const SEEDS: u64 = 40;
 
 fn caught(sabotage: Sabotage, profile: Profile, rules: &[Rule]) {
-    let found = (0..SEEDS).find_map(|seed| {
-        let violation = runner::run_with(seed, profile, sabotage, None).violation?;
-        rules.contains(&violation.rule).then_some(violation)
-    });
-    assert!(
-        found.is_some(),
-        "{sabotage:?} survived {SEEDS} seeds of {profile}"
-    );
+    runs::caught(sabotage, profile, rules, SEEDS);
 }
 
 /// What a slot that is served by two routes comes to.

@@ -2,30 +2,14 @@
 
 use codis_sim::topom::outcome::Stats;
 use codis_sim::topom::profile::Profile;
-use codis_sim::topom::runner;
+
+use crate::runs;
 
 /// Seeds of each profile.
 const SEEDS: u64 = 40;
 
 fn hold(profile: Profile) -> Stats {
-    let mut failures = Vec::new();
-    let mut sum = Stats::default();
-    runner::run_many(0, SEEDS, Some(profile), 1, |outcome| {
-        sum.add(&outcome.stats);
-        if let Some(violation) = outcome.violation {
-            failures.push(format!(
-                "seed {seed}: {violation}\n  cargo run -p codis-sim --bin sim -- \
-                 replay {seed} --world topom --profile {profile}",
-                seed = outcome.seed
-            ));
-        }
-    });
-    assert!(
-        failures.is_empty(),
-        "{} seeds failed\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    let sum = runs::hold(profile, SEEDS);
     // A simulator in which nothing happens proves nothing.
     assert!(sum.moved > SEEDS * 4, "only {} keys moved", sum.moved);
     assert!(sum.writes > SEEDS * 100, "only {} writes", sum.writes);
