@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 
 use codis_runtime::host;
 use codis_runtime::metrics::Metrics;
-use codis_topom::{Change, Cluster};
 use prometheus_client::metrics::counter::Counter;
 
 use crate::state::Audit;
@@ -117,12 +116,11 @@ impl AuditLog {
         newest.map(|(_, entry)| entry.clone()).collect()
     }
 
-    /// Writes that `changes` of the records in `before` were stored, or were not for `failure`.
+    /// Writes that `records` were changed, or were not for `failure`.
     pub fn changed(
         &self,
         audit: &Audit,
-        before: &Cluster,
-        changes: &[Change],
+        records: Vec<Changed>,
         took: Duration,
         failure: Option<&str>,
     ) {
@@ -132,7 +130,7 @@ impl AuditLog {
         }
         self.record(Entry {
             kind: Kind::Change,
-            records: records::of(before, changes),
+            records,
             ..ended(
                 audit,
                 took,

@@ -180,9 +180,8 @@ impl Counters {
             .inc();
     }
 
-    /// Counts a change that the store did not take.
+    /// Counts a commit that the store did not take.
     pub fn write_failed(&self) {
-        self.edits_failed.inc();
         let operation = "write";
         self.store_errors
             .get_or_create(&Operation { operation })

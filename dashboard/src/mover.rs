@@ -10,7 +10,7 @@ use std::time::Duration;
 use codis_core::api::{Progress, SlotActionSection, SlotProgress};
 use codis_core::time::Time;
 use codis_topom::mover::{Act, Effect, Limits, Mover, Outcome, Step};
-use tokio::task::{Id, JoinSet};
+use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
 use crate::core::Core;
@@ -76,6 +76,9 @@ struct Done {
     revision: Option<u64>,
 }
 
+/// A task that ended, or broke.
+type Ended = Result<(Id, Done), JoinError>;
+
 struct Driver {
     core: Arc<Core>,
     connections: Arc<Connections>,
@@ -109,8 +112,9 @@ pub async fn run(core: Arc<Core>) {
         let timeout = mover.poll_timeout().map(|at| origin + at.since_origin());
         tokio::select! {
             changed = views.changed() => if changed.is_err() { return },
-            Some((slot, outcome)) = driver.next(), if !driver.tasks.is_empty() => {
-                mover.handle_done(now(), &core.state.cluster(), slot, outcome);
+            Some(first) = driver.tasks.join_next_with_id() => {
+                let done = driver.ended(first).await;
+                mover.handle_all_done(now(), &core.state.cluster(), done);
             }
             () = sleep_until(timeout) => {}
         }
@@ -175,9 +179,17 @@ impl Driver {
         self.slots.insert(task.id(), slot);
     }
 
-    /// The next effect that came to an end.
-    async fn next(&mut self) -> Option<(u16, Outcome)> {
-        let (id, done) = match self.tasks.join_next_with_id().await? {
+    /// What came of the first effect that ended, and of those that end with it: the slots of one
+    /// commit do, but for the time that it takes to wake their tasks.
+    async fn ended(&mut self, first: Ended) -> Vec<(u16, Outcome)> {
+        tokio::task::yield_now().await;
+        let others = std::iter::from_fn(|| self.tasks.try_join_next_with_id());
+        let ended: Vec<Ended> = std::iter::once(first).chain(others).collect();
+        ended.into_iter().filter_map(|one| self.end(one)).collect()
+    }
+
+    fn end(&mut self, ended: Ended) -> Option<(u16, Outcome)> {
+        let (id, done) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 let outcome = Outcome::Failed("the task of the slot broke".to_owned());

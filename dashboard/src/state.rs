@@ -1,26 +1,29 @@
 //! The one owner of the records.
 //!
 //! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster;
-//! the task runs it, stores what comes out as one commit, applies it, publishes the next snapshot,
-//! and answers. So decisions never race and writes keep their order, and a reader needs no lock: it
-//! looks at the newest snapshot. Only the store is waited for, and a store that fails makes the
+//! the task runs it and those that wait behind it, stores what comes out as one commit, applies it,
+//! publishes the next snapshot, and answers. So decisions never race and writes keep their order,
+//! and a reader needs no lock: it looks at the newest snapshot. Only the store is waited for, and a store that fails makes the
 //! task read everything anew at once, for it cannot know what was written.
 //!
 //! The task belongs to the lease of the leader and ends with it. A commit that is refused because
 //! another dashboard leads ends the lease.
 
+mod group;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use codis_core::backoff::Backoff;
 use codis_topom::edit::Edit;
-use codis_topom::{Change, Cluster, Refusal};
+use codis_topom::{Cluster, Refusal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::audit::{AuditLog, Origin};
 use crate::lease::Lease;
 use crate::metrics::{Counters, RefusedBy};
 use crate::store::{self, Store};
+use group::Group;
 
 /// Decisions that wait for the task; further callers wait to queue.
 const QUEUE_MAX: usize = 256;
@@ -75,15 +78,18 @@ pub enum Error {
 
 type Decision = Box<dyn FnOnce(&Cluster) -> Edit + Send>;
 
+type Reply = oneshot::Sender<Result<View, Error>>;
+
+/// A change that somebody asks for.
+struct Edited {
+    audit: Audit,
+    decide: Decision,
+    reply: Reply,
+}
+
 enum Message {
-    Edit {
-        audit: Audit,
-        decide: Decision,
-        reply: oneshot::Sender<Result<View, Error>>,
-    },
-    Reload {
-        reply: oneshot::Sender<Result<View, Error>>,
-    },
+    Edit(Edited),
+    Reload { reply: Reply },
     Close,
 }
 
@@ -154,11 +160,11 @@ impl State {
         decide: impl FnOnce(&Cluster) -> Edit + Send + 'static,
     ) -> Result<View, Error> {
         let (reply, answer) = oneshot::channel();
-        let message = Message::Edit {
+        let message = Message::Edit(Edited {
             audit,
             decide: Box::new(decide),
             reply,
-        };
+        });
         self.messages
             .send(message)
             .await
@@ -207,77 +213,84 @@ struct Owner {
 
 impl Owner {
     async fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+        let mut next = None;
         loop {
-            // What was not stored, or was and nobody knows it, must not wait for the next change.
-            let pause = self.dirty.then(|| self.reload.next_delay());
-            let message = tokio::select! {
-                message = queue.recv() => message,
-                () = pause_for(pause) => {
-                    // It says by itself what went wrong.
-                    let _ = self.reload_if_dirty().await;
-                    continue;
-                }
+            let message = match next.take() {
+                Some(message) => Some(message),
+                None => self.wait(&mut queue).await,
             };
-            let Some(message) = message else { return };
             match message {
-                Message::Edit {
-                    audit,
-                    decide,
-                    reply,
-                } => {
-                    let outcome = self.edit(audit, decide).await;
-                    // A caller that went away needs no answer.
-                    let _ = reply.send(outcome);
-                }
-                Message::Reload { reply } => {
+                Some(Message::Edit(first)) => next = self.edit(first, &mut queue).await,
+                Some(Message::Reload { reply }) => {
                     self.dirty = true;
                     let outcome = self.reload_if_dirty().await;
                     let _ = reply.send(outcome.map(|()| self.view.clone()));
                 }
-                Message::Close => return,
+                Some(Message::Close) | None => return,
             }
         }
     }
 
-    async fn edit(&mut self, audit: Audit, decide: Decision) -> Result<View, Error> {
-        let started = Instant::now();
-        self.reload_if_dirty().await?;
-        let changes = decide(&self.view.cluster)?;
-        if changes.is_empty() {
-            return Ok(self.view.clone());
-        }
-        let stored = self.store_all(&changes).await;
-        let took = started.elapsed();
-        let failure = stored.as_ref().err().map(ToString::to_string);
-        let before = &self.view.cluster;
-        self.log
-            .changed(&audit, before, &changes, took, failure.as_deref());
-        self.counters.edit_seconds.observe(took.as_secs_f64());
-        if let Err(error) = stored {
-            self.dirty = true;
-            if error.is_fenced() {
-                let why = format!("{error}: {}", error.cause);
-                self.lease.refuse(RefusedBy::Store, why, None);
+    /// The next message. What was not stored, or was and nobody knows it, does not wait for it.
+    async fn wait(&mut self, queue: &mut mpsc::Receiver<Message>) -> Option<Message> {
+        loop {
+            let pause = self.dirty.then(|| self.reload.next_delay());
+            tokio::select! {
+                message = queue.recv() => return message,
+                () = pause_for(pause) => {
+                    // It says by itself what went wrong.
+                    let _ = self.reload_if_dirty().await;
+                }
             }
-            self.counters.write_failed();
-            let (who, what) = (&audit.who, audit.what);
-            tracing::error!(%who, what, cause = error.cause, "{error}");
-            return Err(Error::Store(error.to_string()));
         }
-        self.counters.edits.inc();
-        let cluster = Arc::make_mut(&mut self.view.cluster);
-        changes.iter().for_each(|change| cluster.apply(change));
-        self.publish_next();
-        Ok(self.view.clone())
     }
 
-    async fn store_all(&self, changes: &[Change]) -> Result<(), store::Error> {
+    /// Makes the change, and those that wait behind it, as one commit. Gives what else was found
+    /// to wait.
+    async fn edit(
+        &mut self,
+        first: Edited,
+        queue: &mut mpsc::Receiver<Message>,
+    ) -> Option<Message> {
+        if let Err(error) = self.reload_if_dirty().await {
+            // A caller that went away needs no answer.
+            let _ = first.reply.send(Err(error));
+            return None;
+        }
+        let mut group = Group::over(self.view.clone());
+        group.add(first);
+        let next = loop {
+            match group.has_room().then(|| queue.try_recv()) {
+                Some(Ok(Message::Edit(next))) => group.add(next),
+                Some(Ok(other)) => break Some(other),
+                Some(Err(_)) | None => break None,
+            }
+        };
+        if group.is_empty() {
+            return next;
+        }
+        let changes = group.changes();
         let committed = tokio::time::timeout(STORE_MAX, self.store.commit(changes)).await;
-        let committed = committed.unwrap_or_else(|_| Err(store::timed_out()));
-        committed.map_err(|error| match changes.first() {
-            Some(first) => error.about(first, is_known(&self.view.cluster, first)),
-            None => error,
-        })
+        match committed.unwrap_or_else(|_| Err(store::timed_out())) {
+            Ok(()) => {
+                let (log, counters) = (self.log.clone(), self.counters.clone());
+                group.stored(&log, &counters, |cluster| {
+                    self.view.cluster = cluster;
+                    self.publish_next();
+                    self.view.clone()
+                });
+            }
+            Err(error) => {
+                self.dirty = true;
+                if error.is_fenced() {
+                    let why = format!("{error}: {}", error.cause);
+                    self.lease.refuse(RefusedBy::Store, why, None);
+                }
+                self.counters.write_failed();
+                group.failed(&self.log, &self.counters, &error);
+            }
+        }
+        next
     }
 
     async fn reload_if_dirty(&mut self) -> Result<(), Error> {
@@ -321,20 +334,4 @@ async fn pause_for(pause: Option<Duration>) {
 async fn load(store: &Store) -> Result<codis_topom::Records, store::Error> {
     let loaded = tokio::time::timeout(STORE_MAX, store.load()).await;
     loaded.unwrap_or_else(|_| Err(store::load_failed("records", "no answer in time")))
-}
-
-fn is_known(cluster: &Cluster, change: &Change) -> bool {
-    match change {
-        Change::PutGroup(group) => cluster.group(group.id).is_ok(),
-        Change::PutProxy(proxy) => cluster.proxy(&proxy.token).is_ok(),
-        Change::PutSlot(_)
-        | Change::DeleteGroup(_)
-        | Change::DeleteProxy(_)
-        | Change::PutSentinel(_)
-        | Change::PutLeaving(_)
-        | Change::PutTopology(_)
-        | Change::PutSlotActions(_)
-        | Change::Hold { .. }
-        | Change::Lock { .. } => true,
-    }
 }

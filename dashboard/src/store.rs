@@ -36,7 +36,7 @@ pub struct Fence {
 
 /// Why a record was not read or written. The text is the one that clients of Codis know; the cause
 /// is for the log.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct Error {
     text: String,

@@ -7,31 +7,33 @@ use serde_json::{Value, json};
 
 use super::Changed;
 
-/// What `changes` do to the records in `before`. An assignment of a thousand slots is a few
-/// entries: neighbours that change alike are told together.
-pub fn of(before: &Cluster, changes: &[Change]) -> Vec<Changed> {
-    let mut records = Vec::new();
-    let mut run: Option<Run> = None;
-    for change in changes {
-        let Change::PutSlot(slot) = change else {
-            records.extend(run.take().map(Run::told));
-            records.push(one(before, change));
-            continue;
-        };
-        let next = Run::one(before, slot);
-        run = Some(match run.take() {
-            Some(held) if held.goes_on_with(&next) => Run {
-                last: next.last,
-                ..held
-            },
-            held => {
-                records.extend(held.map(Run::told));
-                next
-            }
-        });
+impl Changed {
+    /// What `changes` do to the records in `before`. An assignment of a thousand slots is a few
+    /// entries: neighbours that change alike are told together.
+    pub fn all(before: &Cluster, changes: &[Change]) -> Vec<Self> {
+        let mut records = Vec::new();
+        let mut run: Option<Run> = None;
+        for change in changes {
+            let Change::PutSlot(slot) = change else {
+                records.extend(run.take().map(Run::told));
+                records.push(one(before, change));
+                continue;
+            };
+            let next = Run::one(before, slot);
+            run = Some(match run.take() {
+                Some(held) if held.goes_on_with(&next) => Run {
+                    last: next.last,
+                    ..held
+                },
+                held => {
+                    records.extend(held.map(Run::told));
+                    next
+                }
+            });
+        }
+        records.extend(run.map(Run::told));
+        records
     }
-    records.extend(run.map(Run::told));
-    records
 }
 
 /// Slots in a row that change alike; the id of both forms is that of the first slot.

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use codis_core::model::{Group, SlotMapping};
-use codis_topom::{Records, edit};
+use codis_topom::{Change, Cluster, Records, edit};
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,9 +47,19 @@ fn a_change_tells_each_record_before_and_after() {
     let before = cluster();
     let took = Duration::from_millis(7);
     let changes = edit::create_group(&before, 3).unwrap();
-    log.changed(&audit("group/create/3"), &before, &changes, took, None);
+    log.changed(
+        &audit("group/create/3"),
+        Changed::all(&before, &changes),
+        took,
+        None,
+    );
     let removed = edit::remove_group(&before, 2).unwrap();
-    log.changed(&audit("g"), &before, &removed, took, Some("no disk"));
+    log.changed(
+        &audit("g"),
+        Changed::all(&before, &removed),
+        took,
+        Some("no disk"),
+    );
     let told: Vec<Value> = log.recent(2).iter().map(|e| json!(**e)).collect();
     assert_eq!(told[0]["kind"], "change");
     assert_eq!(told[0]["from"], "10.0.0.1:4000");
@@ -79,7 +89,7 @@ fn slots_that_change_alike_are_told_together() {
     // 5-9 come from nobody and 10-14 from group 1; 15 goes elsewhere; 17 is no neighbour of it.
     let mut changes: Vec<Change> = (5..15).map(|id| put(id, 2)).collect();
     changes.extend([put(15, 0), put(17, 0)]);
-    let records = records::of(&cluster(), &changes);
+    let records = Changed::all(&cluster(), &changes);
     let names: Vec<&str> = records.iter().map(|r| r.record.as_str()).collect();
     assert_eq!(
         names,
@@ -99,7 +109,12 @@ fn a_call_is_refused_before_and_failed_after_a_change() {
     let call = log.begin(audit("b"));
     let before = cluster();
     let changes = edit::create_group(&before, 3).unwrap();
-    log.changed(&audit("b"), &before, &changes, Duration::ZERO, None);
+    log.changed(
+        &audit("b"),
+        Changed::all(&before, &changes),
+        Duration::ZERO,
+        None,
+    );
     call.end(Some("a proxy".to_owned()));
     log.begin(audit("c")).end(None);
     drop(log.begin(audit("d")));

@@ -178,6 +178,24 @@ impl Mover {
 
     /// What came of the effect of a slot; `cluster` has what it stored.
     pub fn handle_done(&mut self, now: Time, cluster: &Cluster, slot: u16, outcome: Outcome) {
+        self.handle_all_done(now, cluster, [(slot, outcome)]);
+    }
+
+    /// What came of the effects of several slots, which then go on together: what they store next
+    /// may become one commit, and what proxies are told next one call.
+    pub fn handle_all_done(
+        &mut self,
+        now: Time,
+        cluster: &Cluster,
+        done: impl IntoIterator<Item = (u16, Outcome)>,
+    ) {
+        for (slot, outcome) in done {
+            self.take(now, cluster, slot, outcome);
+        }
+        self.sweep(cluster);
+    }
+
+    fn take(&mut self, now: Time, cluster: &Cluster, slot: u16, outcome: Outcome) {
         let interval = Duration::from_micros(u64::from(cluster.slot_actions().interval));
         if let Some(one) = self.moves.get_mut(&slot) {
             match outcome {
@@ -192,7 +210,6 @@ impl Mover {
                 Outcome::Done => one.done(now),
             }
         }
-        self.sweep(cluster);
     }
 
     /// Ends pauses that are over.

@@ -76,14 +76,22 @@ impl Request {
     /// Brings the values to the disk; nobody waits for that.
     pub fn stage(self, tree: &Tree) -> Result<Commit, Error> {
         let mut writes = Vec::with_capacity(self.writes.len());
+        let mut files = Vec::with_capacity(self.writes.len());
         for (path, expected, value) in self.writes {
-            let staged = value.map(|value| tree.stage(&value)).transpose()?;
+            let (staged, file) = match value {
+                Some(value) => tree
+                    .stage_unsynced(&value)
+                    .map(|(s, f)| (Some(s), Some(f)))?,
+                None => (None, None),
+            };
+            files.extend(file);
             writes.push(Owned {
                 path,
                 expected,
                 staged,
             });
         }
+        tree.sync_staged(&files)?;
         Ok(Commit {
             operation: self.operation,
             writes,

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::super::error::{DIRECTORY, DIRECTORY_NOT_EMPTY, PARENT_IS_RECORD, RECORD, kind};
@@ -15,6 +16,9 @@ use super::{BUSY_WAIT_MAX, Error, commit, io_error, note, path, sync_dir};
 
 /// No write takes that long, so an older staged file has no writer any more.
 const STAGED_AGE_MAX: Duration = Duration::from_secs(3600);
+
+/// Files that are brought to the disk at the same time.
+const SYNCS_MAX: usize = 8;
 
 /// The directories of one store.
 #[derive(Debug)]
@@ -253,10 +257,46 @@ impl Tree {
 
     /// Brings `value` to the disk, to become a record later. Needs no entry.
     pub fn stage(&self, value: &[u8]) -> Result<Staged, Error> {
-        let file = self.temp_file();
-        let staged = Staged { file, kept: false };
-        write_synced(&staged.file, value).map_err(io_error("write", &staged.file))?;
+        let (staged, file) = self.stage_unsynced(value)?;
+        self.sync_staged(&[file])?;
         Ok(staged)
+    }
+
+    /// The same but for the disk.
+    pub fn stage_unsynced(&self, value: &[u8]) -> Result<(Staged, File), Error> {
+        let staged = Staged {
+            file: self.temp_file(),
+            kept: false,
+        };
+        let written = write(&staged.file, value).map_err(io_error("write", &staged.file))?;
+        Ok((staged, written))
+    }
+
+    /// Brings what was staged to the disk. A file system joins what several ask of it at the same
+    /// time: 32 files take ext4 a tenth of the time that they take one after the other.
+    pub fn sync_staged(&self, files: &[File]) -> Result<(), Error> {
+        let sync = |files: &[File]| files.iter().try_for_each(File::sync_all);
+        let each = files.len().div_ceil(SYNCS_MAX).max(1);
+        let mut parts = files.chunks(each);
+        let own = parts.next().unwrap_or_default();
+        let synced = thread::scope(|scope| {
+            let others: Vec<_> = parts
+                .map(|part| {
+                    let thread = thread::Builder::new().spawn_scoped(scope, move || sync(part));
+                    thread.map_err(|_| part)
+                })
+                .collect();
+            let mut synced = sync(own);
+            for other in others {
+                synced = synced.and(match other {
+                    Ok(thread) => thread.join().unwrap_or_else(|_| Err(broken())),
+                    // A machine without a thread to spare has time.
+                    Err(part) => sync(part),
+                });
+            }
+            synced
+        });
+        synced.map_err(io_error("sync", &self.temp))
     }
 
     /// Makes the record in one step: a reader without a lock sees the old value or the new one.
@@ -358,10 +398,14 @@ impl Tree {
     }
 }
 
-fn write_synced(staged: &Path, value: &[u8]) -> io::Result<()> {
+fn broken() -> io::Error {
+    io::Error::other("the thread that syncs broke")
+}
+
+fn write(staged: &Path, value: &[u8]) -> io::Result<File> {
     let mut file = File::create_new(staged)?;
     file.write_all(value)?;
-    file.sync_all()
+    Ok(file)
 }
 
 /// A file where a directory was expected leaves nothing to be found below it.
