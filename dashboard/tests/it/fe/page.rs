@@ -1,5 +1,7 @@
 //! The page in a real browser.
 
+use rustix::process::Signal;
+
 use super::browser::Browser;
 use super::{Fe, write_list};
 use crate::bed::{Bed, Dashboard, PRODUCT, Redis, until};
@@ -45,6 +47,7 @@ async fn problems_come_first_and_a_promotion_is_previewed() {
 
     refused_where_it_was_asked_for(&mut page).await;
     promoted_after_a_preview(&mut page, &dashboard, &servers).await;
+    stale_figures_are_told_with_their_age(&mut page, &servers[0]).await;
     page.check();
 }
 
@@ -100,6 +103,20 @@ async fn promoted_after_a_preview(page: &mut Browser, dashboard: &Dashboard, ser
     let told =
         format!("document.getElementById('main').innerText.includes('group/promote/1/{new}')");
     page.until("the history tells of it", &told).await;
+}
+
+/// A server that hangs is shown as it was, and since when.
+async fn stale_figures_are_told_with_their_age(page: &mut Browser, server: &Redis) {
+    server.process.signal(Signal::STOP);
+    page.click("nav.tabs a", "groups").await;
+    let told = format!(
+        "[...document.querySelectorAll('#main tr')].some((row) => \
+         row.innerText.includes('{}') && /\\(\\d+ s old\\)/.test(row.innerText))",
+        server.addr
+    );
+    page.until("the age of its figures is shown", &told).await;
+    server.process.signal(Signal::CONT);
+    page.until("it is well again", &format!("!({told})")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -81,19 +81,35 @@ async fn the_commands_of_an_operator_answer_while_peers_hang() {
     let (succeeded, text) = run(&world, "--sentinel-resync").await;
     let sentinel = world.sentinel.as_ref().unwrap().addr();
     assert!(!succeeded && text.contains(sentinel), "{text}");
-    until(
-        "the status marks the server and the proxy that hang",
-        async || {
-            let (_, groups) = run(&world, "--group-status").await;
-            let (_, proxies) = run(&world, "--proxy-status").await;
-            let is_marked = |text: &str, name: &str| {
-                text.lines()
-                    .any(|line| line.contains("[T]") && line.contains(name))
-            };
-            is_marked(&groups, world.server.addr()) && is_marked(&proxies, world.bad.addr())
-        },
-    )
+    until("the status tells who hangs, and for how long", async || {
+        let (_, groups) = run(&world, "--group-status").await;
+        let (_, proxies) = run(&world, "--proxy-status").await;
+        let is_told = |text: &str, name: &str| {
+            let mut lines = text.lines().filter(|line| line.contains(name));
+            lines.any(|line| line.contains("[T]") && line.contains("stale: no answer for "))
+        };
+        is_told(&groups, world.server.addr()) && is_told(&proxies, world.bad.addr())
+    })
     .await;
+    for (words, name, addr) in [
+        (
+            "--group-status --output=json",
+            "server",
+            world.server.addr(),
+        ),
+        (
+            "--proxy-status --output=json",
+            "admin_addr",
+            world.bad.addr(),
+        ),
+    ] {
+        let (_, text) = run(&world, words).await;
+        let lines: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+        let hung = lines.iter().find(|line| line[name] == addr).unwrap();
+        assert!(hung["age_ms"].as_u64() > Some(0), "{text}");
+        let well = lines.iter().filter(|line| line.get("age_ms").is_none());
+        assert!(well.count() > 0, "{text}");
+    }
     let candidate = world.board.order(2).await.remove(1);
     let (succeeded, text) = run(
         &world,
