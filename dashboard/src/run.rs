@@ -76,8 +76,9 @@ pub async fn run(
         counters.forwards.clone(),
     ));
     let (leads, led) = watch::channel(false);
-    let reader = standby.clone();
+    let (reader, asker, asks) = (standby.clone(), standby.clone(), led.clone());
     let reading = tokio::spawn(async move { reader.keep_reading(led).await });
+    let asking = tokio::spawn(async move { asker.keep_asking(asks).await });
     let parts = Parts {
         settings,
         model,
@@ -88,6 +89,7 @@ pub async fn run(
     };
     let outcome = Chair::new(parts, app, leads).run(&shutdown).await;
     reading.abort();
+    asking.abort();
     shutdown.request("the dashboard ended");
     // Requests in flight have their own deadline in there.
     let served = server.await.context("http server")?;

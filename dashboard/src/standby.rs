@@ -1,6 +1,8 @@
 //! A dashboard that does not lead: it knows who does, asks that one, and keeps a copy of the
 //! records for the time when nobody answers.
 
+mod proof;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,7 @@ use tokio::sync::{Notify, watch};
 use crate::config::Settings;
 use crate::metrics::{Forwarded, Forwards};
 use crate::store::Store;
+use proof::Proof;
 
 /// Where any dashboard of ours says who leads.
 pub const LEADER_PATH: &str = "/topom/leader";
@@ -82,6 +85,7 @@ pub struct Standby {
     forwarder: Forwarder,
     forwards: Forwards,
     known: watch::Sender<Known>,
+    proof: Proof,
     records: Mutex<Option<Records>>,
     due: Notify,
 }
@@ -100,6 +104,7 @@ impl Standby {
             forwarder: Forwarder::new(DIAL_MAX),
             forwards,
             known: watch::Sender::new(known),
+            proof: Proof::new(),
             records: Mutex::new(None),
             due: Notify::new(),
         }
@@ -143,15 +148,35 @@ impl Standby {
         }
     }
 
+    /// Asks the leader whether it leads, again and again, for as long as `leads` says that it is
+    /// somebody else.
+    pub async fn keep_asking(&self, mut leads: watch::Receiver<bool>) {
+        let mut known = self.known.subscribe();
+        loop {
+            if leads.wait_for(|leads| !leads).await.is_err() {
+                return;
+            }
+            let leader = known.borrow_and_update().leader.clone();
+            if let Some(leader) = leader {
+                self.proof.ask(&leader).await;
+            }
+            // Another leader is asked at once.
+            let _ = tokio::time::timeout(proof::ASK_EVERY, known.changed()).await;
+        }
+    }
+
     /// Makes [`Standby::keep_reading`] read at once.
     pub fn read_now(&self) {
         self.due.notify_one();
     }
 
-    /// Whether a call would reach somebody.
+    /// Whether a call would reach somebody who leads.
+    ///
+    /// # Errors
+    /// Why not.
     pub fn readiness(&self) -> Result<(), String> {
-        match self.known.borrow().leader {
-            Some(_) => Ok(()),
+        match &self.known.borrow().leader {
+            Some(leader) => self.proof.check(leader),
             None => Err(self.nobody()),
         }
     }

@@ -6,6 +6,7 @@ use codis_core::model::Topom;
 use codis_core::{json, paths};
 use codis_runtime::http;
 use codis_runtime::shutdown::Shutdown;
+use rustix::process::Signal;
 
 use super::bed::{Boards, Writer, leads, pair, until_leads, until_stands_by};
 use crate::bed::{Dashboard, PRODUCT, call, free_port, neighbour, until};
@@ -109,22 +110,40 @@ async fn the_lock_of_a_living_original_is_removed_by_hand() {
     served.await.unwrap().unwrap();
 }
 
+async fn until_ready(board: &Dashboard) {
+    until("it is ready", async || ready(board).await.0 == 200).await;
+}
+
 /// Ready means that a call reaches a leader.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_standby_is_ready_while_somebody_leads() {
     let mut boards = Boards::on(Kind::Etcd);
-    let (mut leader, standby) = pair(&boards).await;
+    let (leader, standby) = pair(&boards).await;
     assert_eq!(ready(&leader).await.0, 200);
-    assert_eq!(ready(&standby).await.0, 200);
-    leader.process.kill();
-    until_leads(&standby).await;
-    assert_eq!(ready(&standby).await.0, 200);
+    until_ready(&standby).await;
 
+    // The store is gone, and with it the right to lead; the record of the leader stands.
     boards.server().kill();
-    until("nobody leads", async || ready(&standby).await.0 == 503).await;
+    for board in [&leader, &standby] {
+        until("nobody leads", async || ready(board).await.0 == 503).await;
+    }
     let (_, why) = ready(&standby).await;
-    assert!(why.contains("no leader since"), "{why}");
+    assert!(why.contains("not said"), "{why}");
     boards.server().restart();
-    until("it leads again", async || ready(&standby).await.0 == 200).await;
-    assert!(leads(&standby).await);
+    for board in [&leader, &standby] {
+        until_ready(board).await;
+    }
+
+    let (hanging, other) = match leads(&leader).await {
+        true => (leader, standby),
+        false => (standby, leader),
+    };
+    hanging.process.signal(Signal::STOP);
+    until("the leader hangs", async || {
+        // Long before its lease is over; by then the other one leads.
+        ready(&other).await.0 == 503 || leads(&other).await
+    })
+    .await;
+    until_leads(&other).await;
+    assert_eq!(ready(&other).await.0, 200);
 }
