@@ -54,7 +54,7 @@ const ONE_OF: usize = 4;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_slots_move_by_one_command_though_the_leader_dies() {
-    by_one_command(1024).await;
+    by_one_command(512).await;
 }
 
 /// An operator moves the first `count` slots with one command, which knows both dashboards and
