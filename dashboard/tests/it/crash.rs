@@ -25,7 +25,7 @@ use crate::stores::{Kind, Store};
 use stage::{Ground, Stage};
 
 /// More writes than any operation makes.
-const WRITES_MAX: u32 = 60;
+const WRITES_MAX: u32 = 200;
 /// How long an operation may take until it is clear that it met no fault.
 const OUTCOME_MAX: Duration = Duration::from_secs(60);
 
@@ -239,6 +239,32 @@ families! {
     slots_are_levelled: moves::levelled;
     sentinels_come_and_go: sentinels::come_and_go;
     sentinels_promote: sentinels::promote;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stock_sentinels_were_told_for_a_promotion_is_taken_back() {
+    let plan = Plan {
+        points: &[AFTER],
+        ..Plan::restart()
+    };
+    sentinels::promote_by_stock(plan).await;
+}
+
+/// A directory makes a commit in several steps, and the process may die between any two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_in_a_directory_is_whole_wherever_its_writer_dies() {
+    let plan = Plan {
+        points: &[
+            "store.directory.staged",
+            "store.directory.journal",
+            "store.directory.step",
+            "store.directory.synced",
+        ],
+        // Of the many renames of one commit: 1, 4, 13, 40.
+        writes: |turn| (3_u32.pow(turn) - 1) / 2,
+        ..Plan::restart()
+    };
+    groups::assign(plan).await;
 }
 
 fn runtime() -> tokio::runtime::Runtime {

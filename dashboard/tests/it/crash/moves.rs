@@ -68,7 +68,8 @@ impl Operation for OneSlot {
     async fn prepare(&mut self, _: &mut Stage) {}
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let to = other(owner(&stage.now().await));
+        // It may be gone: what was armed may meet a write of its own.
+        let to = other(owner(&stage.stats().await?));
         let path = format!("slots/action/create/X/{SLOT}/{to}");
         stage.ask(&path, "").await
     }

@@ -1,5 +1,7 @@
 //! Sentinels, and promotions through them.
 
+use std::path::Path;
+
 use codis_core::api::Stats;
 use codis_core::paths;
 
@@ -96,6 +98,63 @@ pub async fn promote(plan: Plan) {
     stage.at_each_write("promote by sentinels", Promote).await;
 }
 
+/// Stock sentinels choose for themselves, so the one that is to be chosen is made their favourite
+/// first; what its siblings had before is given back, whoever leads then.
+pub async fn promote_by_stock(plan: Plan) {
+    let point = plan.points[0];
+    let mut stage = Stage::new(plan, "").await;
+    in_step(&stage).await;
+    let third = stage.bed.redis().await;
+    let (host, port) = stage.servers[0].addr.split_once(':').unwrap();
+    third.call(&["REPLICAOF", host, port]).await.unwrap();
+    stage.put(&format!("group/add/X/1/{}", third.addr)).await;
+    let binary = Path::new("redis-sentinel");
+    stage.sentinels = stage.bed.sentinels(binary, &stage.leader, 2).await;
+    let mut promote = PromoteByStock { third: &third };
+    // The note of what they had, the new master, the end of the note; a stock sentinel asks
+    // replicas every ten seconds, so each round takes its time.
+    for count in 1..=2 {
+        stage.at = format!("promote by stock sentinels, {point} {count}");
+        let hit = stage.round(point, count, &mut promote).await;
+        assert!(hit, "{}: it was not passed", stage.at);
+    }
+}
+
+/// As [`Promote`], and nobody is left with a priority that was given for the occasion.
+struct PromoteByStock<'a> {
+    third: &'a Redis,
+}
+
+impl Operation for PromoteByStock<'_> {
+    async fn prepare(&mut self, stage: &mut Stage) {
+        let name = paths::monitor_name(&stage.bed.product, 1);
+        for sentinel in &stage.sentinels {
+            stage
+                .until("the sentinel sees both replicas in step", async || {
+                    sees_in_step(sentinel, &name, 2).await
+                })
+                .await;
+        }
+    }
+
+    async fn begin(&mut self, stage: &Stage) -> Option<u16> {
+        let order = stage.leader.order(1).await;
+        let next = order.iter().skip(1).find(|addr| **addr != self.third.addr);
+        let path = format!("group/promote/X/1/{}", next.unwrap());
+        stage.ask(&path, "").await
+    }
+
+    async fn has_ended(&self, stage: &Stage, stats: &Stats) -> bool {
+        let mut given_back = true;
+        for server in stage.servers[..2].iter().chain([self.third]) {
+            let told = server.call(&["CONFIG", "GET", "replica-priority"]).await;
+            let told: Vec<String> = redis::from_redis_value(told.unwrap()).unwrap();
+            given_back &= told[1] == "100";
+        }
+        given_back && Promote.has_ended(stage, stats).await
+    }
+}
+
 /// Records, servers and sentinels agree on the old master or on the new one.
 struct Promote;
 
@@ -105,7 +164,7 @@ impl Operation for Promote {
         let name = paths::monitor_name(&stage.bed.product, 1);
         for sentinel in &stage.sentinels {
             until("the sentinel sees the replica in step", async || {
-                sees_one_in_step(sentinel, &name).await
+                sees_in_step(sentinel, &name, 1).await
             })
             .await;
         }
@@ -134,7 +193,7 @@ impl Operation for Promote {
     }
 }
 
-async fn sees_one_in_step(sentinel: &Redis, name: &str) -> bool {
+async fn sees_in_step(sentinel: &Redis, name: &str, replicas: usize) -> bool {
     let Ok(told) = sentinel.call(&["SENTINEL", "SLAVES", name]).await else {
         return false;
     };
@@ -144,5 +203,5 @@ async fn sees_one_in_step(sentinel: &Redis, name: &str) -> bool {
             .get("master-link-status")
             .is_some_and(|link| link == "ok")
     };
-    slaves.len() == 1 && slaves.iter().all(up)
+    slaves.len() == replicas && slaves.iter().all(up)
 }

@@ -108,6 +108,7 @@ impl Commit {
         for write in parents {
             tree.make_parents(self.operation, &write.path)?;
         }
+        point("store.directory.staged");
         match <[Owned; 1]>::try_from(self.writes) {
             Ok([write]) => match write.staged {
                 Some(staged) => tree.place(staged, &write.path),
@@ -170,6 +171,7 @@ fn run_journal(tree: &Tree, writes: Vec<Owned>) -> Result<(), Error> {
     write_down(tree, &steps)?;
     // From here on it is made: carried out by us, or by the next one who comes.
     kept.into_iter().for_each(Staged::keep);
+    point("store.directory.journal");
     sync_dir(tree.root())?;
     carry_out(tree, &steps)
 }
@@ -202,10 +204,12 @@ fn carry_out(tree: &Tree, steps: &[Step]) -> Result<(), Error> {
             }
         };
         touched.insert(tree.parent(path));
+        point("store.directory.step");
     }
     for dir in touched.iter().filter(|dir| dir.is_dir()) {
         sync_dir(dir)?;
     }
+    point("store.directory.synced");
     let file = journal(tree);
     fs::remove_file(&file).map_err(io_error("delete", &file))?;
     sync_dir(tree.root())
@@ -231,6 +235,15 @@ fn parse(file: &Path, text: &[u8]) -> Result<Vec<Step>, Error> {
         .map_err(std::io::Error::other)
         .map_err(io_error("understand", file))
 }
+
+/// Where tests kill the process; see [`fault`](crate::fault).
+#[cfg(debug_assertions)]
+fn point(name: &str) {
+    crate::fault::point(name);
+}
+
+#[cfg(not(debug_assertions))]
+const fn point(_: &str) {}
 
 #[cfg(test)]
 mod tests;
