@@ -192,7 +192,7 @@ impl Core {
         tasks.spawn(promote::resume_all(core.clone()));
         tasks.spawn(sentinels::keep_in_sync(core.clone()));
         tasks.spawn(sentinels::tell_all(core.clone()));
-        tasks.spawn(sentinels::forget_replicas(core.clone()));
+        tasks.spawn(sentinels::forget_who_left(core.clone()));
         tasks.spawn(sentinels::let_go(core.clone()));
         tasks.spawn(sentinels::listen_all(core.clone()));
         let opener = core.clone();

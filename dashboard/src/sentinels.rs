@@ -12,7 +12,7 @@ mod tell;
 
 pub use belief::Belief;
 pub use control::{add, quiet, remove, resync_all};
-pub use forget::forget_replicas;
+pub use forget::forget_who_left;
 pub use keeper::{Standings, keep_in_sync};
 pub use leave::let_go;
 pub use listen::listen_all;

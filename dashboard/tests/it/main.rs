@@ -32,6 +32,7 @@ mod plain;
 mod poll;
 mod promotion;
 mod proxies;
+mod recount;
 mod servers;
 mod shape;
 #[path = "../../../ha/runtime/tests/it/shim.rs"]

@@ -1,6 +1,9 @@
-//! Replicas that left a group, and that sentinels still list.
+//! Replicas that left a group, and that sentinels still list; and sentinels that left the product,
+//! which the others still count.
 //!
 //! A sentinel never forgets a replica by itself, and may promote one that the group no longer has.
+//! It never forgets another sentinel either: one that was removed stays a voter that never votes,
+//! and of four that are counted and three that live, two are no majority.
 //! The only remedy that all versions know is `SENTINEL RESET`, after which the sentinel learns the
 //! replicas and its peers anew. So one sentinel of a group is reset at a time, while all others
 //! know everything and the master is well; and only for a replica that the master does not list any
@@ -29,6 +32,9 @@ pub struct Finding {
     pub reset: Option<String>,
     /// These still follow the master, so no sentinel can be made to forget them.
     pub still_follow: BTreeSet<Addr>,
+    /// Reset this sentinel, which counts more sentinels than there are. It will count them again if
+    /// they still watch the master.
+    pub miscounts: Option<String>,
 }
 
 impl Sight<'_> {
@@ -52,6 +58,10 @@ impl Sight<'_> {
             if well && !gone.is_empty() && finding.reset.is_none() {
                 finding.reset = Some(sentinel.clone());
             }
+            let counts = shown.as_ref().map_or(0, peers) + 1;
+            if well && counts > self.shown.len() && finding.miscounts.is_none() {
+                finding.miscounts = Some(sentinel.clone());
+            }
         }
         finding
     }
@@ -62,12 +72,17 @@ impl Sight<'_> {
             return false;
         };
         let field = |name: &str| shown.master.get(name).map_or("", String::as_str);
-        let peers: usize = field("num-other-sentinels").parse().unwrap_or(0);
         let known: BTreeSet<Addr> = replicas(shown).collect();
         field("flags") == "master"
-            && peers + 1 >= self.shown.len()
+            && peers(shown) + 1 >= self.shown.len()
             && self.following.iter().all(|replica| known.contains(replica))
     }
+}
+
+/// How many other sentinels it counts.
+fn peers(shown: &SentinelMonitored) -> usize {
+    let told = shown.master.get("num-other-sentinels");
+    told.and_then(|told| told.parse().ok()).unwrap_or(0)
 }
 
 fn replicas(shown: &SentinelMonitored) -> impl Iterator<Item = Addr> {
@@ -142,6 +157,24 @@ mod tests {
             None,
         ] {
             assert_eq!(reset([other, whole()]), None);
+        }
+    }
+
+    #[test]
+    fn one_sentinel_at_a_time_forgets_a_sentinel_that_left() {
+        let counts = |peers| shown("master", peers, &["r:1"]);
+        let found = |both| judge(&["r:1"], both).miscounts;
+        assert_eq!(found([counts("2"), counts("2")]), Some("s:1".to_owned()));
+        assert_eq!(found([counts("1"), counts("2")]), Some("s:2".to_owned()));
+        assert_eq!(found([counts("1"), counts("1")]), None);
+        // The first was reset just now, or is not well.
+        for other in [
+            counts("0"),
+            shown("master,o_down", "1", &["r:1"]),
+            shown("master", "1", &[]),
+            None,
+        ] {
+            assert_eq!(found([other, counts("2")]), None);
         }
     }
 
