@@ -3,6 +3,7 @@
 
 mod cancel;
 mod crash;
+mod dark;
 mod failover;
 mod hung;
 mod leaders;
