@@ -14,7 +14,7 @@ use crate::config::Settings;
 use crate::lease::Lease;
 use crate::metrics::Counters;
 use crate::poll::{self, Polls};
-use crate::proxies::ProxyApi;
+use crate::proxies::{self, ProxyApi};
 use crate::push::{Fleet, Pushed};
 use crate::sentinels::{self, Belief, Standings, Told};
 use crate::state::{self, State};
@@ -38,6 +38,8 @@ pub struct Core {
     pub fleet: Fleet,
     /// The proxies' API.
     pub proxies: ProxyApi,
+    /// Proxies that are being removed.
+    pub leaving: proxies::Leaving,
     /// What the pollers saw last.
     pub polls: Polls,
     /// What the sentinels say.
@@ -152,7 +154,7 @@ impl Core {
         audit: AuditLog,
     ) -> Result<(Arc<Self>, JoinSet<()>), store::Error> {
         let state = State::start(store.clone(), &lease, counters.clone(), audit.clone()).await?;
-        let proxies = ProxyApi::new(
+        let api = ProxyApi::new(
             &settings.product_name,
             &settings.product_auth,
             lease.clone(),
@@ -161,7 +163,7 @@ impl Core {
         let (open, opened) = watch::channel(false);
         let views = state.subscribe();
         let fleet = Fleet::new(
-            proxies.clone(),
+            api.clone(),
             lease.clone(),
             &settings,
             views,
@@ -175,7 +177,8 @@ impl Core {
             lease,
             state,
             fleet,
-            proxies,
+            proxies: api,
+            leaving: proxies::Leaving::default(),
             polls: Polls::default(),
             belief: Belief::new(open),
             counters,
@@ -195,6 +198,7 @@ impl Core {
         tasks.spawn(sentinels::forget_who_left(core.clone()));
         tasks.spawn(sentinels::let_go(core.clone()));
         tasks.spawn(sentinels::listen_all(core.clone()));
+        tasks.spawn(proxies::let_go(core.clone()));
         let opener = core.clone();
         // Each task of the set lasts until the stop; one that ends means that something broke.
         tasks.spawn(async move {

@@ -1,5 +1,7 @@
 //! Proxies: their admin API, and bringing one online.
 
+mod leave;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +19,8 @@ use crate::lease::Lease;
 use crate::metrics::RefusedBy;
 use crate::state::Audit;
 use codis_runtime::peer::CONNECT_MAX;
+
+pub use leave::{Leaving, let_go, remove};
 
 /// How long a call to a proxy may take.
 const CALL_MAX: Duration = Duration::from_secs(3);
@@ -241,22 +245,6 @@ pub async fn reinit(core: &Core, audit: &Audit, token: &str) -> Result<(), Failu
     let sentinel = core.state.cluster().sentinel().clone();
     let told = core.proxies.sentinels(audit, &proxy, &sentinel).await;
     told.map_err(|cause| failed("set sentinels", cause))
-}
-
-/// Ends a proxy and forgets it.
-pub async fn remove(core: &Core, audit: Audit, token: &str, force: bool) -> Result<(), Failure> {
-    let proxy = core.state.cluster().proxy(token)?.clone();
-    if let Err(cause) = core.proxies.shutdown(&audit, &proxy).await {
-        tracing::warn!(proxy = token, %cause, force, "proxy not shut down");
-        if !force {
-            return Err(Failure::new(format!("proxy-[{token}] shutdown failed")));
-        }
-    }
-    let token = token.to_owned();
-    core.state
-        .edit(audit, move |cluster| edit::remove_proxy(cluster, &token))
-        .await?;
-    Ok(())
 }
 
 /// Asks a proxy who it is, and whether it takes our secret.

@@ -96,6 +96,10 @@ impl Store {
                 .read(&paths::ha_sentinel_leaving(product), "ha sentinel-leaving")
                 .await?
                 .unwrap_or_default(),
+            leaving_proxies: self
+                .read(&paths::ha_proxy_leaving(product), "ha proxy-leaving")
+                .await?
+                .unwrap_or_default(),
             topologies: self
                 .read_all::<GroupTopology>(&ha, "ha", paths::is_ha_group)
                 .await?,
@@ -208,6 +212,7 @@ impl Store {
             Change::DeleteProxy(token) => paths::proxy(product, token),
             Change::PutSentinel(_) => paths::sentinel(product),
             Change::PutLeaving(_) => paths::ha_sentinel_leaving(product),
+            Change::PutLeavingProxies(_) => paths::ha_proxy_leaving(product),
             Change::PutTopology(topology) => paths::ha_group(product, topology.group_id),
             Change::PutSlotActions(_) => paths::ha_slot_action(product),
             Change::Lock { .. } | Change::Hold { .. } => return None,
@@ -270,6 +275,7 @@ pub fn value(change: &Change) -> Option<Vec<u8>> {
         Change::PutProxy(proxy) => Some(json::encode(proxy)),
         Change::PutSentinel(sentinel) => Some(json::encode(sentinel)),
         Change::PutLeaving(leaving) => Some(json::encode(leaving)),
+        Change::PutLeavingProxies(leaving) => Some(json::encode(leaving)),
         Change::PutTopology(topology) => Some(json::encode(topology)),
         Change::PutSlotActions(actions) => Some(json::encode(actions)),
         Change::DeleteGroup(_)
@@ -290,6 +296,7 @@ fn failed(change: &Change, known: bool) -> String {
         Change::DeleteProxy(token) => format!("store: remove proxy-[{token}] failed"),
         Change::PutSentinel(_) => "store: update sentinel failed".to_owned(),
         Change::PutLeaving(_) => "store: update ha sentinel-leaving failed".to_owned(),
+        Change::PutLeavingProxies(_) => "store: update ha proxy-leaving failed".to_owned(),
         Change::PutTopology(topology) => {
             format!("store: update ha group-[{}] failed", topology.group_id)
         }

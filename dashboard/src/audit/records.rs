@@ -138,6 +138,11 @@ fn one(cluster: &Cluster, change: &Change) -> Changed {
                 value(Some(leaving)),
             )
         }
+        Change::PutLeavingProxies(leaving) => {
+            let before = value(Some(cluster.leaving_proxies()));
+            let record = "ha proxy-leaving".to_owned();
+            told(record, 0, before, value(Some(leaving)))
+        }
         Change::PutTopology(topology) => told(
             format!("ha group-[{}]", topology.group_id),
             topology.epoch.0,

@@ -166,6 +166,7 @@ fn is_known(cluster: &Cluster, change: &Change) -> bool {
         | Change::DeleteProxy(_)
         | Change::PutSentinel(_)
         | Change::PutLeaving(_)
+        | Change::PutLeavingProxies(_)
         | Change::PutTopology(_)
         | Change::PutSlotActions(_)
         | Change::Hold { .. }

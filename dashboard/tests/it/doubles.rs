@@ -29,6 +29,7 @@ pub struct ProxyDouble {
     pub token: String,
     hangs: Arc<AtomicBool>,
     online: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
     slots: Arc<Mutex<BTreeMap<u16, Slot>>>,
     /// The term of each call, and whether it was a change.
     terms: Arc<Mutex<Vec<(u64, bool)>>>,
@@ -42,6 +43,7 @@ impl ProxyDouble {
             token: token.to_owned(),
             hangs: Arc::default(),
             online: Arc::default(),
+            ended: Arc::default(),
             slots: Arc::default(),
             terms: Arc::default(),
         };
@@ -58,6 +60,12 @@ impl ProxyDouble {
     pub fn forget(&self) {
         self.slots.lock().unwrap().clear();
         self.online.store(false, Ordering::SeqCst);
+        self.ended.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether it was told to end; it only remembers.
+    pub fn was_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// The term of each call so far in order, and whether it was a change; 0 when it said none.
@@ -77,6 +85,7 @@ impl ProxyDouble {
     fn routes(&self) -> Router {
         let (model, looked, filled) = (self.clone(), self.clone(), self.clone());
         let (hangs, polled, started) = (self.clone(), self.clone(), self.clone());
+        let ended = self.clone();
         Router::new()
             .route(
                 "/api/proxy/model",
@@ -119,7 +128,13 @@ impl ProxyDouble {
                     ok()
                 }),
             )
-            .route("/api/proxy/shutdown/{xauth}", put(async || ok()))
+            .route(
+                "/api/proxy/shutdown/{xauth}",
+                put(async move || {
+                    ended.ended.store(true, Ordering::SeqCst);
+                    ok()
+                }),
+            )
             .route("/api/proxy/sentinels/{xauth}", put(async || ok()))
             .layer(axum::middleware::from_fn(
                 move |request: axum::extract::Request, next: axum::middleware::Next| {

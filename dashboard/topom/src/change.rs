@@ -1,6 +1,6 @@
 //! What an edit does to the records, one record at a time.
 
-use codis_core::ha::{GroupTopology, LeavingSentinels, SlotActions};
+use codis_core::ha::{GroupTopology, LeavingProxies, LeavingSentinels, SlotActions};
 use codis_core::model::{Group, Proxy, Sentinel, SlotMapping};
 
 /// One record written or removed. A list of changes is stored in order, then applied in order.
@@ -20,6 +20,8 @@ pub enum Change {
     PutSentinel(Sentinel),
     /// Writes which sentinels are still to forget the product.
     PutLeaving(LeavingSentinels),
+    /// Writes which proxies are being removed.
+    PutLeavingProxies(LeavingProxies),
     /// Writes the adopted topology of a group. There is no removal: the epoch of a removed group is
     /// the floor for the next group of that id.
     PutTopology(GroupTopology),

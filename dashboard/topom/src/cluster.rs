@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use codis_core::epoch::Epoch;
-use codis_core::ha::{GroupTopology, LeavingSentinels, SlotActions};
+use codis_core::ha::{GroupTopology, LeavingProxies, LeavingSentinels, SlotActions};
 use codis_core::model::{ActionState, Group, Proxy, Sentinel, SlotMapping};
 use codis_core::slot::SLOTS;
 
@@ -22,6 +22,8 @@ pub struct Records {
     pub sentinel: Sentinel,
     /// Those that are still to forget the product.
     pub leaving: LeavingSentinels,
+    /// Those that are being removed.
+    pub leaving_proxies: LeavingProxies,
     /// The adopted topologies.
     pub topologies: Vec<GroupTopology>,
     /// How slot actions are carried out.
@@ -36,6 +38,7 @@ pub struct Cluster {
     proxies: BTreeMap<String, Proxy>,
     sentinel: Sentinel,
     leaving: LeavingSentinels,
+    leaving_proxies: LeavingProxies,
     topologies: BTreeMap<u32, GroupTopology>,
     slot_actions: SlotActions,
     locked: BTreeSet<u32>,
@@ -73,6 +76,7 @@ impl Cluster {
                 .collect(),
             sentinel: records.sentinel,
             leaving: records.leaving,
+            leaving_proxies: records.leaving_proxies,
             topologies: records
                 .topologies
                 .into_iter()
@@ -117,6 +121,7 @@ impl Cluster {
             }
             Change::PutSentinel(sentinel) => self.sentinel = sentinel.clone(),
             Change::PutLeaving(leaving) => self.leaving = leaving.clone(),
+            Change::PutLeavingProxies(leaving) => self.leaving_proxies = leaving.clone(),
             Change::PutTopology(topology) => {
                 assert!(
                     topology.epoch >= self.epoch(topology.group_id),
@@ -236,6 +241,11 @@ impl Cluster {
     /// The sentinels that are still to forget the product.
     pub const fn leaving(&self) -> &LeavingSentinels {
         &self.leaving
+    }
+
+    /// The proxies that are being removed.
+    pub const fn leaving_proxies(&self) -> &LeavingProxies {
+        &self.leaving_proxies
     }
 
     /// Whether sentinels decide who is master.

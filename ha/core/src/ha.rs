@@ -1,7 +1,7 @@
 //! What Codis HA stores beside the records of Codis, under `/codis3/{product}/ha/`: the adopted
 //! topology of each group in `group-%04d`, whose turn it is to lead in `leader`, how slot actions
-//! are carried out in `slot-action`, and which sentinels are still to forget the product in
-//! `sentinel-leaving`.
+//! are carried out in `slot-action`, which sentinels are still to forget the product in
+//! `sentinel-leaving`, and which proxies are being removed in `proxy-leaving`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -56,6 +56,15 @@ pub struct SlotActions {
 pub struct LeavingSentinels {
     /// Their addresses.
     pub servers: Vec<String>,
+}
+
+/// Proxies that are being removed: they are told to end before their records go, and one that has
+/// ended must not stay on record because its dashboard died in between.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LeavingProxies {
+    /// Their tokens, each with whether the record goes although the proxy does not answer.
+    pub proxies: BTreeMap<String, bool>,
 }
 
 /// The header of a call to a proxy that says under which [`Term`] its dashboard leads.

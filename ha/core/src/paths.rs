@@ -88,6 +88,11 @@ pub fn ha_sentinel_leaving(product: &str) -> String {
     format!("{ROOT}/{product}/ha/sentinel-leaving")
 }
 
+/// Which proxies are being removed.
+pub fn ha_proxy_leaving(product: &str) -> String {
+    format!("{ROOT}/{product}/ha/proxy-leaving")
+}
+
 /// Whether a record of [`ha_groups`] is an adopted topology.
 pub fn is_ha_group(path: &str) -> bool {
     path.rsplit('/')

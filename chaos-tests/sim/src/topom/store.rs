@@ -20,6 +20,7 @@ enum Key {
     Proxy(String),
     Sentinel,
     Leaving,
+    LeavingProxies,
     Topology(u32),
     Actions,
 }
@@ -175,9 +176,11 @@ impl Store {
             Key::Slot(_) => section == Section::Slots,
             Key::Group(_) => section == Section::Groups,
             Key::Proxy(_) => section == Section::Proxies,
-            Key::Sentinel | Key::Leaving | Key::Topology(_) | Key::Actions => {
-                section == Section::Ha
-            }
+            Key::Sentinel
+            | Key::Leaving
+            | Key::LeavingProxies
+            | Key::Topology(_)
+            | Key::Actions => section == Section::Ha,
         };
         let found = self.records.iter().filter(|(key, _)| wanted(key));
         found.map(|(_, change)| change.clone()).collect()
@@ -190,6 +193,7 @@ impl Store {
             Change::PutProxy(proxy) => Key::Proxy(proxy.token.clone()),
             Change::PutSentinel(_) => Key::Sentinel,
             Change::PutLeaving(_) => Key::Leaving,
+            Change::PutLeavingProxies(_) => Key::LeavingProxies,
             Change::PutTopology(topology) => Key::Topology(topology.group_id),
             Change::PutSlotActions(_) => Key::Actions,
             Change::DeleteGroup(id) => {
@@ -214,6 +218,7 @@ pub fn take(records: &mut Records, change: Change) {
         Change::PutProxy(proxy) => records.proxies.push(proxy),
         Change::PutSentinel(sentinel) => records.sentinel = sentinel,
         Change::PutLeaving(leaving) => records.leaving = leaving,
+        Change::PutLeavingProxies(leaving) => records.leaving_proxies = leaving,
         Change::PutTopology(topology) => records.topologies.push(topology),
         Change::PutSlotActions(actions) => records.slot_actions = actions,
         Change::DeleteGroup(_)

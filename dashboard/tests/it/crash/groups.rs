@@ -1,6 +1,8 @@
 //! Groups, their servers and slots, and proxies.
 
 use codis_core::api::Stats;
+use codis_core::ha::LeavingProxies;
+use codis_core::{json, paths};
 use redis::Value;
 
 use super::stage::{KEPT, Stage};
@@ -192,7 +194,7 @@ impl Operation for Assign {
     async fn prepare(&mut self, _: &mut Stage) {}
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let stats = stage.now().await;
+        let stats = stage.stats().await?;
         let group = 3 - stats.slots[0].group_id;
         stage.assign(0..=ASSIGNED as u16 - 1, group).await
     }
@@ -234,6 +236,7 @@ impl Operation for ProxyJoins<'_> {
     }
 }
 
+/// A proxy that was told to end is on no record; one that was not is as before.
 struct ProxyLeaves<'a> {
     proxy: &'a ProxyDouble,
 }
@@ -244,10 +247,21 @@ impl Operation for ProxyLeaves<'_> {
         if !is_known(&stats, self.proxy) {
             stage.create_proxy(&self.proxy.addr).await;
         }
+        self.proxy.forget();
+        let path = format!("proxy/reinit/X/{}", self.proxy.token);
+        stage.put(&path).await;
     }
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
         let path = format!("proxy/remove/X/{}/1", self.proxy.token);
         stage.ask(&path, "").await
+    }
+
+    async fn has_ended(&self, stage: &Stage, stats: &Stats) -> bool {
+        let path = paths::ha_proxy_leaving(&stage.bed.product);
+        let wishes = stage.records.read(&path).await.unwrap();
+        let wishes = wishes.map(|text| json::decode::<LeavingProxies>(&text).unwrap());
+        let settled = wishes.is_none_or(|wishes| wishes.proxies.is_empty());
+        settled && is_known(stats, self.proxy) != self.proxy.was_ended()
     }
 }

@@ -19,7 +19,7 @@ pub use groups::{create_group, group_id, mark_out_of_sync, mark_synced, remove_g
 pub use priorities::{
     forget_priorities, forget_stray, priorities, remember_priorities, remember_stray, strays,
 };
-pub use proxies::{create_proxy, online_proxy, remove_proxy};
+pub use proxies::{create_proxy, keep_proxy, leave_proxy, online_proxy, remove_proxy};
 pub use sentinels::{add_sentinel, mark_sentinels, remove_sentinel, sentinel_left};
 pub use servers::{
     add_server, check_add_server, remove_server, replica_groups, replica_groups_all,
