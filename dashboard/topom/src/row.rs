@@ -17,7 +17,8 @@
 //! A slot that the proxy holds at a higher epoch counts as held: it heard a sentinel before we did.
 //! A slot that the proxy took and still shows with other masters after two tries is left alone
 //! until something else is wanted, or each look would fill it again for ever. One that it shows in
-//! another group, or locked otherwise, is never held, and filled after each look.
+//! another group, or locked otherwise, is never held, and filled after each look; so is one that a
+//! proxy which keeps epochs (it has shown one, or their digest) shows at a lower epoch.
 //!
 //! A form that was sent may be taken at any time until its body landed, and even later when it was
 //! given up. So a slot is not held while another form of it is on its way, whatever was seen
@@ -33,10 +34,11 @@ use std::time::Duration;
 
 use codis_core::api::Slot;
 use codis_core::backoff::Backoff;
+use codis_core::epoch::Epoch;
 use codis_core::time::Time;
 
 use crate::forms::Wanted;
-use place::Place;
+use place::{Place, Sight};
 
 /// The first pause after a failure.
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -94,6 +96,8 @@ pub struct Row {
     look_at: Time,
     /// Whether anything is known of what the proxy holds, or need not be known.
     known: bool,
+    /// The proxy keeps epochs: it is one of ours.
+    epochs: bool,
     open: bool,
     next_id: u64,
     backoff: Backoff,
@@ -113,6 +117,7 @@ impl Row {
             looking: None,
             look_at: now,
             known: false,
+            epochs: false,
             open,
             next_id: 0,
             backoff: Backoff::new(RETRY_MIN, RETRY_MAX, seed),
@@ -184,6 +189,8 @@ impl Row {
         }
         self.succeed(now);
         let first = !std::mem::replace(&mut self.known, true);
+        let shows = |slot: &Slot| slot.backend_addr_epoch != Epoch::ZERO;
+        self.epochs |= slots.iter().any(shows);
         for slot in slots {
             let at = slot.id;
             let (Some(place), Some(wanted)) = (
@@ -195,14 +202,17 @@ impl Row {
             if place.is_newer_than(id) {
                 continue;
             }
-            place.handle_seen(wanted, slot, first);
+            let epochs = self.epochs;
+            place.handle_seen(wanted, slot, Sight { first, epochs });
             self.judge(at);
         }
         self.settle();
     }
 
-    /// The proxy was seen to hold what [`Row::expected`] said when it was asked.
+    /// The proxy was seen to hold what [`Row::expected`] said when it was asked: by a digest, which
+    /// a proxy of Codis does not know.
     pub fn handle_unchanged(&mut self, now: Time, id: u64) {
+        self.epochs = true;
         if self.land_look(id) {
             self.succeed(now);
             self.settle();

@@ -31,6 +31,12 @@ pub struct Stats {
     pub tainted: u64,
     /// Actions that said that they wait for a proxy that never goes on.
     pub blocked: u64,
+    /// Servers that became masters.
+    pub promoted: u64,
+    /// Orders that reached a server when another board led.
+    pub late: u64,
+    /// How long a promotion that was undone held its slots at most, for the sake of the proxies.
+    pub undo_max: Duration,
     /// Lines of the trace.
     pub lines: u64,
     /// From the end of the faults to rest, at most.
@@ -53,6 +59,9 @@ impl Figures for Stats {
         self.unknown += other.unknown;
         self.tainted += other.tainted;
         self.blocked += other.blocked;
+        self.promoted += other.promoted;
+        self.late += other.late;
+        self.undo_max = self.undo_max.max(other.undo_max);
         self.lines += other.lines;
         self.settle_max = self.settle_max.max(other.settle_max);
         self.virtual_time += other.virtual_time;
@@ -65,6 +74,8 @@ impl Figures for Stats {
             ("terms", self.terms.to_string()),
             ("commits", self.commits.to_string()),
             ("keys moved", self.moved.to_string()),
+            ("promoted", self.promoted.to_string()),
+            ("late", self.late.to_string()),
             ("writes", self.writes.to_string()),
             ("refused", self.failed.to_string()),
             ("unknown", self.unknown.to_string()),

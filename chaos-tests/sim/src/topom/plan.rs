@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::profile::{Kind, Profile};
+use super::wire::Node;
 use crate::moment::Moment;
 use crate::rng::Rng;
 
@@ -39,6 +40,10 @@ pub enum Wish {
     Cancel { slot: u16 },
     /// An action that waits is taken out.
     Remove { slot: u16 },
+    /// A server becomes the master of its group.
+    Promote { server: Node },
+    /// A server is told whom to follow.
+    Sync { server: Node },
     /// A pause between migrate commands.
     Interval { micros: i64 },
     /// Nothing is moved, or is again.
@@ -58,6 +63,8 @@ pub struct Plan {
     pub proxies: Vec<bool>,
     /// Groups, counted from 1.
     pub groups: u32,
+    /// Servers of each.
+    pub servers: u32,
     /// Clients.
     pub clients: usize,
     /// `leader_lease`.
@@ -87,6 +94,7 @@ impl Plan {
             boards: 2 + rng.index(2),
             proxies: (0..proxies).map(|at| original && at == 0).collect(),
             groups,
+            servers: 2 + rng.index(2) as u32,
             clients: 3,
             lease: Duration::from_secs([3, 5, 10][rng.index(3)]),
             limits: (1 + rng.index(4), 1 + rng.index(2)),
@@ -131,6 +139,7 @@ impl Plan {
                 Kind::CrashProxy => rng.millis(10..6_000),
                 Kind::CutProxy => rng.millis(500..9_000),
                 Kind::LateProxy => rng.millis(500..5_000),
+                Kind::LateOrder => rng.millis(500..5_000),
                 Kind::LieProxy => rng.millis(500..4_000),
                 Kind::StopServer => rng.millis(300..8_000),
             };
@@ -151,7 +160,13 @@ impl Plan {
             let slot = rng.index(usize::from(SLOTS)) as u16;
             let group = 1 + rng.index(self.groups as usize) as u32;
             let last = slot + rng.index(usize::from(SLOTS - slot)) as u16;
-            let wish = match rng.index(20) {
+            let server = Node {
+                group,
+                number: 1 + rng.index(self.servers as usize) as u32,
+            };
+            let wish = match rng.index(if self.profile.promotes() { 25 } else { 20 }) {
+                20..24 => Wish::Promote { server },
+                24 => Wish::Sync { server },
                 0..9 => Wish::Move { slot, group },
                 9..12 => Wish::Range {
                     first: slot,

@@ -34,6 +34,10 @@ pub enum Profile {
     Original,
     /// A proxy of Codis stops for good: what waits for it is reported, until an operator ends it.
     Stuck,
+    /// Servers, proxies and dashboards stop while masters are changed.
+    Promote,
+    /// Orders come late, after another dashboard leads.
+    Late,
     /// All of it.
     Everything,
 }
@@ -59,6 +63,8 @@ pub enum Kind {
     CutProxy,
     /// Calls to a proxy come late and twice.
     LateProxy,
+    /// Orders to servers and proxies come late, and a dashboard that gave some dies.
+    LateOrder,
     /// A proxy lies.
     LieProxy,
     /// A server stops and goes on.
@@ -66,6 +72,11 @@ pub enum Kind {
 }
 
 impl Profile {
+    /// Whether masters are changed.
+    pub const fn promotes(self) -> bool {
+        !matches!(self, Self::Servers | Self::Stuck)
+    }
+
     /// What strikes.
     pub const fn kinds(self) -> &'static [Kind] {
         match self {
@@ -78,6 +89,19 @@ impl Profile {
             Self::Cut => &[Kind::CutProxy, Kind::CutStore, Kind::LateProxy],
             Self::Lie => &[Kind::LieProxy],
             Self::Servers => &[Kind::StopServer],
+            Self::Promote => &[
+                Kind::CrashBoard,
+                Kind::StopProxy,
+                Kind::CutProxy,
+                Kind::StopServer,
+            ],
+            Self::Late => &[
+                Kind::CrashBoard,
+                Kind::StopBoard,
+                Kind::StopProxy,
+                Kind::LateProxy,
+                Kind::LateOrder,
+            ],
             Self::Everything => &[
                 Kind::CrashBoard,
                 Kind::StopBoard,
@@ -118,6 +142,8 @@ impl Family for Profile {
         Self::Servers,
         Self::Original,
         Self::Stuck,
+        Self::Promote,
+        Self::Late,
         Self::Everything,
     ];
     const PANIC: Rule = Rule::Panic;

@@ -10,7 +10,7 @@ use codis_core::time::Time;
 
 use super::plan::SLOTS;
 use super::sabotage::Sabotage;
-use super::wire::{Figures, ProxyAnswer, ProxyCall};
+use super::wire::{Figures, Node, ProxyAnswer, ProxyCall};
 
 /// How long a request may wait (`ha_hold`).
 pub const HOLD: Duration = Duration::from_secs(3);
@@ -55,7 +55,7 @@ pub enum Leg {
     /// Move the key from here to that group.
     Tag {
         /// The target.
-        to: u32,
+        to: Node,
     },
     /// Run the request.
     Run,
@@ -66,14 +66,14 @@ pub enum Leg {
 pub enum Do {
     /// Answers a board.
     Answer(From, ProxyAnswer),
-    /// Sends a request, or the move before it, to the master of a group.
+    /// Sends a request, or the move before it, to a server.
     Send {
         /// The request.
         op: Op,
         /// What of it.
         leg: Leg,
-        /// The group.
-        group: u32,
+        /// The server.
+        to: Node,
         /// This proxy is known to serve by routes that nobody vouches for.
         excused: bool,
     },
@@ -86,7 +86,7 @@ pub enum Do {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum At {
     Parked,
-    Tagging { from: u32, to: u32 },
+    Tagging { from: Node, to: Node },
     Running,
 }
 
@@ -188,7 +188,8 @@ impl Proxy {
 
     /// A board calls.
     pub fn call(&mut self, now: Time, from: From, term: Term, call: ProxyCall) -> Vec<Do> {
-        if !self.original && term < self.term {
+        let heeds = !self.original && self.sabotage != Sabotage::NoTerms;
+        if heeds && term < self.term {
             let stale = ProxyAnswer::Stale(self.term);
             self.out.push(Do::Answer(from, stale));
             return self.run(now);
@@ -246,7 +247,12 @@ impl Proxy {
             At::Running => {
                 let op = request.op;
                 self.requests.remove(&op.id);
-                self.out.push(Do::Tell(op, Told::Done(value)));
+                let told = if done {
+                    Told::Done(value)
+                } else {
+                    Told::Failed
+                };
+                self.out.push(Do::Tell(op, told));
             }
             At::Tagging { .. } if !done => {
                 let op = request.op;
@@ -256,7 +262,7 @@ impl Proxy {
             At::Tagging { from, to } => {
                 let op = request.op;
                 let form = &self.table[usize::from(op.key.0)];
-                let same = (form.migrate_from_group_id, form.backend_addr_group_id) == (from, to);
+                let same = route(form) == Some((Some(from), to));
                 if same && self.fence.is_none() {
                     request.at = At::Running;
                     self.send(op, Leg::Run, to);
@@ -423,26 +429,26 @@ impl Proxy {
             }
             let form = &self.table[usize::from(op.key.0)];
             let waits = form.locked || self.held.contains(&op.key.0) || self.fence.is_some();
-            if waits || form.backend_addr.is_empty() {
-                continue;
-            }
-            let (from, to) = (form.migrate_from_group_id, form.backend_addr_group_id);
-            if from == 0 {
-                request.at = At::Running;
-                self.send(op, Leg::Run, to);
-            } else {
-                request.at = At::Tagging { from, to };
-                self.send(op, Leg::Tag { to }, from);
+            match route(form).filter(|_| !waits) {
+                None => {}
+                Some((None, to)) => {
+                    request.at = At::Running;
+                    self.send(op, Leg::Run, to);
+                }
+                Some((Some(from), to)) => {
+                    request.at = At::Tagging { from, to };
+                    self.send(op, Leg::Tag { to }, from);
+                }
             }
         }
     }
 
-    fn send(&mut self, op: Op, leg: Leg, group: u32) {
+    fn send(&mut self, op: Op, leg: Leg, to: Node) {
         let excused = self.is_excused(op.key.0);
         self.out.push(Do::Send {
             op,
             leg,
-            group,
+            to,
             excused,
         });
     }
@@ -457,4 +463,9 @@ impl Proxy {
             self.out.push(Do::Wake(at));
         }
     }
+}
+
+/// From where requests by this form take their keys, if they must, and where they go.
+fn route(form: &Slot) -> Option<(Option<Node>, Node)> {
+    Some((Node::of(&form.migrate_from), Node::of(&form.backend_addr)?))
 }

@@ -16,10 +16,20 @@ pub enum Sabotage {
     TrustLiars,
     /// Proxies announce the stall fence and have none.
     NoFence,
+    /// Proxies take orders of any term.
+    NoTerms,
     /// Proxies take fills while requests are in flight by the old routes.
     NoDrain,
     /// Proxies take fills in any order.
     NoStamps,
+    /// Whoever leads next does so under the term of the one before.
+    SameTerm,
+    /// A step is recorded as the one after it.
+    SkipStep,
+    /// A promotion waits neither for the proxies nor for the data.
+    Rash,
+    /// A promotion is recorded under an epoch that was there before.
+    OldEpoch,
     /// A slot goes on without looking whether its source has keys left.
     NoSource,
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use codis_core::ha::Term;
-use codis_core::model::SlotMapping;
+use codis_core::model::{Group, SlotMapping};
 use codis_core::time::Time;
 use codis_topom::{Change, Records};
 
-use super::wire::{Section, StoreAnswer, StoreCall, TermRecord, Write};
+use super::wire::{Node, Section, StoreAnswer, StoreCall, TermRecord, Write};
 use crate::moment::{Clock, Moment};
 
 /// Where a record is.
@@ -87,6 +87,20 @@ impl Store {
                 ..SlotMapping::default()
             },
         }
+    }
+
+    /// The record of a group.
+    pub fn group(&self, id: u32) -> Option<&Group> {
+        match self.records.get(&Key::Group(id))? {
+            Change::PutGroup(group) => Some(group),
+            _ => None,
+        }
+    }
+
+    /// The master of a group, as the records have it.
+    pub fn master(&self, group: u32) -> Option<Node> {
+        let record = self.group(group)?;
+        Node::of(&record.servers.first()?.addr)
     }
 
     /// All records, as a dashboard would read them.

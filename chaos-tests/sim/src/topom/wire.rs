@@ -168,16 +168,43 @@ pub struct Figures {
     pub life: u64,
 }
 
+/// A server: its group, and which of the group's it was at first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Node {
+    /// The group.
+    pub group: u32,
+    /// Counted from 1.
+    pub number: u32,
+}
+
+impl Node {
+    /// Its address.
+    pub fn addr(self) -> String {
+        format!("g{}:{}", self.group, self.number)
+    }
+
+    /// The server of an address.
+    pub fn of(addr: &str) -> Option<Self> {
+        let (group, number) = addr.strip_prefix('g')?.split_once(':')?;
+        let (group, number) = (group.parse().ok()?, number.parse().ok()?);
+        Some(Self { group, number })
+    }
+}
+
 /// What a server is asked by a board.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ServerCall {
-    /// Send some keys of a slot to the other group.
+    /// Send some keys of a slot to the master of the other group.
     Migrate {
         /// The slot.
         slot: u16,
         /// To whom.
-        target: u32,
+        target: Node,
     },
+    /// What it is.
+    Info,
+    /// Follow that server, or nobody.
+    Follow(Option<Node>),
     /// Answer, after all that came before.
     Ping,
 }
@@ -189,8 +216,23 @@ pub enum ServerAnswer {
     Pong,
     /// So many keys are left.
     Left(u64),
-    /// It could not reach the other one.
+    /// It did what it was told.
+    Done,
+    /// What it is.
+    Sight(Sight),
+    /// It could not reach the other one, or one of the two is a replica.
     Failed,
+}
+
+/// What a server says of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sight {
+    /// Whom it follows.
+    pub master: Option<Node>,
+    /// Whether the link to its master is up.
+    pub linked: bool,
+    /// How many changes of its data it has.
+    pub offset: u64,
 }
 
 /// A call of a board.
@@ -207,10 +249,10 @@ pub enum Body {
         /// What.
         call: ProxyCall,
     },
-    /// To the master of a group.
+    /// To a server.
     Server {
-        /// Which group.
-        group: u32,
+        /// Which.
+        to: Node,
         /// What.
         call: ServerCall,
     },

@@ -2,4 +2,5 @@
 
 mod checker;
 mod determinism;
+mod regressions;
 mod seeds;

@@ -18,6 +18,15 @@ struct Flying {
     distrusted: bool,
 }
 
+/// What a look at a proxy is.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// The first one.
+    pub first: bool,
+    /// Of a proxy that is known to keep epochs.
+    pub epochs: bool,
+}
+
 /// One slot at one proxy.
 #[derive(Debug, Default)]
 pub struct Place {
@@ -92,8 +101,10 @@ impl Place {
     }
 
     /// The proxy shows `slot`.
-    pub fn handle_seen(&mut self, wanted: &Arc<Slot>, slot: Slot, first: bool) {
-        if agrees(wanted, &slot) || !is_same_plan(wanted, &slot) {
+    pub fn handle_seen(&mut self, wanted: &Arc<Slot>, slot: Slot, sight: Sight) {
+        let Sight { first, epochs } = sight;
+        let behind = epochs && is_behind(wanted, &slot);
+        if agrees(wanted, &slot) || !is_same_plan(wanted, &slot) || behind {
             self.disputes = 0;
         } else if !first && self.is_exactly(wanted) {
             self.disputes = self.disputes.saturating_add(1);
@@ -155,6 +166,12 @@ const fn is_same_plan(wanted: &Slot, seen: &Slot) -> bool {
     wanted.backend_addr_group_id == seen.backend_addr_group_id
         && wanted.migrate_from_group_id == seen.migrate_from_group_id
         && wanted.locked == seen.locked
+}
+
+/// Whether it names a master of an epoch that is over. Who keeps epochs cannot know better then.
+fn is_behind(wanted: &Slot, seen: &Slot) -> bool {
+    seen.backend_addr_epoch < wanted.backend_addr_epoch
+        || seen.migrate_from_epoch < wanted.migrate_from_epoch
 }
 
 /// Whether a proxy that shows `seen` holds what is wanted. An address at a higher epoch of the same

@@ -2,8 +2,6 @@
 
 mod late;
 
-use codis_core::epoch::Epoch;
-
 use super::place::DISPUTES_MAX;
 use super::*;
 
@@ -166,6 +164,29 @@ fn a_proxy_that_shows_another_master_for_ever_is_not_filled_for_ever() {
     assert!(fills <= usize::from(DISPUTES_MAX), "{fills}");
     want(&mut row, 9, all("b:1", 1));
     assert_eq!(fill(&mut row, now).1.len(), 4, "a new wish is sent");
+}
+
+#[test]
+fn one_of_ours_that_shows_an_epoch_that_is_over_is_filled_until_it_does_not() {
+    let mut row = settled();
+    let mut now = T0 + Duration::from_secs(10);
+    let Some(Effect::Look { id }) = row.poll_effect(now) else {
+        panic!("looks again")
+    };
+    row.handle_unchanged(now, id);
+    want(&mut row, 2, all("b:1", 1));
+    let (id, _) = fill(&mut row, now);
+    row.handle_filled(now, id);
+    for _ in 0..10 {
+        now += Duration::from_secs(10);
+        let Some(Effect::Look { id }) = row.poll_effect(now) else {
+            panic!("looks again")
+        };
+        row.handle_seen(now, id, all("a:1", 0));
+        let (id, sent) = fill(&mut row, now);
+        assert_eq!(sent.len(), 4);
+        row.handle_filled(now, id);
+    }
 }
 
 #[test]

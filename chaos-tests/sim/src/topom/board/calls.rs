@@ -6,7 +6,7 @@ use std::time::Duration;
 use codis_core::time::Time;
 use codis_topom::forms::Wanted;
 
-use crate::topom::wire::{Ask, Body};
+use crate::topom::wire::{Ask, Body, Node};
 
 /// What a call is for.
 #[derive(Clone, Debug)]
@@ -52,6 +52,10 @@ pub enum Purpose {
     Migrate { slot: u16 },
     /// A source without a command.
     Quiesce { slot: u16 },
+    /// A promotion, of a server.
+    Promote { group: u32, to: Node },
+    /// An order to follow.
+    Sync { server: Node },
 }
 
 impl Purpose {

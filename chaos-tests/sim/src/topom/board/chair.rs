@@ -8,9 +8,11 @@ use codis_core::time::Time;
 use codis_topom::Records;
 use codis_topom::leader::{Effect, Leader, LockOutcome};
 
+use super::Settings;
 use super::calls::{Calls, Purpose};
 use super::load::{Loader, Step};
 use super::owner::STORE_MAX;
+use crate::topom::sabotage::Sabotage;
 use crate::topom::wire::{Answer, Body, StoreAnswer, StoreCall, TermRecord};
 
 /// A lock that is held.
@@ -37,6 +39,7 @@ pub struct Chair {
     board: usize,
     life: u64,
     span: Duration,
+    sabotage: Sabotage,
     leader: Leader,
     lock: Option<Lock>,
     taken: Option<Lock>,
@@ -51,12 +54,13 @@ pub struct Chair {
 }
 
 impl Chair {
-    /// A board that does not lead yet; its lock lasts for `span`.
-    pub fn new(now: Time, (board, life): (usize, u64), span: Duration) -> Self {
+    /// A board that does not lead yet.
+    pub fn new(now: Time, (board, life): (usize, u64), settings: &Settings) -> Self {
         Self {
             board,
             life,
-            span,
+            span: settings.lease,
+            sabotage: settings.sabotage,
             leader: Leader::new(now),
             lock: None,
             taken: None,
@@ -101,12 +105,13 @@ impl Chair {
                     self.ask(Purpose::Lock { session, sent }, call, calls);
                 }
                 Effect::Fence { to, .. } => {
+                    let expected = self.last.take();
+                    let same = expected.filter(|_| self.sabotage == Sabotage::SameTerm);
                     let to = TermRecord {
-                        term: to,
+                        term: same.map_or(to, |last| last.term),
                         board: self.board,
                         life: self.life,
                     };
-                    let expected = self.last.take();
                     self.fence = Some(to);
                     let call = StoreCall::WriteTerm { expected, to };
                     self.ask(Purpose::Fence, call, calls);

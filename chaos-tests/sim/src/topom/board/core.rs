@@ -4,16 +4,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use codis_core::model::ActionState;
 use codis_core::time::Time;
-use codis_topom::Records;
 use codis_topom::mover::{Command, Effect, Limits, Mover, Outcome};
+use codis_topom::{Change, Records};
 
 use super::calls::{Calls, Purpose};
 use super::fleet::{Fleet, Heard, Waits};
 use super::owner::{Caller, Edited, Owner};
 use super::poll::{Owned, Pollers};
+use super::promoter::{At, Promoter};
 use crate::topom::sabotage::Sabotage;
-use crate::topom::wire::{Answer, Body, ProxyAnswer, ServerAnswer, ServerCall, TermRecord};
+use crate::topom::wire::{Answer, Body, Node, ProxyAnswer, ServerAnswer, ServerCall, TermRecord};
 
 /// How long proxies may take to hold a slot.
 const PUSH_MAX: Duration = Duration::from_millis(800);
@@ -32,6 +34,8 @@ pub struct Core {
     pollers: Pollers,
     /// The slots under way.
     pub mover: Mover,
+    /// The promotions under way, and the queue of orders to follow.
+    pub promoter: Promoter,
     revisions: BTreeMap<u16, u64>,
     sabotage: Sabotage,
     /// Operators' changes that were stored, and those that were not.
@@ -50,6 +54,7 @@ impl Core {
             fleet: Fleet::new(guard.term, run, sabotage),
             pollers: Pollers::new(guard.term),
             mover: Mover::new(limits),
+            promoter: Promoter::new(sabotage),
             revisions: BTreeMap::new(),
             sabotage,
             operated: (0, 0),
@@ -78,6 +83,12 @@ impl Core {
                 started = true;
                 self.start(now, effect, lease, calls);
             }
+            started |= self.promoter.run(At {
+                now: (now, lease),
+                owner: &mut self.owner,
+                fleet: &mut self.fleet,
+                calls,
+            });
             if idle && !started && self.owner.edited.is_empty() {
                 return;
             }
@@ -92,6 +103,7 @@ impl Core {
             self.fleet.poll_timeout(),
             self.pollers.poll_timeout(),
             self.mover.poll_timeout(),
+            self.promoter.poll_timeout(),
         ];
         all.into_iter().flatten().min()
     }
@@ -100,7 +112,11 @@ impl Core {
         match effect {
             Effect::Store(step) => {
                 let slot = step.slot();
-                let decide = Box::new(move |cluster: &_| step.edit(cluster));
+                let skips = self.sabotage == Sabotage::SkipStep;
+                let decide = Box::new(move |cluster: &_| {
+                    let edit = step.edit(cluster);
+                    if skips { edit.map(skip) } else { edit }
+                });
                 self.owner.edit(Caller::Mover(slot), decide);
             }
             Effect::Push { slot } if self.sabotage == Sabotage::NoWait => {
@@ -114,10 +130,10 @@ impl Core {
                 self.fleet.wait(now, &cluster, who, wanted, PUSH_MAX);
             }
             Effect::Migrate(command) if now < lease => self.migrate(now, &command, calls),
-            Effect::Quiesce { slot, source } if now < lease => match group_of(&source) {
-                Some(group) => {
+            Effect::Quiesce { slot, source } if now < lease => match Node::of(&source) {
+                Some(to) => {
                     let call = ServerCall::Ping;
-                    let body = Body::Server { group, call };
+                    let body = Body::Server { to, call };
                     calls.ask(Purpose::Quiesce { slot }, ANSWER_MAX, body);
                 }
                 None => self.done(now, slot, Outcome::Failed("no such server".to_owned())),
@@ -135,12 +151,12 @@ impl Core {
             let (left, next_db) = (0, None);
             return self.done(now, slot, Outcome::Moved { left, next_db });
         }
-        let (Some(group), Some(target)) = (group_of(&command.source), group_of(&command.target))
+        let (Some(to), Some(target)) = (Node::of(&command.source), Node::of(&command.target))
         else {
             return self.done(now, slot, Outcome::Failed("no such server".to_owned()));
         };
         let call = ServerCall::Migrate { slot, target };
-        let body = Body::Server { group, call };
+        let body = Body::Server { to, call };
         calls.ask(Purpose::Migrate { slot }, MIGRATE_MAX, body);
     }
 
@@ -157,6 +173,13 @@ impl Core {
                 self.done(now, slot, Outcome::Done);
             }
             (Caller::Mover(slot), Err(why)) => self.done(now, slot, Outcome::Failed(why)),
+            (Caller::Promotion(group), outcome) => {
+                self.promoter.stored(group, outcome.map(drop));
+            }
+            (Caller::Sync(server), outcome) => {
+                let ok = outcome.is_ok();
+                self.promoter.sync_stored(now, &self.owner, server, ok);
+            }
             (Caller::Operator, Ok(_)) => self.operated.0 += 1,
             (Caller::Operator, Err(_)) => self.operated.1 += 1,
             (Caller::Poll(proxy), outcome) => {
@@ -178,6 +201,7 @@ impl Core {
                 let why = format!("proxies {behind:?} do not take the slot");
                 self.done(now, slot, Outcome::Failed(why));
             }
+            Waits::Promotion(group) => self.promoter.pushed(now, group, behind),
             Waits::Lift { proxy, stalls } => {
                 let may = held && now < lease;
                 let pollers = &mut self.pollers;
@@ -223,6 +247,8 @@ impl Core {
                 };
                 self.done(now, slot, outcome);
             }
+            Purpose::Promote { group, to } => self.promoter.answered((group, to), &answer),
+            Purpose::Sync { server } => self.promoter.sync_ordered(server, &answer),
             Purpose::Digest { .. } | Purpose::Slots { .. } | Purpose::Fill { .. } => {
                 self.fleet.handle(now, purpose, heard(answer), calls);
             }
@@ -253,8 +279,14 @@ fn heard(answer: Answer) -> Heard {
     }
 }
 
-/// The group whose master has this address.
-fn group_of(addr: &str) -> Option<u32> {
-    let group = addr.strip_prefix('g')?.split(':').next()?;
-    group.parse().ok()
+/// A slot that was to hold at the proxies is recorded as held by all.
+fn skip(mut changes: Vec<Change>) -> Vec<Change> {
+    for change in &mut changes {
+        if let Change::PutSlot(slot) = change
+            && slot.action.state == ActionState::Preparing
+        {
+            slot.action.state = ActionState::Prepared;
+        }
+    }
+    changes
 }

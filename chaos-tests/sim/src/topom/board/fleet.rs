@@ -28,6 +28,8 @@ const CALL_MAX: Duration = Duration::from_secs(3);
 pub enum Waits {
     /// The mover, for a slot.
     Mover(u16),
+    /// The promotion of a group.
+    Promotion(u32),
     /// The poller, to lift a fence.
     Lift {
         /// Of whom.
@@ -43,7 +45,7 @@ impl Waits {
     /// The one proxy that is waited for.
     const fn only(self) -> Option<usize> {
         match self {
-            Self::Mover(_) => None,
+            Self::Mover(_) | Self::Promotion(_) => None,
             Self::Lift { proxy, .. } | Self::Online(proxy) => Some(proxy),
         }
     }

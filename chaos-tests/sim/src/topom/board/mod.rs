@@ -5,9 +5,11 @@ mod calls;
 mod chair;
 mod core;
 mod fleet;
+mod inquiry;
 mod load;
 mod owner;
 mod poll;
+mod promoter;
 
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ use self::owner::Caller;
 pub use self::owner::Decide;
 pub use self::poll::record_of;
 use super::sabotage::Sabotage;
-use super::wire::{Answer, Ask};
+use super::wire::{Answer, Ask, Node};
 
 /// What reaches a board.
 pub enum Input {
@@ -37,6 +39,8 @@ pub enum Input {
     },
     /// An operator's call.
     Operate(Decide),
+    /// An operator's call to promote a server.
+    Promote(Node),
 }
 
 impl std::fmt::Debug for Input {
@@ -45,6 +49,7 @@ impl std::fmt::Debug for Input {
             Self::Tick => f.write_str("tick"),
             Self::Answer { call, answer } => write!(f, "call {call}: {answer:?}"),
             Self::Operate(_) => f.write_str("an operator"),
+            Self::Promote(server) => write!(f, "an operator: promote {}", server.addr()),
         }
     }
 }
@@ -74,7 +79,7 @@ impl Board {
     pub fn new(now: Time, board: usize, life: u64, settings: Settings) -> Self {
         Self {
             settings,
-            chair: Chair::new(now, (board, life), settings.lease),
+            chair: Chair::new(now, (board, life), &settings),
             core: None,
             calls: Calls::default(),
         }
@@ -96,6 +101,11 @@ impl Board {
         match input {
             Input::Tick => {}
             Input::Answer { call, answer } => self.answered(now, call, answer),
+            Input::Promote(server) => {
+                if let Some(core) = &mut self.core {
+                    core.promoter.promote(server, &core.owner);
+                }
+            }
             Input::Operate(decide) => {
                 if let Some(core) = &mut self.core {
                     core.owner.edit(Caller::Operator, decide);

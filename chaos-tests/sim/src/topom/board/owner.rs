@@ -14,7 +14,7 @@ use codis_topom::{Change, Cluster, Records};
 
 use super::calls::{Calls, Purpose};
 use super::load::{Batch, Loader, Step};
-use crate::topom::wire::{Body, StoreAnswer, StoreCall, TermRecord};
+use crate::topom::wire::{Body, Node, StoreAnswer, StoreCall, TermRecord};
 
 /// How long the client of the store waits.
 pub const STORE_MAX: Duration = Duration::from_secs(5);
@@ -30,6 +30,10 @@ pub enum Caller {
     Mover(u16),
     /// The operator.
     Operator,
+    /// A promotion of a group.
+    Promotion(u32),
+    /// The queue of orders to follow, for a server.
+    Sync(Node),
     /// The poller of a proxy that started anew.
     Poll(usize),
 }

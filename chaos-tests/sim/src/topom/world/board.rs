@@ -82,11 +82,13 @@ impl World {
             .line(self.now, format_args!("board {board} <- {input:?}"));
         let asks = machine.handle(now, input, late);
         let after = machine.term();
+        let missed = machine.core().map(|core| core.promoter.undo_max);
         if before != after {
             let text = format!("board {board} leads under {after:?}");
             self.stats.terms += u64::from(after.is_some());
             self.say(format_args!("{text}"));
         }
+        self.stats.undo_max = self.stats.undo_max.max(missed.unwrap_or_default());
         for ask in asks {
             let doomed = &mut self.seats[board].doomed;
             if let Some((left, down)) = doomed {
@@ -156,9 +158,11 @@ impl World {
                 };
                 self.queue.push(at, first);
             }
-            Body::Server { group, call } => {
-                let job = super::Job::Order { from, call };
-                self.queue.push(at, Happening::Server { group, job });
+            Body::Server { to, call } => {
+                let at = self.lateness_of_orders(at);
+                let term = self.seats[board].board.as_ref().and_then(Board::term);
+                let job = super::Job::Order { from, term, call };
+                self.queue.push(at, Happening::Server { to, job });
             }
         }
     }
@@ -222,6 +226,16 @@ impl World {
                 (late, twice)
             }
             Some(_) | None => (at, None),
+        }
+    }
+
+    /// When an order reaches a server: perhaps long after whoever gave it gave it up, or died.
+    fn lateness_of_orders(&mut self, at: crate::moment::Moment) -> crate::moment::Moment {
+        let (until, by) = self.net.late_orders;
+        if self.now < until && self.net_rng.chance(300) {
+            at + self.net_rng.micros(0..by.as_micros() as u64)
+        } else {
+            at
         }
     }
 

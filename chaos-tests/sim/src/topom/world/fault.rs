@@ -9,6 +9,7 @@ use crate::moment::Moment;
 use crate::topom::board::{Decide, Input};
 use crate::topom::plan::{Fault, Wish};
 use crate::topom::profile::Kind;
+use crate::topom::wire::Node;
 
 impl World {
     pub(super) fn strike(&mut self, number: usize) {
@@ -39,6 +40,13 @@ impl World {
             Kind::LateProxy => {
                 self.net.late.insert(proxy, (until, fault.span));
             }
+            Kind::LateOrder => {
+                let late = (until, 5 * fault.span);
+                self.net.late_orders = late;
+                self.net.late = (0..self.stands.len()).map(|proxy| (proxy, late)).collect();
+                let board = self.leader_or(board, 1);
+                self.seats[board].doomed = Some((fault.number % 60, fault.span));
+            }
             Kind::LieProxy => {
                 if let Some(proxy) = &mut self.stands[proxy].proxy {
                     proxy.lies = true;
@@ -46,8 +54,10 @@ impl World {
                 self.queue.push(until, Happening::Honest { proxy });
             }
             Kind::StopServer => {
-                let group = 1 + (fault.whom as u32) % self.plan.groups;
-                self.server_stops(group, until);
+                let at = fault.whom % self.servers.len();
+                if let Some(server) = self.servers.keys().nth(at).copied() {
+                    self.server_stops(server, until);
+                }
             }
         }
     }
@@ -114,6 +124,11 @@ impl World {
             }
             Wish::Cancel { slot } => Box::new(move |it| edit::cancel_action(it, slot.into())),
             Wish::Remove { slot } => Box::new(move |it| edit::remove_action(it, slot.into())),
+            Wish::Sync { server } => Box::new(move |it| edit::create_sync(it, &server.addr())),
+            Wish::Promote { server } => {
+                self.say(format_args!("an operator wants {wish:?}"));
+                return self.call_leader(Input::Promote(server));
+            }
             Wish::Interval { micros } => Box::new(move |it| edit::set_interval(it, micros)),
             Wish::Disable(disabled) => Box::new(move |it| edit::set_disabled(it, disabled)),
         };
@@ -123,6 +138,10 @@ impl World {
 
     /// An operator calls one of the boards that believe to lead.
     pub(super) fn operate(&mut self, decide: Decide) {
+        self.call_leader(Input::Operate(decide));
+    }
+
+    fn call_leader(&mut self, input: Input) {
         let leads = (0..self.seats.len()).filter(|at| self.leads(*at));
         let leads: Vec<usize> = leads.collect();
         if leads.is_empty() {
@@ -131,7 +150,6 @@ impl World {
         let board = leads[self.client_rng.index(leads.len())];
         self.say(format_args!("an operator calls board {board}"));
         let life = self.seats[board].life;
-        let input = Input::Operate(decide);
         self.reach_board(board, life, input);
     }
 
@@ -157,9 +175,10 @@ impl World {
             self.proxy_goes_on(proxy, turn);
             self.proxy_starts(proxy);
         }
-        for group in 1..=self.plan.groups {
-            let turn = self.servers.get(&group).map_or(0, |it| it.turn);
-            self.server_goes_on(group, turn);
+        let servers: Vec<(Node, u64)> =
+            self.servers.iter().map(|(at, it)| (*at, it.turn)).collect();
+        for (server, turn) in servers {
+            self.server_goes_on(server, turn);
         }
         self.queue.push(self.now, Happening::Look);
     }

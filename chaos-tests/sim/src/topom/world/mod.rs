@@ -8,6 +8,7 @@ mod board;
 mod client;
 mod fault;
 mod proxy;
+mod replication;
 mod rest;
 mod server;
 
@@ -29,7 +30,7 @@ use super::profile::Profile;
 use super::proxy::{From, Op, Proxy, Told};
 use super::sabotage::Sabotage;
 use super::store::Store;
-use super::wire::{ProxyCall, StoreCall};
+use super::wire::{Node, ProxyCall, StoreCall};
 use crate::family::{Outcome, Sink};
 use crate::moment::{Clock, Moment};
 use crate::queue::Queue;
@@ -72,7 +73,9 @@ enum Happening {
         value: Option<u64>,
     },
     /// Something reaches a server.
-    Server { group: u32, job: Job },
+    Server { to: Node, job: Job },
+    /// A replica tries to get in step with its master.
+    Link { server: Node },
     /// A client is told.
     Told { op: Op, told: Told },
     /// A client has waited for too long.
@@ -92,7 +95,7 @@ enum Happening {
     /// A proxy lies no more.
     Honest { proxy: usize },
     /// A server that was stopped goes on.
-    ServerGoesOn { group: u32, turn: u64 },
+    ServerGoesOn { server: Node, turn: u64 },
     /// An operator acts.
     Wish(usize),
     /// Everything is made whole.
@@ -135,6 +138,7 @@ struct Net {
     lossy: Moment,
     slow: (Moment, Duration),
     late: BTreeMap<usize, (Moment, Duration)>,
+    late_orders: (Moment, Duration),
 }
 
 /// The world.
@@ -151,7 +155,7 @@ pub struct World {
     store: Store,
     seats: Vec<Seat>,
     stands: Vec<Stand>,
-    servers: BTreeMap<u32, Server>,
+    servers: BTreeMap<Node, Server>,
     clients: Vec<Client>,
     net: Net,
     check: Check,
@@ -222,9 +226,7 @@ impl World {
             store: Store::new(clock, records, sabotage == Sabotage::NoGuard),
             seats: Vec::new(),
             stands: Vec::new(),
-            servers: (1..=plan.groups)
-                .map(|id| (id, Server::default()))
-                .collect(),
+            servers: server::all(&plan),
             clients: (0..plan.clients).map(|_| Client::default()).collect(),
             net: Net::default(),
             check: Check::default(),
@@ -290,7 +292,8 @@ impl World {
             | Happening::Wake { .. }
             | Happening::Request { .. }
             | Happening::Replied { .. } => self.reach_proxy(happening),
-            Happening::Server { group, job } => self.reach_server(group, job),
+            Happening::Server { to, job } => self.reach_server(to, job),
+            Happening::Link { server } => self.link(server),
             Happening::Told { op, told } => self.told(op, told),
             Happening::GiveUp { op } => self.told(op, Told::Unknown),
             Happening::Next { client } => self.next(client),
@@ -304,7 +307,7 @@ impl World {
                     proxy.lies = false;
                 }
             }
-            Happening::ServerGoesOn { group, turn } => self.server_goes_on(group, turn),
+            Happening::ServerGoesOn { server, turn } => self.server_goes_on(server, turn),
             Happening::Wish(number) => self.wish(self.plan.wishes[number].1),
             Happening::Heal => self.heal(),
             Happening::Look => self.look(),
@@ -333,11 +336,13 @@ impl World {
     fn compare(&mut self) {
         let mut found = None;
         for slot in 0..SLOTS {
-            let has = |(id, server): (&u32, &Server)| {
-                let mut keys = server.keys_of(slot);
-                keys.any(|(key, _)| self.check.counts(*key)).then_some(*id)
+            let has = |group: &u32| {
+                let master = self.store.master(*group);
+                let server = master.and_then(|master| self.servers.get(&master));
+                let keys = server.into_iter().flat_map(|server| server.keys_of(slot));
+                keys.into_iter().any(|(key, _)| self.check.counts(*key))
             };
-            let groups: BTreeSet<u32> = self.servers.iter().filter_map(has).collect();
+            let groups: BTreeSet<u32> = (1..=self.plan.groups).filter(has).collect();
             for (at, stand) in self.stands.iter().enumerate() {
                 let Some(proxy) = &stand.proxy else { continue };
                 if stand.stopped.is_some() || !proxy.serves(slot) {
@@ -371,13 +376,16 @@ fn clock(rng: &mut Rng, born: Moment, drift_ppm: u64) -> Clock {
 
 /// Groups with one server each, slots spread over them, and proxies that are known.
 fn first_records(plan: &Plan) -> Vec<Change> {
+    let server = |group, number| GroupServer {
+        addr: Node { group, number }.addr(),
+        ..GroupServer::default()
+    };
     let group = |id| {
         Change::PutGroup(Group {
             id,
-            servers: vec![GroupServer {
-                addr: format!("g{id}:1"),
-                ..GroupServer::default()
-            }],
+            servers: (1..=plan.servers)
+                .map(|number| server(id, number))
+                .collect(),
             ..Group::default()
         })
     };

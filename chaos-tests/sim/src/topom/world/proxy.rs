@@ -162,7 +162,7 @@ impl World {
                 Do::Send {
                     op,
                     leg,
-                    group,
+                    to,
                     excused,
                 } => {
                     let life = self.stands[proxy].life;
@@ -174,10 +174,11 @@ impl World {
                         excused,
                     };
                     self.say(format_args!(
-                        "proxy {proxy} -> group {group}: {leg:?} {op:?}"
+                        "proxy {proxy} -> {}: {leg:?} {op:?}",
+                        to.addr()
                     ));
                     let at = self.now + self.delay();
-                    self.queue.push(at, Happening::Server { group, job });
+                    self.queue.push(at, Happening::Server { to, job });
                 }
                 Do::Tell(op, told) => {
                     let at = self.now + self.delay();

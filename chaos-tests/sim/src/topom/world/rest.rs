@@ -89,12 +89,18 @@ impl World {
         silent.map(|one| format!("{one:?} does not say what it waits for"))
     }
 
-    /// Nothing moves while an operator has forbidden it: he allows it again, until it is stored.
+    /// Nothing moves while an operator has forbidden it: he allows it again, until it is stored. A
+    /// server that a late order sent astray he tells whom to follow.
     fn ask_again(&mut self) {
         let seconds = self.now.since(Moment(0)).as_secs();
-        let disabled = self.store.records().slot_actions.disabled;
-        if disabled && seconds.is_multiple_of(5) {
+        if !seconds.is_multiple_of(5) {
+            return;
+        }
+        if self.store.records().slot_actions.disabled {
             self.wish(Wish::Disable(false));
+        }
+        for server in self.astray() {
+            self.wish(Wish::Sync { server });
         }
     }
 
@@ -121,6 +127,14 @@ impl World {
                 let progress = core.mover.progress();
                 return Some(format!("{record:?} goes on: {progress:?}"));
             }
+        }
+        for group in cluster.groups() {
+            if group.promoting.state != ActionState::Nothing {
+                return Some(format!("{group:?} goes on"));
+            }
+        }
+        if let Some(server) = self.astray().first() {
+            return Some(format!("{} follows the wrong one", server.addr()));
         }
         if !cluster.slot_actions().cancelled.is_empty() {
             return Some("a wish to cancel is left".to_owned());
@@ -152,11 +166,8 @@ impl World {
     fn last_look(&mut self) {
         for key in self.check.keys() {
             let owner = self.store.slot(key.0).group_id;
-            let on = self
-                .servers
-                .iter()
-                .filter(|(_, it)| it.value(key).is_some());
-            let on: Vec<u32> = on.map(|(id, _)| *id).collect();
+            let has = |group: &u32| self.value_at(*group, key).is_some();
+            let on: Vec<u32> = (1..=self.plan.groups).filter(has).collect();
             if !self.check.counts(key) {
                 continue;
             }
@@ -164,7 +175,7 @@ impl World {
                 let text = format!("key {key:?} of group {owner} is on {on:?}");
                 self.breaks(Rule::TwoOwners, text);
             }
-            let value = self.servers.get(&owner).and_then(|it| it.value(key));
+            let value = self.value_at(owner, key);
             self.check.read(self.now, key, value);
         }
     }

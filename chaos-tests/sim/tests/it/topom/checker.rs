@@ -8,13 +8,13 @@ use codis_sim::topom::sabotage::Sabotage;
 use crate::runs;
 
 /// Seeds that a broken part may survive.
-const SEEDS: u64 = 40;
+const SEEDS: u64 = 120;
 
 fn caught(sabotage: Sabotage, profile: Profile, rules: &[Rule]) {
     runs::caught(sabotage, profile, rules, SEEDS);
 }
 
-/// What a slot that is served by two routes comes to.
+/// What a slot that is served by two routes comes to, by whichever shows first.
 const SPLIT: [Rule; 3] = [Rule::Stranded, Rule::TwoOwners, Rule::LostWrite];
 
 #[test]
@@ -56,6 +56,31 @@ fn fills_in_any_order_are_caught() {
         Rule::Liveness,
     ];
     caught(Sabotage::NoStamps, Profile::Cut, &rules);
+}
+
+#[test]
+fn a_proxy_that_takes_orders_of_any_term_is_caught() {
+    caught(Sabotage::NoTerms, Profile::Late, &SPLIT);
+}
+
+#[test]
+fn a_term_that_two_lead_under_is_caught() {
+    caught(Sabotage::SameTerm, Profile::Crash, &[Rule::Term]);
+}
+
+#[test]
+fn a_step_that_is_left_out_is_caught() {
+    caught(Sabotage::SkipStep, Profile::Calm, &[Rule::Transition]);
+}
+
+#[test]
+fn a_promotion_that_waits_for_nothing_is_caught() {
+    caught(Sabotage::Rash, Profile::Calm, &[Rule::LostWrite]);
+}
+
+#[test]
+fn an_epoch_that_falls_is_caught() {
+    caught(Sabotage::OldEpoch, Profile::Calm, &[Rule::Panic]);
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Every profile over many seeds: what `make test` runs. `sim run --world topom` runs more.
 
+use std::time::Duration;
+
 use codis_sim::topom::outcome::Stats;
 use codis_sim::topom::profile::Profile;
 
 use crate::runs;
 
+/// How long a promotion may hold its slots for proxies that do not take the lock: 0.7 s, by clocks
+/// that are not the same.
+const UNDO_MAX: Duration = Duration::from_millis(701);
 /// Seeds of each profile.
 const SEEDS: u64 = 40;
 
@@ -20,6 +25,7 @@ fn hold(profile: Profile) -> Stats {
 fn slots_move_under_load_and_nothing_is_refused() {
     let sum = hold(Profile::Calm);
     assert_eq!((sum.failed, sum.unknown, sum.tainted), (0, 0, 0));
+    assert!(sum.promoted > SEEDS, "{} promotions", sum.promoted);
 }
 
 #[test]
@@ -69,7 +75,9 @@ fn servers_that_hang_do_no_harm() {
 
 #[test]
 fn proxies_of_codis_are_waited_for() {
-    hold(Profile::Original);
+    let sum = hold(Profile::Original);
+    assert!(sum.undo_max > Duration::ZERO, "no lock was missed");
+    assert!(sum.undo_max <= UNDO_MAX, "{:?}", sum.undo_max);
 }
 
 #[test]
@@ -79,6 +87,20 @@ fn what_waits_for_a_proxy_that_hangs_for_good_says_so() {
 }
 
 #[test]
+fn masters_are_changed_while_servers_proxies_and_dashboards_stop() {
+    let sum = hold(Profile::Promote);
+    assert!(sum.promoted > SEEDS, "{} promotions", sum.promoted);
+    assert!(sum.undo_max <= UNDO_MAX, "{:?}", sum.undo_max);
+}
+
+#[test]
+fn orders_that_come_after_another_dashboard_leads_do_no_harm() {
+    let sum = hold(Profile::Late);
+    assert!(sum.terms > SEEDS * 2, "{} terms", sum.terms);
+}
+
+#[test]
 fn everything_at_once_does_no_harm() {
-    hold(Profile::Everything);
+    let sum = hold(Profile::Everything);
+    assert!(sum.promoted > SEEDS, "{} promotions", sum.promoted);
 }

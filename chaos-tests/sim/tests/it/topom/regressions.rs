@@ -1,0 +1,13 @@
+//! Seeds that found a bug in the machines. Each failed before the bug was mended; a change to what
+//! a plan draws takes the teeth out of them, so such a change looks for new ones.
+
+use codis_sim::topom::profile::Profile;
+
+use crate::runs::holds;
+
+/// A proxy said twice that it took a new master, and showed the one before: it was left alone, and
+/// served by a replica for ever.
+#[test]
+fn seed_525_a_proxy_that_keeps_a_master_of_an_epoch_that_is_over() {
+    holds(525, Profile::Lie);
+}
