@@ -6,6 +6,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+/// How long an answer may take.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
 /// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -47,7 +50,7 @@ pub async fn call_with(
         stream.read_to_string(&mut text).await?;
         Ok(text)
     };
-    let text: io::Result<String> = tokio::time::timeout(Duration::from_secs(30), exchange)
+    let text: io::Result<String> = tokio::time::timeout(ANSWER_MAX, exchange)
         .await
         .map_err(|_| io::Error::other("no answer in time"))?;
     let text = text?;

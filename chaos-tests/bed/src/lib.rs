@@ -11,6 +11,7 @@
 )]
 
 pub mod http;
+pub mod patience;
 pub mod process;
 pub mod redis;
 pub mod stores;

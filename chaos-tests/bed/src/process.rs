@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, WaitId, WaitIdOptions, kill_process, waitid};
 
+use crate::wait::WAIT_MAX;
+
 /// A child process, killed when dropped.
 pub struct Process {
     child: Child,
@@ -54,11 +56,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(
-                begun.elapsed() < Duration::from_secs(45),
-                "it goes on:\n{}",
-                self.log()
-            );
+            assert!(begun.elapsed() < WAIT_MAX, "it goes on:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

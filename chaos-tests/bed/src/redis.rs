@@ -8,7 +8,7 @@ use redis::{AsyncConnectionConfig, Client, RedisResult, Value, from_redis_value}
 pub async fn call(addr: &str, words: &[&str]) -> RedisResult<Value> {
     let client = Client::open(format!("redis://{addr}"))?;
     let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_connection_timeout(Some(Duration::from_secs(5)))
         .set_response_timeout(Some(Duration::from_secs(10)));
     let mut connection = client
         .get_multiplexed_async_connection_with_config(&config)

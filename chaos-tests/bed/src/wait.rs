@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true on a busy machine, when time is not what is tested.
-pub const WAIT_MAX: Duration = Duration::from_secs(60);
+pub const WAIT_MAX: Duration = Duration::from_secs(150);
 /// How often it is looked at.
 const EVERY: Duration = Duration::from_millis(10);
 
