@@ -12,7 +12,7 @@ async fn at_epoch_five(bed: &Bed) -> (Dashboard, [Redis; 3], SentinelDouble, Pro
     let dashboard = bed.dashboard().await;
     let servers = [bed.redis().await, bed.redis().await, bed.redis().await];
     dashboard.fill_group(1, &servers).await;
-    assert_eq!(dashboard.assign(0..=9, 1).await.status, 200);
+    dashboard.give(0..=9, 1).await;
     let (sentinel, proxy) = (SentinelDouble::start().await, ProxyDouble::start("p").await);
     dashboard
         .put(&format!("proxy/create/X/{}", proxy.addr))

@@ -105,11 +105,11 @@ async fn the_overview_has_the_shape_of_codis_and_records_their_stored_form() {
         .await;
     let golden = include_str!("golden/group.json");
     assert_eq!(group(), golden.replace("ADDR", &redis.addr));
-    assert_eq!(dashboard.assign(7..=7, 2).await.status, 200);
+    dashboard.give(7..=7, 2).await;
     let slot = bed.record("/codis3/demo/slots/slot-0007").unwrap();
     assert_eq!(slot, include_str!("golden/slot.json"));
     let overview = dashboard.get("/topom").await;
-    assert_eq!(overview["config"]["sentinel_down_after"], "500ms");
+    assert_eq!(overview["config"]["sentinel_down_after"], "3s");
     assert_eq!(overview["stats"]["slots"].as_array().unwrap().len(), 1024);
     assert_eq!(overview["model"], dashboard.get("/topom/model").await);
     let slots = dashboard.get("/topom/slots").await;

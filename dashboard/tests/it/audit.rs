@@ -33,7 +33,7 @@ async fn every_change_is_told_with_before_after_and_outcome() {
     dashboard
         .put(&format!("group/add/X/1/{}", redis.addr))
         .await;
-    assert_eq!(dashboard.assign(0..=1023, 1).await.status, 200);
+    dashboard.give(0..=1023, 1).await;
     dashboard.put("loglevel/X/debug").await;
     dashboard.refused("group/create/wrong/2").await;
     let told = of_callers(&dashboard).await;

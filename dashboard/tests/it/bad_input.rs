@@ -200,7 +200,7 @@ async fn cluster() -> Cluster {
     dashboard
         .put(&format!("proxy/create/X/{}", proxy.addr))
         .await;
-    assert_eq!(dashboard.assign(0..=9, 1).await.status, 200);
+    dashboard.give(0..=9, 1).await;
     crate::bed::until("the marks are cleared", async || {
         !dashboard.group(1).await.out_of_sync
     })

@@ -1,5 +1,6 @@
 //! A test bed: processes on free loopback ports, and a small HTTP client.
 
+mod patience;
 mod shim;
 mod variants;
 
@@ -7,6 +8,7 @@ pub use codis_bed::http::{Answer, call, call_with, figure};
 pub use codis_bed::process::{Process, free_port, neighbour, peer};
 pub use codis_bed::redis::call as redis_call;
 pub use codis_bed::wait::{until, until_within};
+pub use patience::is_late;
 pub use shim::{Hang, Net, Remote, Shim};
 
 use std::path::{Path, PathBuf};
@@ -20,11 +22,17 @@ use tempfile::TempDir;
 /// The product of all tests.
 pub const PRODUCT: &str = "demo";
 
+/// After how much silence sentinels take a server for dead, in milliseconds. A busy machine may be
+/// silent for a while, and nobody may be failed over for that.
+pub const DOWN_AFTER_MILLIS: u32 = 3000;
+
 /// A directory for everything that a test starts.
 pub struct Bed {
     dir: TempDir,
     /// Lines for the file of each dashboard that is started.
     pub settings: String,
+    /// Lines for the file of each proxy that is started.
+    pub proxy_settings: String,
     /// What dashboards and proxies belong to.
     pub product: String,
 }
@@ -38,6 +46,7 @@ impl Bed {
         Self {
             dir: tempfile::tempdir().unwrap(),
             settings: settings.to_owned(),
+            proxy_settings: String::new(),
             product: PRODUCT.to_owned(),
         }
     }
@@ -88,7 +97,8 @@ impl Bed {
         let config = self.path(&format!("dashboard-{port}.toml"));
         let text = format!(
             "{lines}product_name = \"{}\"\n\
-             admin_addr = \"{ip}:{port}\"\nsentinel_down_after = \"500ms\"\n\
+             admin_addr = \"{ip}:{port}\"\n\
+             sentinel_down_after = \"{DOWN_AFTER_MILLIS}ms\"\n\
              sentinel_failover_timeout = \"10s\"\n{}",
             self.product, self.settings
         );
@@ -230,8 +240,9 @@ impl Bed {
         let text = format!(
             "product_name = \"{}\"\nadmin_addr = \"127.0.0.1:{admin}\"\n\
              proto_type = \"tcp4\"\n\
-             proxy_addr = \"127.0.0.1:{data}\"\n",
-            self.product
+             proxy_addr = \"127.0.0.1:{data}\"\n\
+             slot_wait_timeout = \"60s\"\n{}",
+            self.product, self.proxy_settings
         );
         std::fs::write(&config, text).unwrap();
         let mut command = std::process::Command::new(neighbour("codis-proxy"));
@@ -264,21 +275,6 @@ impl Dashboard {
                 .is_ok_and(|answer| answer.status == 200)
         })
         .await;
-    }
-
-    /// A change that must succeed; `path` without the secret, which goes behind its first two
-    /// words.
-    pub async fn put(&self, path: &str) {
-        self.put_body(path, "").await;
-    }
-
-    pub async fn put_body(&self, path: &str, body: &str) {
-        let answer = self.try_put(path, body).await;
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (200, "\"OK\""),
-            "{path}"
-        );
     }
 
     /// A change that must be refused; gives the cause.
@@ -338,12 +334,17 @@ impl Dashboard {
         }
     }
 
-    /// Gives a range of slots to a group.
+    /// Gives a range of slots to a group, or tries.
     pub async fn assign(&self, slots: std::ops::RangeInclusive<u16>, group: u32) -> Answer {
-        let slots = slots.map(|id| serde_json::json!({ "id": id, "group_id": group }));
-        let body = serde_json::Value::Array(slots.collect()).to_string();
-        self.try_put("slots/assign/X", &body).await
+        self.try_put("slots/assign/X", &mappings(slots, group))
+            .await
     }
+}
+
+/// The body of a call that gives slots to a group.
+fn mappings(slots: std::ops::RangeInclusive<u16>, group: u32) -> String {
+    let slots = slots.map(|id| serde_json::json!({ "id": id, "group_id": group }));
+    serde_json::Value::Array(slots.collect()).to_string()
 }
 
 fn secret(product: &str, path: &str) -> String {

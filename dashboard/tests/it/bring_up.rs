@@ -1,7 +1,5 @@
 //! A whole small cluster of our own binaries.
 
-use std::time::Duration;
-
 use codis_core::epoch::Epoch;
 
 use crate::bed::{Bed, Dashboard, Redis, free_port, neighbour, redis_call, until};
@@ -22,8 +20,8 @@ async fn two_groups(bed: &Bed, dashboard: &Dashboard) -> (Vec<Redis>, Vec<Redis>
     let (one, two) = (bed.replicated(1).await, bed.replicated(1).await);
     dashboard.fill_group(1, &one).await;
     dashboard.fill_group(2, &two).await;
-    assert_eq!(dashboard.assign(0..=511, 1).await.body, "\"OK\"");
-    assert_eq!(dashboard.assign(512..=1023, 2).await.body, "\"OK\"");
+    dashboard.give(0..=511, 1).await;
+    dashboard.give(512..=1023, 2).await;
     (one, two)
 }
 
@@ -82,8 +80,7 @@ async fn a_real_proxy_that_starts_anew_serves_again() {
     let before = dashboard.stats().await.proxy.models;
     proxy.kill();
     let _again = bed.proxy_at(admin, data, &[]).await;
-    let took = until("the proxy serves again", async || written(&data_addr).await).await;
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    until("the proxy serves again", async || written(&data_addr).await).await;
     let after = dashboard.stats().await.proxy.models;
     assert_eq!((after[0].id, &after[0].token), (1, &before[0].token));
     assert_ne!(after[0].pid, before[0].pid, "its record is refreshed");
@@ -96,7 +93,7 @@ async fn a_promotion_goes_through_the_sentinels() {
     let dashboard = bed.dashboard().await;
     let servers = bed.replicated(2).await;
     dashboard.fill_group(1, &servers).await;
-    assert_eq!(dashboard.assign(0..=1023, 1).await.status, 200);
+    dashboard.give(0..=1023, 1).await;
     let _sentinels = bed
         .sentinels(&neighbour("codis-sentinel"), &dashboard, 2)
         .await;

@@ -18,6 +18,7 @@ mod stage;
 use std::sync::Arc;
 use std::time::Duration;
 
+use codis_bed::wait::WAIT_MAX;
 use codis_core::api::Stats;
 use codis_core::model::{ActionState, Group};
 
@@ -27,7 +28,10 @@ use stage::{Ground, Stage};
 /// More writes than any operation makes.
 const WRITES_MAX: u32 = 200;
 /// How long an operation may take until it is clear that it met no fault.
-const OUTCOME_MAX: Duration = Duration::from_secs(60);
+const OUTCOME_MAX: Duration = WAIT_MAX;
+
+/// How often a round is tried that a busy machine makes void.
+const TRIES: usize = 8;
 
 /// Families that share a server at a time: most of the time they wait for a lease to end.
 const AT_ONCE: usize = 3;
@@ -112,7 +116,7 @@ impl Stage {
                 let count = (self.plan.writes)(turn);
                 assert!(count < WRITES_MAX, "{name}, {point}: it never ends");
                 self.at = format!("{name}, {point} {count}");
-                if !self.round(point, count, &mut operation).await {
+                if !self.rounds(point, count, &mut operation).await {
                     break;
                 }
                 hits += 1;
@@ -122,13 +126,30 @@ impl Stage {
         }
     }
 
-    /// One try; gives whether it met its fault.
-    async fn round(&mut self, point: &str, count: u32, operation: &mut impl Operation) -> bool {
+    /// Tries until one round counts; gives whether that met its fault.
+    async fn rounds(&mut self, point: &str, count: u32, operation: &mut impl Operation) -> bool {
+        for _ in 0..TRIES {
+            if let Some(met) = self.round(point, count, operation).await {
+                return met;
+            }
+        }
+        panic!("{}: no leader keeps its lease", self.at);
+    }
+
+    /// One try; gives whether it met its fault, or nothing when the one that was to meet it lost
+    /// the lead before that.
+    async fn round(
+        &mut self,
+        point: &str,
+        count: u32,
+        operation: &mut impl Operation,
+    ) -> Option<bool> {
         operation.prepare(self).await;
         self.follow_the_lead().await;
         self.arm(point, count);
         let answer = self.begin(operation).await;
         let hit = self.meets_fault(answer, operation).await;
+        let is_void = !hit && self.has_lost_the_lead().await;
         self.disarm();
         if hit && point != UNANSWERED {
             self.succeed().await;
@@ -138,7 +159,7 @@ impl Stage {
         self.until_quiet(what, ended).await;
         self.follow_the_lead().await;
         self.check().await;
-        hit
+        (!is_void).then_some(hit)
     }
 
     /// Begins, again when it is refused: a sentinel or a proxy may not be ready yet.

@@ -7,6 +7,10 @@ use codis_core::epoch::Epoch;
 use crate::bed::{Bed, Dashboard, Redis, until};
 use crate::doubles::{ProxyDouble, SentinelDouble};
 
+/// Whoever waited for the proxy that hangs would wait until it goes on, which is after the check.
+/// This is what a busy machine may need for what takes no time.
+const NOTICED_MAX: Duration = Duration::from_secs(10);
+
 async fn leads(proxy: &ProxyDouble, slot: u16, master: &Redis) -> Duration {
     until("the proxy holds the master", async || {
         proxy
@@ -41,13 +45,14 @@ async fn an_assignment_reaches_the_others_and_names_the_hung_one() {
     let begun = Instant::now();
     let (answer, filled) = tokio::join!(dashboard.assign(0..=99, 1), leads(&good, 99, &servers[0]));
     assert_eq!(answer.cause(), "proxy-[bad] resync slots failed");
-    assert!(filled < Duration::from_secs(2), "{filled:?}");
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(filled.max(took) < NOTICED_MAX, "{filled:?}, {took:?}");
     let begun = Instant::now();
     dashboard.stats().await;
     let took = begun.elapsed();
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < NOTICED_MAX, "{took:?}");
+    let held = bad.slot(99).unwrap().backend_addr;
+    assert_eq!(held, "", "it hangs all the time");
     bad.hang(false);
     leads(&bad, 99, &servers[0]).await;
 }
@@ -68,7 +73,7 @@ async fn a_failover_reaches_the_others_while_one_hangs() {
     .await;
     sentinel.say(1, 3, &servers[1].addr);
     let took = leads(&good, 0, &servers[1]).await;
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < NOTICED_MAX, "{took:?}");
     assert_eq!(good.slot(0).unwrap().backend_addr_epoch, Epoch(3));
     until("the mark is cleared by those who answer", async || {
         !dashboard.group(1).await.out_of_sync

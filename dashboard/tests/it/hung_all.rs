@@ -16,6 +16,8 @@ use world::{HELD, World};
 
 /// What every call is allowed that is not about what hangs.
 const CALL_MAX: Duration = Duration::from_secs(1);
+/// How often a busy machine may try to show that.
+const TRIES: usize = 8;
 
 /// Whether the proxy that hangs so is known to hold its clients when it goes on, so that nothing
 /// waits for it. The clients of one that is out of reach may reach it.
@@ -23,8 +25,9 @@ fn is_fenced(hang: Hang) -> bool {
     hang != Hang::Behind(Net::Dark)
 }
 
-/// Ages of the peers that hang, in milliseconds; nobody else has one.
-fn ages(world: &World, stats: &Stats) -> Vec<u64> {
+/// Ages of the peers that hang, in milliseconds, when nobody else has one: a busy machine may be
+/// late once with one that is well.
+fn ages(world: &World, stats: &Stats) -> Option<Vec<u64>> {
     let servers = stats
         .group
         .stats
@@ -43,53 +46,41 @@ fn ages(world: &World, stats: &Stats) -> Vec<u64> {
     let mut ages = Vec::new();
     for (name, age, has_last) in servers.chain(proxies).chain(sentinels) {
         let hangs = world.hung().contains(&name.as_str());
-        assert_eq!(age.is_some(), hangs, "{name}: {age:?}");
-        assert_eq!(has_last, hangs, "{name} is shown as it was");
+        assert_eq!(has_last, age.is_some(), "{name} is shown as it was");
+        if age.is_some() != hangs {
+            return None;
+        }
         ages.extend(age);
     }
-    ages
+    Some(ages)
 }
 
 /// Those that hang are marked wherever figures are shown, and get older.
 async fn are_stale_and_age(world: &World) {
-    until("all that hang are marked", async || {
-        let stats = world.board.stats().await;
-        let marked = stats
-            .group
-            .stats
-            .values()
-            .filter(|s| s.age_ms.is_some())
-            .count()
-            + stats
-                .proxy
-                .stats
-                .values()
-                .filter(|s| s.age_ms.is_some())
-                .count()
-            + stats
-                .sentinels
-                .stats
-                .values()
-                .filter(|s| s.age_ms.is_some())
-                .count();
-        marked == world.hung().len()
+    let mut before = Vec::new();
+    until("all that hang are marked, and they alone", async || {
+        let marked = ages(world, &world.board.stats().await);
+        before = marked.unwrap_or_default();
+        !before.is_empty()
     })
     .await;
-    let before = ages(world, &world.board.stats().await);
     until("they get older", async || {
         let overview = world.board.get("/topom").await;
         let overview: Stats = serde_json::from_value(overview["stats"].clone()).unwrap();
-        let now = ages(world, &overview);
-        now.iter()
-            .zip(&before)
-            .all(|(now, before)| *now > before + 1000)
+        let now = ages(world, &overview).unwrap_or_default();
+        now.len() == before.len()
+            && now
+                .iter()
+                .zip(&before)
+                .all(|(now, before)| *now > before + 1000)
     })
     .await;
-    let metrics = crate::bed::call(&world.board.addr, "GET", "/metrics", "").await;
-    let metrics = metrics.unwrap().body;
     for kind in ["server", "proxy"] {
-        let line = format!("codis_dashboard_peers_stale{{kind=\"{kind}\"}} 1");
-        assert!(metrics.lines().any(|shown| shown == line), "{line}");
+        let name = format!("codis_dashboard_peers_stale{{kind=\"{kind}\"}}");
+        until("one of each kind is counted", async || {
+            crate::bed::figure(&world.board.addr, &name).await == Some(1.0)
+        })
+        .await;
     }
 }
 
@@ -136,19 +127,30 @@ async fn slots_move(world: &World, hang: Hang) {
     .await;
 }
 
-/// A group of the dashboard alone changes its master when all that may serve hold its slots.
-async fn is_promoted_alone(world: &World, is_held: bool) -> Duration {
+/// A group of the dashboard alone changes its master when all that may serve hold its slots. Gives
+/// how long that took, or nothing when it was known too soon who hangs, or one that is well was
+/// late.
+async fn is_promoted_alone(world: &World, is_held: bool) -> Option<Duration> {
     let before = world.board.order(2).await;
     let begun = Instant::now();
     let path = format!("group/promote/X/2/{}", before[1]);
     let answer = world.board.try_put(&path, "").await;
     let took = begun.elapsed();
     let after = world.board.order(2).await;
+    let is_late = answer.body.contains(&world.good_token);
+    if is_late && answer.status == 800 {
+        // The proxy that is well, on a machine that is busy.
+        return None;
+    }
     if is_held {
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_eq!(after[0], before[1]);
         world.replica_follows(2).await;
-        return took;
+        return Some(took);
+    }
+    if answer.status == 200 {
+        world.replica_follows(2).await;
+        return None;
     }
     let cause = answer.cause();
     let named = format!("proxy-[{}] resync slots failed: ", world.bad_token);
@@ -161,18 +163,18 @@ async fn is_promoted_alone(world: &World, is_held: bool) -> Duration {
         HELD.iter().all(|id| !held[usize::from(*id)].locked)
     })
     .await;
-    took
+    Some(took)
 }
 
-/// Makes all hang; a promotion right after that is refused in time. On a busy machine one of three
+/// Makes all hang; a promotion right after that is refused in time. On a busy machine one of some
 /// tries shows that.
 async fn hang(world: &World, hang: Hang) {
     let mut slow = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..TRIES {
         world.hang(hang).await;
         // In the first moments nobody knows yet that the proxy does not serve.
         let took = is_promoted_alone(world, false).await;
-        if took < CALL_MAX {
+        if took.is_some_and(|took| took < CALL_MAX) {
             return;
         }
         slow.push(took);
@@ -185,9 +187,9 @@ async fn hang(world: &World, hang: Hang) {
 /// A promotion while it is known who hangs ends in time.
 async fn is_promoted_soon(world: &World, hang: Hang) {
     let mut slow = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..TRIES {
         let took = is_promoted_alone(world, is_fenced(hang)).await;
-        if took < CALL_MAX {
+        if took.is_some_and(|took| took < CALL_MAX) {
             return;
         }
         slow.push(took);
@@ -226,11 +228,7 @@ async fn with_sentinels(hang: Hang) {
         world.until_the_proxy_is_not_waited_for().await;
         calls.all_succeed().await;
     }
-    let before = world.board.order(2).await;
-    calls
-        .promotion_through_sentinels(&before[1], is_fenced(hang))
-        .await;
-    assert_eq!(world.board.order(2).await[0], before[1]);
+    calls.promotion_through_sentinels(is_fenced(hang)).await;
     are_stale_and_age(&world).await;
     assert_eq!(world.term().await, term, "the lead was kept");
     calls.last().await;

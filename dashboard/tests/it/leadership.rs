@@ -8,4 +8,4 @@ mod partition;
 mod succession;
 mod takeover;
 
-pub use bed::{Boards, LEASE, leads, pair, pair_on_directory, until_leads, who};
+pub use bed::{Boards, leads, pair, pair_on_directory, until_leads, who};

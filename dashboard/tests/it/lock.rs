@@ -46,11 +46,9 @@ async fn a_killed_dashboard_is_replaced_at_once_on_the_same_address() {
     let begun = Instant::now();
     let mut second = bed.dashboard_offline("127.0.0.1", first.port, &[]);
     until_leads(&second).await;
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
+    // Less than the lease of 10 s, however busy the machine is.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(9), "{took:?}");
     second.put("shutdown/X").await;
     assert!(second.process.ended().await.success());
     assert_eq!(bed.record(LOCK), None, "an orderly stop removes it");

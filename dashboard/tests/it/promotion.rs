@@ -25,7 +25,7 @@ async fn a_replica_becomes_master_and_all_others_follow_it() {
     dashboard
         .put(&format!("proxy/create/X/{}", proxy.addr))
         .await;
-    assert_eq!(dashboard.assign(0..=9, 1).await.status, 200);
+    dashboard.give(0..=9, 1).await;
     servers[0].call(&["SET", "k", "v"]).await.unwrap();
 
     let stranger = bed.redis().await;

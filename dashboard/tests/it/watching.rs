@@ -1,24 +1,31 @@
 //! Sentinels that lose what they were told, and what puts them right.
 
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bed::{Bed, Dashboard, Redis, neighbour, until};
+use crate::bed::{Bed, DOWN_AFTER_MILLIS, Dashboard, Redis, neighbour, until};
 
 /// How long a sentinel may stay wrong: the time to its next poll, a second, and what the poll and
-/// the orders take.
-const RIGHT_WITHIN: Duration = Duration::from_secs(3);
+/// the orders take, and that on a busy machine. Whoever waited for an operator would wait on.
+const RIGHT_WITHIN: Duration = Duration::from_secs(12);
 /// How long it may take then to know the replicas: it looks for them by itself. A stock one opens
 /// its connections once a second.
-const KNOWS_WITHIN: Duration = Duration::from_secs(3);
+const KNOWS_WITHIN: Duration = Duration::from_secs(12);
 
-/// The fields of a monitor, or nothing.
+/// The fields of a monitor; none when the sentinel says that it has no such one.
 async fn monitor(sentinel: &Redis, name: &str) -> BTreeMap<String, String> {
-    let told = sentinel.call(&["SENTINEL", "MASTER", name]).await;
-    told.ok()
-        .and_then(|told| redis::from_redis_value(told).ok())
-        .unwrap_or_default()
+    let fields = RefCell::new(BTreeMap::new());
+    until("the sentinel answers", async || {
+        match sentinel.call(&["SENTINEL", "MASTER", name]).await {
+            Ok(told) => *fields.borrow_mut() = redis::from_redis_value(told).unwrap(),
+            Err(error) => return error.code().is_some(),
+        }
+        true
+    })
+    .await;
+    fields.into_inner()
 }
 
 async fn field(sentinel: &Redis, name: &str, field: &str) -> String {
@@ -47,8 +54,9 @@ async fn watched(bed: &Bed, binary: &Path) -> (Dashboard, Vec<Redis>, Redis) {
 
 /// The monitor is back in time, with its settings, and knows the replica.
 async fn is_watched_again(sentinel: &Redis) {
+    let down_after = DOWN_AFTER_MILLIS.to_string();
     let took = until("the monitor is back", async || {
-        field(sentinel, "demo-1", "down-after-milliseconds").await == "500"
+        field(sentinel, "demo-1", "down-after-milliseconds").await == down_after
     })
     .await;
     assert!(took < RIGHT_WITHIN, "the monitor: {took:?}");
@@ -66,19 +74,19 @@ async fn what_is_lost_comes_back(binary: PathBuf) {
     let bed = Bed::new();
     let (dashboard, servers, mut sentinel) = watched(&bed, &binary).await;
     // Changed by hand: put right in place, for the replicas are known all the time.
-    for (option, shown, value) in [
-        ("down-after-milliseconds", "down-after-milliseconds", "500"),
-        ("quorum", "quorum", "2"),
-        ("parallel-syncs", "parallel-syncs", "1"),
+    for (option, value) in [
+        ("down-after-milliseconds", DOWN_AFTER_MILLIS),
+        ("quorum", 2),
+        ("parallel-syncs", 1),
     ] {
         sentinel
-            .call(&["SENTINEL", "SET", "demo-1", option, "77"])
+            .call(&["SENTINEL", "SET", "demo-1", option, "70007"])
             .await
             .unwrap();
         let took = until("the option is put right", async || {
             let fields = monitor(&sentinel, "demo-1").await;
             assert_eq!(fields["num-slaves"], "1", "the monitor was made anew");
-            fields[shown] == value
+            fields[option] == value.to_string()
         })
         .await;
         assert!(took < RIGHT_WITHIN, "{option}: {took:?}");
@@ -124,17 +132,20 @@ async fn one_of_ours_that_loses_what_it_was_told_is_told_again() {
 async fn a_resync_never_removes_a_monitor() {
     let bed = Bed::new();
     let (dashboard, _servers, sentinel) = watched(&bed, Path::new("redis-sentinel")).await;
+    let looks = Cell::new(0);
     let resyncs = async {
-        for _ in 0..5 {
+        for round in 0.. {
             dashboard.put("sentinels/resync-all/X").await;
+            if round >= 5 && looks.get() > 5 {
+                break;
+            }
         }
     };
-    let mut looks = 0;
     let look = async {
         loop {
             let slaves = field(&sentinel, "demo-1", "num-slaves").await;
-            assert_eq!(slaves, "1", "after {looks} looks");
-            looks += 1;
+            assert_eq!(slaves, "1", "after {} looks", looks.get());
+            looks.set(looks.get() + 1);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -142,7 +153,6 @@ async fn a_resync_never_removes_a_monitor() {
         () = resyncs => {}
         () = look => {}
     }
-    assert!(looks > 3, "{looks}");
 }
 
 /// A sentinel that is dead keeps neither the mark nor the others.

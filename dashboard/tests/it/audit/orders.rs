@@ -96,7 +96,7 @@ async fn what_proxies_were_told_is_recorded_with_their_answer() {
     let started = orders(&dashboard, is_start).await;
     let shown: Vec<_> = started.iter().map(|e| (&e["to"], &e["outcome"])).collect();
     let addr = Value::from(proxy.addr.clone());
-    assert_eq!(shown, [(&addr, &"done".into())]);
+    assert_eq!(shown.last(), Some(&(&addr, &"done".into())));
     proxy.hang(true);
     dashboard.refused("proxy/remove/X/p/0").await;
     dashboard.put("proxy/remove/X/p/1").await;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{Bed, Dashboard, PRODUCT, Process, Redis, free_port, until};
+use super::{Bed, DOWN_AFTER_MILLIS, Dashboard, PRODUCT, Process, Redis, free_port, until};
 
 impl Bed {
     /// A Redis server with these lines in its file, answering anything at all.
@@ -102,7 +102,8 @@ impl Bed {
         let text = format!(
             "coordinator_name = \"filesystem\"\ncoordinator_addr = \"{}\"\n\
              product_name = \"{product}\"\nadmin_addr = \"127.0.0.1:{port}\"\n\
-             sentinel_down_after = \"500ms\"\nsentinel_failover_timeout = \"10s\"\n{settings}",
+             sentinel_down_after = \"{DOWN_AFTER_MILLIS}ms\"\n\
+             sentinel_failover_timeout = \"10s\"\n{settings}",
             self.path("store").display()
         );
         std::fs::write(&config, text).unwrap();

@@ -146,7 +146,7 @@ impl Operation for Promote {
     }
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let order = stage.leader.order(1).await;
+        let order = stage.order(1).await;
         let path = format!("group/promote/X/1/{}", order[1]);
         stage.ask(&path, "").await
     }
@@ -178,7 +178,7 @@ impl Operation for Sync {
     async fn prepare(&mut self, _: &mut Stage) {}
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let order = stage.leader.order(1).await;
+        let order = stage.order(1).await;
         let path = format!("group/action/create/X/{}", order[1]);
         stage.ask(&path, "").await
     }

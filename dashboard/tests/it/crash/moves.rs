@@ -103,15 +103,19 @@ impl TakenBack<'_> {
 
 impl Operation for TakenBack<'_> {
     async fn prepare(&mut self, stage: &mut Stage) {
-        let to = other(owner(&stage.now().await));
-        stage
-            .put(&format!("slots/action/create/X/{SLOT}/{to}"))
-            .await;
         stage
             .until("some keys have moved, and some have not", async || {
                 let stats = stage.now().await;
-                let state = stats.slots[usize::from(SLOT)].action.state;
-                assert_ne!(state, ActionState::Nothing, "it was too fast");
+                let (state, to) = {
+                    let slot = &stats.slots[usize::from(SLOT)];
+                    (slot.action.state, slot.action.target_id)
+                };
+                if state == ActionState::Nothing {
+                    // It has not begun, or all have moved while a busy machine did not look.
+                    let to = other(owner(&stats));
+                    let path = format!("slots/action/create/X/{SLOT}/{to}");
+                    stage.put(&path).await;
+                }
                 state == ActionState::Migrating && self.keys_of(to) > 0
             })
             .await;

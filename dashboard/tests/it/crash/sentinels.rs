@@ -115,7 +115,7 @@ pub async fn promote_by_stock(plan: Plan) {
     // replicas every ten seconds, so each round takes its time.
     for count in 1..=2 {
         stage.at = format!("promote by stock sentinels, {point} {count}");
-        let hit = stage.round(point, count, &mut promote).await;
+        let hit = stage.rounds(point, count, &mut promote).await;
         assert!(hit, "{}: it was not passed", stage.at);
     }
 }
@@ -138,7 +138,7 @@ impl Operation for PromoteByStock<'_> {
     }
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let order = stage.leader.order(1).await;
+        let order = stage.order(1).await;
         let next = order.iter().skip(1).find(|addr| **addr != self.third.addr);
         let path = format!("group/promote/X/1/{}", next.unwrap());
         stage.ask(&path, "").await
@@ -171,7 +171,7 @@ impl Operation for Promote {
     }
 
     async fn begin(&mut self, stage: &Stage) -> Option<u16> {
-        let order = stage.leader.order(1).await;
+        let order = stage.order(1).await;
         let path = format!("group/promote/X/1/{}", order[1]);
         stage.ask(&path, "").await
     }

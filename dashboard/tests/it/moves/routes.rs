@@ -14,7 +14,7 @@ async fn actions_are_queued_listed_and_removed() {
             .fill_group(group, std::slice::from_ref(server))
             .await;
     }
-    assert_eq!(dashboard.assign(0..=99, 1).await.status, 200);
+    dashboard.give(0..=99, 1).await;
     dashboard.put("slots/action/disabled/X/1").await;
     dashboard.put("slots/action/interval/X/9999999").await;
     dashboard.put("slots/action/create/X/5/2").await;
@@ -80,8 +80,8 @@ async fn a_fresh_cluster_is_cut_in_the_middle_by_rebalance() {
             .await;
     }
     // Most slots are assigned by hand: each of the others goes through all states.
-    assert_eq!(dashboard.assign(0..=499, 1).await.status, 200);
-    assert_eq!(dashboard.assign(512..=1011, 2).await.status, 200);
+    dashboard.give(0..=499, 1).await;
+    dashboard.give(512..=1011, 2).await;
     let shown = dashboard.try_put("slots/rebalance/X/0", "").await;
     let plan: serde_json::Value = serde_json::from_str(&shown.body).unwrap();
     let plan = plan.as_object().unwrap();
