@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use codis_bed::process::Signal;
 use codis_core::units::TimeSpan;
 
-use super::harness::{Client, Fixture, Server, Text, key_on, settings, slot, spread, wait_for};
+use super::harness::{
+    Client, Fixture, Server, Text, key_on, patient, settings, slot, spread, wait_for,
+};
 
 /// Moves group 1 to `server` at an epoch, as a dashboard that followed an election would.
 fn switch(fixture: &Fixture, server: &Server, epoch: u64) {
@@ -24,7 +26,7 @@ const UNKNOWN: &str =
 #[test]
 fn what_was_not_sent_waits_for_the_new_master() {
     let (mut old, new, other) = (Server::start(&[]), Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old, &other]);
+    let fixture = Fixture::online(patient(), &[&old, &other]);
     let key = key_on(0, 2, 0);
     let mut client = fixture.client();
     assert_eq!(client.text(&["SET", &key, "1"]), "OK");
@@ -55,7 +57,7 @@ fn what_was_not_sent_waits_for_the_new_master() {
 #[test]
 fn a_write_in_flight_is_unknown_and_a_read_in_flight_is_asked_again() {
     let (mut old, new) = (Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old]);
+    let fixture = Fixture::online(patient(), &[&old]);
     new.run(&["SET", "k", "from the new one"]);
     let (mut writer, mut reader) = (fixture.client(), fixture.client());
     assert_eq!(writer.text(&["SET", "k", "v"]), "OK");
@@ -79,7 +81,7 @@ fn a_write_in_flight_is_unknown_and_a_read_in_flight_is_asked_again() {
 #[test]
 fn a_frozen_master_is_left_at_once() {
     let (old, new) = (Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old]);
+    let fixture = Fixture::online(patient(), &[&old]);
     new.run(&["SET", "k", "new"]);
     let (mut writer, mut reader) = (fixture.client(), fixture.client());
     assert_eq!(writer.text(&["SET", "k", "old"]), "OK");
@@ -93,11 +95,9 @@ fn a_frozen_master_is_left_at_once() {
     assert!(writer.read().text().starts_with(UNKNOWN));
     assert_eq!(reader.read().text(), "new");
     assert_eq!(writer.text(&["SET", "k", "after"]), "OK");
-    assert!(
-        began.elapsed() < Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
+    // A fill that waited for it would do so for half of the hold.
+    let took = began.elapsed();
+    assert!(took < patient().ha_hold.duration() / 2, "{took:?}");
     old.signal(Signal::CONT);
     wait_for("the old one wakes up", || {
         old.run(&["GET", "k"]).text() == "lost"
@@ -126,8 +126,9 @@ fn the_hold_ends_with_an_error() {
         "{:?}",
         began.elapsed()
     );
+    // The hold of a proxy that is not told otherwise is 3 s.
     assert!(
-        began.elapsed() < Duration::from_secs(2),
+        began.elapsed() < Duration::from_millis(2900),
         "{:?}",
         began.elapsed()
     );
@@ -136,7 +137,7 @@ fn the_hold_ends_with_an_error() {
 #[test]
 fn a_restart_at_the_same_address_is_waited_for() {
     let mut server = Server::start(&[]);
-    let fixture = Fixture::online(settings(), &[&server]);
+    let fixture = Fixture::online(patient(), &[&server]);
     let mut client = fixture.client();
     assert_eq!(client.text(&["SET", "k", "v"]), "OK");
     server.kill();
@@ -151,7 +152,7 @@ fn a_restart_at_the_same_address_is_waited_for() {
 #[test]
 fn a_demoted_master_that_refuses_writes_is_waited_out() {
     let (old, new) = (Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old]);
+    let fixture = Fixture::online(patient(), &[&old]);
     let mut client = fixture.client();
     assert_eq!(client.text(&["SET", "k", "v"]), "OK");
     old.follow(&new);
@@ -204,7 +205,7 @@ fn a_lower_epoch_is_ignored_and_a_body_without_one_is_taken() {
 #[test]
 fn a_split_command_waits_for_the_group_that_fails_over() {
     let (mut old, new, other) = (Server::start(&[]), Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old, &other]);
+    let fixture = Fixture::online(patient(), &[&old, &other]);
     let mut client = fixture.client();
     let (a, b) = (key_on(0, 2, 0), key_on(1, 2, 0));
     assert_eq!(client.text(&["MSET", &a, "1", &b, "2"]), "OK");
@@ -222,7 +223,7 @@ fn a_split_command_waits_for_the_group_that_fails_over() {
 #[test]
 fn a_frozen_master_swallows_only_the_first_moments() {
     let (old, new) = (Server::start(&[]), Server::start(&[]));
-    let fixture = Fixture::online(settings(), &[&old]);
+    let fixture = Fixture::online(patient(), &[&old]);
     let mut clients: Vec<Client> = (0..10).map(|_| fixture.client()).collect();
     for client in &mut clients {
         assert_eq!(client.text(&["PING"]), "PONG");
@@ -278,11 +279,8 @@ fn a_frozen_replica_is_read_around() {
     for _ in 0..20 {
         assert_eq!(client.text(&["GET", "k"]), "v");
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
     replica.signal(Signal::CONT);
 }
 
@@ -294,7 +292,7 @@ fn busy_clients_get_through_a_failover() {
     const PIPELINE: usize = 10;
     let (mut old, new) = (Server::start(&[]), Server::start(&[]));
     new.follow(&old);
-    let fixture = Fixture::online(settings(), &[&old]);
+    let fixture = Fixture::online(patient(), &[&old]);
     let stop = std::sync::atomic::AtomicBool::new(false);
     let errors: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..CLIENTS)
@@ -346,7 +344,7 @@ fn links_that_are_cut_run_no_write_twice() {
     const CLIENTS: usize = 4;
     const CUTS: usize = 25;
     let server = Server::start(&[]);
-    let fixture = Fixture::online(settings(), &[&server]);
+    let fixture = Fixture::online(patient(), &[&server]);
     let stop = std::sync::atomic::AtomicBool::new(false);
     let counts: Vec<(u64, u64)> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..CLIENTS)

@@ -5,6 +5,7 @@ use std::time::Duration;
 use codis_core::api::{ProxyStats, Slot};
 use codis_core::epoch::Epoch;
 use codis_core::slot::{SLOTS, SlotId};
+use codis_core::units::TimeSpan;
 use codis_core::xauth;
 use codis_proxy::run::{Options, Proxy};
 use codis_proxy::settings::Settings;
@@ -19,6 +20,15 @@ pub fn settings() -> Settings {
         proxy_addr: "127.0.0.1:0".to_owned(),
         admin_addr: "127.0.0.1:0".to_owned(),
         ..Settings::default()
+    }
+}
+
+/// The same for tests that do something while requests are held: however busy the machine is, the
+/// hold does not end meanwhile, and no fill gives up.
+pub fn patient() -> Settings {
+    Settings {
+        ha_hold: TimeSpan::from_secs(15),
+        ..settings()
     }
 }
 

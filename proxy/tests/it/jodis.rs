@@ -13,6 +13,8 @@ use super::stores::{Kind, Store};
 
 /// How long anything may take: sessions of some seconds end meanwhile, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// After this long a session of 3 s that nobody keeps is over.
+const OVER: Duration = Duration::from_secs(4);
 
 /// A proxy of its own process that registers.
 struct Proxy {
@@ -167,11 +169,11 @@ fn a_record_lives_as_long_as_its_proxy(kind: Kind) {
 
     // The coordinator is away for longer than the session.
     store.kill();
-    std::thread::sleep(Duration::from_secs(6));
+    std::thread::sleep(OVER);
     store.restart();
     look.registered(&proxy);
     // It is of a session that lives, not a leftover that is about to go.
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(OVER);
     look.registered(&proxy);
 
     // The proxy dies and comes back at once: it does not wait for its leftover.
@@ -179,7 +181,7 @@ fn a_record_lives_as_long_as_its_proxy(kind: Kind) {
     assert!(!look.is_missing(&path));
     proxy.run();
     look.registered(&proxy);
-    std::thread::sleep(Duration::from_secs(5));
+    std::thread::sleep(OVER);
     look.registered(&proxy);
 
     proxy.stop();
@@ -233,7 +235,7 @@ fn a_successor_has_the_record() {
         wait(|| predecessor.try_wait().unwrap());
         look.registered(&first);
         assert_ne!(look.record(&path).unwrap(), old);
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(OVER);
         look.registered(&first);
         first.stop();
         assert!(look.is_missing(&path), "{kind:?}");

@@ -190,7 +190,7 @@ fn sockets_of_systemd_outlive_the_process() {
 #[test]
 fn a_drain_is_told_first_and_ends_at_its_deadline() {
     let server = Server::start(&[]);
-    let place = Place::new("drain_delay = \"2s\"\ndrain_timeout = \"3s\"");
+    let place = Place::new("drain_delay = \"4s\"\ndrain_timeout = \"4s\"");
     place.write_slots(&spread(&[&server], 0));
     let mut running = place.start(&["--fillslots=slots.json"]);
     place.wait_served();

@@ -82,10 +82,13 @@ fn a_slow_request_is_in_a_late_bucket() {
     let fixture = Fixture::online(settings(), &[&server]);
     let mut client = fixture.client();
     client.run(&["SET", "k", "v"]);
-    let mut sleeper = server.client();
-    sleeper.send(&["DEBUG", "SLEEP", "1"]);
-    std::thread::sleep(Duration::from_millis(100));
-    client.run(&["GET", "k"]);
+    let before = fixture.stats().ops.total;
+    server.signal(Signal::STOP);
+    client.send(&["GET", "k"]);
+    wait_for("the proxy has it", || fixture.stats().ops.total > before);
+    std::thread::sleep(Duration::from_millis(500));
+    server.signal(Signal::CONT);
+    client.read();
     let samples = scrape(&fixture);
     let within = |bound: &str| {
         samples[&format!(

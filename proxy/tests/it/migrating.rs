@@ -177,7 +177,7 @@ fn semi_async_tells_what_the_old_owner_says() {
 fn a_write_of_a_key_that_is_being_moved_waits_and_a_read_does_not() {
     let m = Migration::semi_async();
     m.at_old(&["SET", "{t}a", "1"]);
-    m.old.knobs().batch_millis.store(700, Ordering::Relaxed);
+    m.old.knobs().batch_millis.store(2000, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
         wait_for("the batch is under way", || {
@@ -195,7 +195,7 @@ fn a_write_of_a_key_that_is_being_moved_waits_and_a_read_does_not() {
     });
     assert_eq!(m.at_new(&["GET", "{t}a"]), "2");
     assert!(
-        m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER") < 100,
+        m.old.knobs().seen("SLOTSMGRT-EXEC-WRAPPER") < 250,
         "it is paced"
     );
 }
@@ -283,7 +283,7 @@ fn a_full_old_owner_is_still_read() {
 fn a_key_that_is_being_moved_delays_its_slot_only() {
     let m = Migration::semi_async();
     m.at_old(&["SET", "{t}a", "1"]);
-    m.old.knobs().batch_millis.store(600, Ordering::Relaxed);
+    m.old.knobs().batch_millis.store(2000, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
         wait_for("the batch is under way", || {
@@ -331,7 +331,7 @@ fn the_wait_for_a_key_is_bounded() {
 fn the_wait_for_a_key_ends_with_its_client() {
     let m = Migration::semi_async();
     m.at_old(&["SET", "{t}a", "1"]);
-    m.old.knobs().batch_millis.store(4000, Ordering::Relaxed);
+    m.old.knobs().batch_millis.store(6000, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
         wait_for("the batch is under way", || {
@@ -350,7 +350,7 @@ fn the_wait_for_a_key_ends_with_its_client() {
             std::thread::sleep(Duration::from_millis(150));
             wrapped() == before
         });
-        assert!(began.elapsed() < Duration::from_secs(3), "before the batch");
+        assert!(began.elapsed() < Duration::from_secs(5), "before the batch");
     });
     assert_eq!(m.at_new(&["GET", "{t}a"]), "1", "its write never ran");
 }
@@ -362,7 +362,7 @@ fn what_waits_for_keys_is_bounded_in_memory() {
     let m = Migration::begin(1, with);
     let large = "x".repeat(20_000);
     m.at_old(&["SET", "{t}a", "1"]);
-    m.old.knobs().batch_millis.store(800, Ordering::Relaxed);
+    m.old.knobs().batch_millis.store(2000, Ordering::Relaxed);
     std::thread::scope(|scope| {
         scope.spawn(|| migrate_some(&m, 0, 10));
         wait_for("the batch is under way", || {

@@ -11,8 +11,8 @@ pub use codis_bed::process::free_port;
 use codis_core::resp::{Limits, ReplyScanner, Value, encode_command};
 use tempfile::TempDir;
 
-/// How long anything may take that is not expected to take long.
-pub const SOON: Duration = Duration::from_secs(15);
+/// How long anything may take that is not expected to take long, on a machine that is busy.
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Waits for a condition.
 pub fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {

@@ -165,7 +165,7 @@ fn a_coordinator_without_a_valid_address_ends_the_start() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(20));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     let wrong = "invalid address `127.0.0.1:none` of coordinator `etcd`";
     assert!(told.contains(wrong), "{told}");

@@ -238,7 +238,7 @@ fn influxdb_gets_points_in_line_protocol() {
     assert!(
         spans
             .into_iter()
-            .all(|span| span > Duration::from_millis(900))
+            .all(|span| span > Duration::from_millis(500))
     );
 }
 
@@ -300,11 +300,12 @@ fn broken_sinks_harm_nobody() {
     }
     let got = fails.wait(3);
     let spans: Vec<Duration> = got.windows(2).map(|two| two[1].at - two[0].at).collect();
-    assert!(spans[0] > Duration::from_millis(900), "{spans:?}");
-    assert!(spans[1] > Duration::from_millis(1_900), "{spans:?}");
+    // What a busy machine is late with comes sooner after that.
+    assert!(spans[0] > Duration::from_millis(500), "{spans:?}");
+    assert!(spans[1] > Duration::from_millis(1_200), "{spans:?}");
     let again = hangs.wait(2)[1].at;
     assert!(
-        again - hung > Duration::from_secs(4),
+        again - hung > Duration::from_secs(3),
         "given up after five seconds"
     );
 }
@@ -318,5 +319,5 @@ fn a_period_is_kept() {
         ..settings()
     });
     let got = listener.wait(2);
-    assert!(got[1].at - got[0].at > Duration::from_millis(2_900));
+    assert!(got[1].at - got[0].at > Duration::from_millis(2_000));
 }

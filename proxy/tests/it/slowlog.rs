@@ -1,18 +1,33 @@
 //! The slow log, as clients and operators read it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use codis_bed::process::Signal;
 use codis_core::resp::Value;
 use codis_core::units::TimeSpan;
 use codis_proxy::settings::Settings;
 
-use super::harness::{Fixture, Server, Text, key_on, settings};
+use super::harness::{Client, Fixture, Server, Text, key_on, settings, wait_for};
 
 fn keeping_from(span: TimeSpan) -> Settings {
     Settings {
         slowlog_log_slower_than: span,
         ..settings()
     }
+}
+
+/// What takes this long is slow. A machine that is busy does the rest in less.
+const SLOW: TimeSpan = TimeSpan::from_millis(1000);
+
+/// A request to a server that hangs for long enough from when the proxy has it.
+fn slowed(fixture: &Fixture, server: &Server, client: &mut Client, args: &[&str]) {
+    let before = fixture.stats().ops.total;
+    server.signal(Signal::STOP);
+    client.send(args);
+    wait_for("the proxy has it", || fixture.stats().ops.total > before);
+    std::thread::sleep(SLOW.duration());
+    server.signal(Signal::CONT);
+    client.read();
 }
 
 fn entries(value: &Value) -> Vec<Vec<Value>> {
@@ -31,10 +46,7 @@ fn entries(value: &Value) -> Vec<Vec<Value>> {
 #[test]
 fn slow_requests_are_kept_with_their_arguments() {
     let servers = [Server::start(&[]), Server::start(&[])];
-    let fixture = Fixture::online(
-        keeping_from(TimeSpan::from_millis(400)),
-        &[&servers[0], &servers[1]],
-    );
+    let fixture = Fixture::online(keeping_from(SLOW), &[&servers[0], &servers[1]]);
     let (slow, fast) = (key_on(0, 2, 0), key_on(1, 2, 0));
     let mut client = fixture.client();
     client.run(&["CLIENT", "SETNAME", "reporter"]);
@@ -42,11 +54,8 @@ fn slow_requests_are_kept_with_their_arguments() {
     client.run(&["SET", &slow, "v"]);
     assert_eq!(client.text(&["SLOWLOG", "LEN"]), "0");
 
-    let mut sleeper = servers[0].client();
-    sleeper.send(&["DEBUG", "SLEEP", "1"]);
-    std::thread::sleep(Duration::from_millis(100));
     let long = "y".repeat(200);
-    client.run(&["SET", &slow, &long]);
+    slowed(&fixture, &servers[0], &mut client, &["SET", &slow, &long]);
     client.run(&["SET", &fast, "v"]);
     assert_eq!(client.text(&["slowlog", "len"]), "1");
     let got = entries(&client.run(&["SLOWLOG", "GET"]));
@@ -57,17 +66,14 @@ fn slow_requests_are_kept_with_their_arguments() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let time: u64 = time.text().parse().unwrap();
     assert!(time.abs_diff(now.as_secs()) < 60, "{time}");
-    assert!(micros.text().parse::<u64>().unwrap() >= 400_000);
+    assert!(micros.text().parse::<u64>().unwrap() >= 1_000_000);
     let cut = format!("SET {slow} {}... (72 more bytes)", "y".repeat(128));
     assert_eq!(args.text(), cut);
     assert_eq!(peer.text(), client.stream.local_addr().unwrap().to_string());
     assert_eq!(name.text(), "reporter");
 
     // Two parts of a split command: kept once, whole.
-    let mut sleeper = servers[0].client();
-    sleeper.send(&["DEBUG", "SLEEP", "1"]);
-    std::thread::sleep(Duration::from_millis(100));
-    client.run(&["MGET", &fast, &slow]);
+    slowed(&fixture, &servers[0], &mut client, &["MGET", &fast, &slow]);
     let got = entries(&client.run(&["SLOWLOG", "GET", "1"]));
     assert_eq!(got[0][3].text(), format!("MGET {fast} {slow}"));
     assert_eq!(client.text(&["SLOWLOG", "RESET"]), "OK");
@@ -78,19 +84,19 @@ fn slow_requests_are_kept_with_their_arguments() {
 #[test]
 fn the_request_of_a_client_that_left_is_kept() {
     let server = Server::start(&[]);
-    let fixture = Fixture::online(keeping_from(TimeSpan::from_millis(400)), &[&server]);
+    let fixture = Fixture::online(keeping_from(SLOW), &[&server]);
     let mut client = fixture.client();
     client.run(&["SET", "k", "v"]);
-    let mut sleeper = server.client();
-    sleeper.send(&["DEBUG", "SLEEP", "1"]);
-    std::thread::sleep(Duration::from_millis(100));
+    let before = fixture.stats().ops.total;
+    server.signal(Signal::STOP);
     let mut gone = fixture.client();
     gone.send(&["SET", "k", "w"]);
-    std::thread::sleep(Duration::from_millis(100));
+    wait_for("the proxy has it", || fixture.stats().ops.total > before);
     gone.stream.shutdown(std::net::Shutdown::Both).unwrap();
     drop(gone);
-    sleeper.read();
-    super::harness::wait_for("kept", || client.text(&["SLOWLOG", "LEN"]) == "1");
+    std::thread::sleep(SLOW.duration());
+    server.signal(Signal::CONT);
+    wait_for("kept", || client.text(&["SLOWLOG", "LEN"]) == "1");
     assert!(client.text(&["SLOWLOG", "GET"]).contains("SET k w"));
 }
 
