@@ -7,7 +7,7 @@ use codis_core::resp::Value;
 
 use crate::support::{Kind, Quorum, show, wait_for};
 
-const KILLS: usize = 5;
+const KILLS: usize = 4;
 
 fn count(quorum: &Quorum, text: &str) -> usize {
     let logs = quorum.sentinels.iter().map(|it| it.log());
@@ -44,7 +44,7 @@ fn wait_until_calm(quorum: &Quorum, master: usize) {
 
 #[test]
 fn each_kill_moves_the_master_once() {
-    let lines = "sentinel down-after-milliseconds m 300\n";
+    let lines = "sentinel down-after-milliseconds m 800\n";
     let mut quorum = Quorum::start(&[Kind::Ours; 3], 2, lines);
     let mut master = 0;
     for kill in 1..=KILLS {
@@ -54,7 +54,7 @@ fn each_kill_moves_the_master_once() {
         let old = master;
         (master, _) = quorum.wait_for_switch(old);
         // A second failover would come within down-after and a little.
-        std::thread::sleep(Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(2000));
         let after = epochs(&quorum);
         assert_eq!(after, vec![after[0]; 3]);
         assert_eq!(count(&quorum, "+promoted-slave"), kill, "one for each kill");

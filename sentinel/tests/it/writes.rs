@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::support::{Kind, Quorum, Server, show, wait_for};
 
+/// A busy machine stands still for less than this, so nobody is down who is not said to be.
+const DOWN_AFTER: &str = "sentinel down-after-milliseconds m 2500\n";
+/// And a little: whoever is down is called so by then.
+const LONGER: Duration = Duration::from_secs(4);
+
 fn all_say(quorum: &Quorum, text: &str) -> bool {
     quorum.sentinels.iter().all(|it| it.log().contains(text))
 }
@@ -11,14 +16,15 @@ fn all_say(quorum: &Quorum, text: &str) -> bool {
 /// Too few replicas are reported and nothing else; a master out of memory is replaced.
 #[test]
 fn a_master_out_of_memory_is_replaced() {
-    let quorum = Quorum::start(&[Kind::Ours; 3], 1, "sentinel master-write-check m yes\n");
+    let lines = format!("{DOWN_AFTER}sentinel master-write-check m yes\n");
+    let quorum = Quorum::start(&[Kind::Ours; 3], 1, &lines);
     let master = &quorum.servers[0];
     master.call("CONFIG SET min-replicas-to-write 5");
     wait_for("too few replicas are reported", || {
         all_say(&quorum, "+master-write-refused master m")
     });
     assert!(all_say(&quorum, "#NOREPLICAS"));
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(LONGER);
     for sentinel in &quorum.sentinels {
         assert!(!sentinel.log().contains("+sdown master"));
     }
@@ -39,7 +45,7 @@ fn a_master_out_of_memory_is_replaced() {
 
     master.call("CONFIG SET maxmemory 1");
     let (new, took) = quorum.wait_for_switch(0);
-    println!("all sentinels switched {took:?} after memory ran out (down-after 1 s)");
+    println!("all sentinels switched {took:?} after memory ran out (down-after 2.5 s)");
     let oom = quorum
         .sentinels
         .iter()
@@ -54,15 +60,12 @@ fn a_master_out_of_memory_is_replaced() {
 /// With `report` the same is told, and nobody moves.
 #[test]
 fn with_report_it_is_only_told() {
-    let quorum = Quorum::start(
-        &[Kind::Ours; 3],
-        1,
-        "sentinel master-write-check m report\n",
-    );
+    let lines = format!("{DOWN_AFTER}sentinel master-write-check m report\n");
+    let quorum = Quorum::start(&[Kind::Ours; 3], 1, &lines);
     let master = &quorum.servers[0];
     master.call("CONFIG SET maxmemory 1");
     wait_for("it is reported", || all_say(&quorum, "#OOM"));
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(LONGER);
     let topology = show(&quorum.sentinels[0].call("SENTINEL TOPOLOGY m"));
     assert!(topology.contains("write_refused"), "{topology}");
     master.call("CONFIG SET maxmemory 0");

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant};
 
 use super::{Sentinel, Server, wait_for};
 
+/// The `failover-timeout` of quorums.
+const FAILOVER_TIMEOUT_MILLIS: u32 = 15_000;
+
 /// Whose sentinel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -25,8 +28,11 @@ impl Quorum {
 
     /// The same around a given master.
     pub fn with(master: Server, kinds: &[Kind], replicas: usize, lines: &str) -> Self {
+        // Votes that were split are repeated after twice the time of a failover, which is minutes
+        // if nobody says otherwise.
         let lines = format!(
-            "sentinel monitor m {} 2\nsentinel down-after-milliseconds m 1000\n{lines}",
+            "sentinel monitor m {} 2\nsentinel down-after-milliseconds m 1000\n\
+             sentinel failover-timeout m {FAILOVER_TIMEOUT_MILLIS}\n{lines}",
             master.words()
         );
         let mut servers = vec![master];
