@@ -10,7 +10,7 @@ use crate::child::Process;
 use crate::coordinator_contract::sessions::contract_of_sessions;
 use crate::coordinator_contract::{Fresh, contract};
 use crate::stores::{Kind, Store};
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, on_both};
 
 const SESSION: Duration = Duration::from_secs(3);
 
@@ -84,116 +84,124 @@ async fn a_server_that_is_not_there_is_told() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_that_was_killed_is_found_again() {
-    for kind in [Kind::Etcd, Kind::ZooKeeper] {
-        let mut server = Store::start(kind);
-        let store = open(&server, "").await;
-        store.update("/d/a", b"1").await.unwrap();
-        let record = store.create_ephemeral("/d/e", b"me", None).await.unwrap();
-        let mut watch = store.watch("/d").await.unwrap();
-        server.kill();
-        let began = Instant::now();
-        assert!(store.read("/d/a").await.is_err());
-        assert!(store.update("/d/a", b"2").await.is_err());
-        let limit = CALL_MAX * 2 + Duration::from_secs(5);
-        assert!(began.elapsed() < limit, "{:?}", began.elapsed());
-        server.restart();
-        eventually("the store answers again", || async {
-            store.read("/d/a").await.ok()
-        })
-        .await;
-        store.update("/d/a", b"3").await.unwrap();
-        let held = store.read("/d/a").await.unwrap();
-        assert_eq!(held.as_deref(), Some(&b"3"[..]), "{kind:?}");
-        let other = open(&server, "").await;
-        other.create("/d/b", b"1").await.unwrap();
-        let told = tokio::time::timeout(PATIENCE, watch.changed()).await;
-        told.expect("a watch outlives a restart");
-        // A session that was away for less than its time may live on; one that does not says so.
-        let lost = tokio::time::timeout(SESSION * 3, record.lost()).await;
-        if lost.is_ok() {
-            eventually("the lost record goes", || async {
-                let found = other.read("/d/e").await.unwrap();
-                found.is_none().then_some(())
-            })
-            .await;
-        } else {
-            let held = other.read("/d/e").await.unwrap();
-            assert_eq!(held.as_deref(), Some(&b"me"[..]), "{kind:?}");
-        }
-    }
+    on_both(is_found_again).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_hangs_costs_a_limited_time() {
-    for kind in [Kind::Etcd, Kind::ZooKeeper] {
-        let server = Store::start(kind);
-        let store = open(&server, "").await;
-        let record = store.create_ephemeral("/e", b"me", None).await.unwrap();
-        server.signal(Signal::STOP);
-        let began = Instant::now();
-        let error = store.update("/a", b"1").await.unwrap_err();
-        assert!(
-            matches!(error, Error::Unanswered { .. }),
-            "{kind:?}: {error}"
-        );
-        assert!(error.to_string().contains("may or may not"), "{error}");
-        assert!(store.read("/a").await.is_err());
-        let limit = CALL_MAX * 2 + Duration::from_secs(5);
-        assert!(began.elapsed() < limit, "{kind:?}: {:?}", began.elapsed());
-        // The session is given up by its own clock, without the server's word for it.
-        let lost = tokio::time::timeout(PATIENCE, record.lost()).await;
-        assert!(lost.is_ok(), "{kind:?}");
-        server.signal(Signal::CONT);
-        eventually("the store answers again", || async {
-            store.read("/a").await.ok()
-        })
-        .await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn another_server_of_the_list_is_used() {
-    for kind in [Kind::Etcd, Kind::ZooKeeper] {
-        let (server, hung) = (Store::start(kind), Store::start(kind));
-        hung.signal(Signal::STOP);
-        let addr = format!("{}:9,{},{}", Store::host(), hung.addr(), server.addr());
-        let store = coordinator::open(server.name(), &addr, "").await.unwrap();
-        eventually("the living server is found", || async {
-            store.update("/a", b"1").await.ok()
-        })
-        .await;
-        let held = store.read("/a").await.unwrap();
-        assert_eq!(held.as_deref(), Some(&b"1"[..]), "{kind:?}");
-    }
-}
-
-/// A process that dies cannot say good-bye.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_process_held_goes_with_its_session() {
-    for kind in [Kind::Etcd, Kind::ZooKeeper] {
-        let server = Store::start(kind);
-        let store = open(&server, "").await;
-        let role = format!("{} {}", server.name(), server.addr());
-        let mut child = Process::start("holds_a_record_and_a_lock", &role);
-        child.wait_for("holding");
-        let record = store.read("/jodis/p/proxy-1").await.unwrap();
-        assert_eq!(record.as_deref(), Some(&b"the child"[..]));
-        let held = store.lock("/l", b"me", Takeover::Allow).await.unwrap_err();
-        assert!(matches!(held, LockError::Held { .. }), "{held}");
-        child.kill();
-        eventually("the record goes", || async {
-            let found = store.read("/jodis/p/proxy-1").await.unwrap();
+async fn is_found_again(kind: Kind) {
+    let mut server = Store::start(kind);
+    let store = open(&server, "").await;
+    store.update("/d/a", b"1").await.unwrap();
+    let record = store.create_ephemeral("/d/e", b"me", None).await.unwrap();
+    let mut watch = store.watch("/d").await.unwrap();
+    server.kill();
+    let began = Instant::now();
+    assert!(store.read("/d/a").await.is_err());
+    assert!(store.update("/d/a", b"2").await.is_err());
+    let limit = CALL_MAX * 2 + Duration::from_secs(5);
+    assert!(began.elapsed() < limit, "{:?}", began.elapsed());
+    server.restart();
+    eventually("the store answers again", || async {
+        store.read("/d/a").await.ok()
+    })
+    .await;
+    store.update("/d/a", b"3").await.unwrap();
+    let held = store.read("/d/a").await.unwrap();
+    assert_eq!(held.as_deref(), Some(&b"3"[..]), "{kind:?}");
+    let other = open(&server, "").await;
+    other.create("/d/b", b"1").await.unwrap();
+    let told = tokio::time::timeout(PATIENCE, watch.changed()).await;
+    told.expect("a watch outlives a restart");
+    // A session that was away for less than its time may live on; one that does not says so.
+    let lost = tokio::time::timeout(SESSION * 3, record.lost()).await;
+    if lost.is_ok() {
+        eventually("the lost record goes", || async {
+            let found = other.read("/d/e").await.unwrap();
             found.is_none().then_some(())
         })
         .await;
-        let lock = eventually("the lock is free", || async {
-            store.lock("/l", b"me", Takeover::Refuse).await.ok()
-        })
-        .await;
-        lock.release().await.unwrap();
+    } else {
+        let held = other.read("/d/e").await.unwrap();
+        assert_eq!(held.as_deref(), Some(&b"me"[..]), "{kind:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_hangs_costs_a_limited_time() {
+    on_both(hangs_for_a_limited_time).await;
+}
+
+async fn hangs_for_a_limited_time(kind: Kind) {
+    let server = Store::start(kind);
+    let store = open(&server, "").await;
+    let record = store.create_ephemeral("/e", b"me", None).await.unwrap();
+    server.signal(Signal::STOP);
+    let began = Instant::now();
+    let error = store.update("/a", b"1").await.unwrap_err();
+    assert!(
+        matches!(error, Error::Unanswered { .. }),
+        "{kind:?}: {error}"
+    );
+    assert!(error.to_string().contains("may or may not"), "{error}");
+    assert!(store.read("/a").await.is_err());
+    let limit = CALL_MAX * 2 + Duration::from_secs(5);
+    assert!(began.elapsed() < limit, "{kind:?}: {:?}", began.elapsed());
+    // The session is given up by its own clock, without the server's word for it.
+    let lost = tokio::time::timeout(PATIENCE, record.lost()).await;
+    assert!(lost.is_ok(), "{kind:?}");
+    server.signal(Signal::CONT);
+    eventually("the store answers again", || async {
+        store.read("/a").await.ok()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn another_server_of_the_list_is_used() {
+    on_both(uses_another).await;
+}
+
+async fn uses_another(kind: Kind) {
+    let (server, hung) = (Store::start(kind), Store::start(kind));
+    hung.signal(Signal::STOP);
+    let addr = format!("{}:9,{},{}", Store::host(), hung.addr(), server.addr());
+    let store = coordinator::open(server.name(), &addr, "").await.unwrap();
+    eventually("the living server is found", || async {
+        store.update("/a", b"1").await.ok()
+    })
+    .await;
+    let held = store.read("/a").await.unwrap();
+    assert_eq!(held.as_deref(), Some(&b"1"[..]), "{kind:?}");
+}
+
+/// A process that dies cannot say good-bye.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_killed_process_held_goes_with_its_session() {
+    on_both(lets_go_with_the_session).await;
+}
+
+async fn lets_go_with_the_session(kind: Kind) {
+    let server = Store::start(kind);
+    let store = open(&server, "").await;
+    let role = format!("{} {}", server.name(), server.addr());
+    let mut child = Process::start("holds_a_record_and_a_lock", &role);
+    child.wait_for("holding");
+    let record = store.read("/jodis/p/proxy-1").await.unwrap();
+    assert_eq!(record.as_deref(), Some(&b"the child"[..]));
+    let held = store.lock("/l", b"me", Takeover::Allow).await.unwrap_err();
+    assert!(matches!(held, LockError::Held { .. }), "{held}");
+    child.kill();
+    eventually("the record goes", || async {
+        let found = store.read("/jodis/p/proxy-1").await.unwrap();
+        found.is_none().then_some(())
+    })
+    .await;
+    let lock = eventually("the lock is free", || async {
+        store.lock("/l", b"me", Takeover::Refuse).await.ok()
+    })
+    .await;
+    lock.release().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

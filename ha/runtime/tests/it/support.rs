@@ -11,8 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::stores::Kind;
+
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server that stops when it is dropped.
 pub struct Server {
@@ -55,6 +57,14 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.request("test over");
+    }
+}
+
+/// Runs a test on each kind of server, side by side: most of the time it waits.
+pub async fn on_both<F: Future<Output = ()> + Send + 'static>(test: fn(Kind) -> F) {
+    let runs = [Kind::Etcd, Kind::ZooKeeper].map(|kind| tokio::spawn(test(kind)));
+    for run in runs {
+        run.await.unwrap();
     }
 }
 
