@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Options};
 use crate::events::Events;
 use crate::talk::Talk;
 
-pub use judge::{ErrorLine, Limit, zero_loss_runs_min};
+pub use judge::{ERRORS, ErrorLine, Limit, UNDER_WAY, zero_loss_runs_min};
 pub use report::{Failover, Report, Succession, Summary, table};
 pub use timeline::Moment;
 

@@ -22,6 +22,7 @@ const DOWN_AFTER: Duration = Duration::from_secs(3);
 /// A stock sentinel that lost an election tries again after twice this.
 const FAILOVER_TIMEOUT: Duration = Duration::from_secs(3);
 const STOP_MAX: Duration = Duration::from_secs(10);
+const ANSWERED_MAX: Duration = Duration::from_secs(30);
 
 /// One replacement and the failover after it.
 #[derive(Clone, Debug, Serialize)]
@@ -93,13 +94,13 @@ pub async fn run(
 }
 
 async fn step(lab: &mut Lab, breeds: &Breeds, index: usize, to: Breed) -> anyhow::Result<Step> {
-    let before = words_of(lab, index).await?;
+    let before = answered(async || words_of(lab, index).await).await?;
     lab.sentinels[index].process.stop(Instant::now() + STOP_MAX);
     lab.replace_sentinel(breeds, index, to)?;
     lab.wait_until_complete().await?;
-    let after = words_of(lab, index).await?;
+    let after = answered(async || words_of(lab, index).await).await?;
     anyhow::ensure!(before == after, "it was {before:?} and is {after:?}");
-    let old = master(lab).await?;
+    let old = answered(async || master(lab).await).await?;
     let at = lab.servers.iter().position(|it| it.addr == old);
     let at = at.with_context(|| format!("{old} is none of the servers"))?;
     let begin = Instant::now();
@@ -108,7 +109,7 @@ async fn step(lab: &mut Lab, breeds: &Breeds, index: usize, to: Breed) -> anyhow
     while new == old || !agree(&lab.sentinels, &new).await {
         anyhow::ensure!(begin.elapsed() < Duration::from_secs(60), "no failover");
         tokio::time::sleep(Duration::from_millis(10)).await;
-        new = master(lab).await?;
+        new = answered(async || master(lab).await).await?;
     }
     let agreed = begin.elapsed();
     lab.restart_server(at)?;
@@ -122,6 +123,19 @@ async fn step(lab: &mut Lab, breeds: &Breeds, index: usize, to: Breed) -> anyhow
         agreed_ms: u64::try_from(agreed.as_millis()).unwrap_or(u64::MAX),
         epoch: fields["config-epoch"].parse()?,
     })
+}
+
+/// Asks again what a machine that is busy left unanswered.
+async fn answered<T>(ask: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let begin = Instant::now();
+    loop {
+        match ask().await {
+            Err(_) if begin.elapsed() < ANSWERED_MAX => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// What a sentinel must not forget: its id as peers know it, and the config epoch.

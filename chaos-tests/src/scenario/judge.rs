@@ -14,6 +14,10 @@ use crate::workload::{History, Lane, Op, Outcome};
 pub const RESUME_MARGIN: Duration = Duration::from_secs(1);
 /// How long the returned master may take to follow the new one, all parts agreeing.
 pub const REJOIN_MAX: Duration = Duration::from_secs(15);
+/// The name of the promise about errors.
+pub const ERRORS: &str = "client errors on requests not in flight";
+/// The name of what makes a fault in the middle of a move one.
+pub const UNDER_WAY: &str = "slots on their way at the fault";
 /// In a series of runs, the part of them that may lose acknowledged writes: one in ten.
 const LOSSY_RUNS_ONE_IN: usize = 10;
 
@@ -118,8 +122,7 @@ pub fn errors(history: &History, exposure: &Exposure) -> Vec<ErrorLine> {
 /// The promise about errors.
 pub fn errors_limit(errors: &[ErrorLine]) -> Limit {
     let unexcused: usize = errors.iter().map(|line| line.count - line.in_flight).sum();
-    let name = "client errors on requests not in flight";
-    Limit::new(name, 0, unexcused, unexcused == 0)
+    Limit::new(ERRORS, 0, unexcused, unexcused == 0)
 }
 
 /// The promise about the time without writes; `resumed` is that of the slower proxy.

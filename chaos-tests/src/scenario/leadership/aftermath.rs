@@ -186,7 +186,7 @@ impl Aftermath {
         let resumed = self.recovery.resumed.as_ref();
         let went_on = resumed.map_or_else(String::clone, |_| "yes".to_owned());
         vec![
-            Limit::new("slots on their way at the fault", ">= 1", left, left >= 1),
+            Limit::new(judge::UNDER_WAY, ">= 1", left, left >= 1),
             Limit::new("every writer goes on", "yes", went_on, resumed.is_ok()),
             within(
                 "all slots arrive under the new leader",
