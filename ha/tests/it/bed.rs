@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use codis_bed::http::call;
+use codis_bed::patience;
 use codis_bed::process::{Process, free_port, neighbour};
 pub use codis_bed::wait::until;
 use codis_core::api::Stats;
@@ -68,16 +69,23 @@ impl Bed {
         self.dir.path().join(name)
     }
 
-    /// A change that must succeed; `X` stands for the secret.
+    /// A change that must succeed; `X` stands for the secret. One that is late is asked for again.
     pub async fn put(&self, path: &str) {
         let secret = format!("/{}", xauth::dashboard(PRODUCT));
         let path = format!("/api/topom/{}", path.replacen("/X", &secret, 1));
-        let answer = call(&self.addr(), "PUT", &path, "").await.unwrap();
-        assert_eq!(
-            (answer.status, answer.body.as_str()),
-            (200, "\"OK\""),
-            "{path}"
-        );
+        let mut again = false;
+        until(&path, async || {
+            let answer = call(&self.addr(), "PUT", &path, "").await.unwrap();
+            let is_done = answer.status == 200 || again && patience::is_done(&answer.body);
+            again = true;
+            assert!(
+                is_done || patience::is_late(&answer.body),
+                "{}",
+                answer.body
+            );
+            is_done
+        })
+        .await;
     }
 
     pub async fn stats(&self) -> Stats {

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use codis_admin::actions::{ACTIONS, Action};
 use codis_admin::cli;
+use codis_bed::patience;
 use codis_bed::process::{Process, free_port, neighbour};
 pub use codis_bed::redis::{call, info};
-pub use codis_bed::wait::until;
+pub use codis_bed::wait::{WAIT_MAX, until};
 use codis_core::model::Group;
 use codis_core::{json, paths};
 use codis_runtime::coordinator::{self, Shared};
@@ -224,9 +226,18 @@ impl Life {
         admin_with(dashboards, &all)
     }
 
-    /// A change at the dashboard that must succeed and print nothing.
+    /// A change at the dashboard that must succeed and print nothing. One that is late is asked for
+    /// again, as an operator would.
     pub fn done(&self, words: &[&str]) {
-        let output = self.on_board(words);
+        let begun = Instant::now();
+        let mut output = self.on_board(words);
+        while patience::is_late(&stderr(&output)) && begun.elapsed() < WAIT_MAX {
+            eprintln!("again: {words:?}: {}", stderr(&output));
+            output = self.on_board(words);
+            if patience::is_done(&stderr(&output)) {
+                return;
+            }
+        }
         assert_eq!(stdout(&output), "", "{words:?}");
     }
 

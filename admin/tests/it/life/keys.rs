@@ -54,7 +54,7 @@ async fn keys_move_with_their_slot_and_back() {
     doubles[1]
         .knobs()
         .batch_millis
-        .store(2000, Ordering::Relaxed);
+        .store(6000, Ordering::Relaxed);
     let state = async || {
         let record = life.record(&paths::slot(PRODUCT, slot)).await.unwrap();
         let state = record["action"]["state"].as_str();
