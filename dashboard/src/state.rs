@@ -3,8 +3,9 @@
 //! A task holds the cluster. Whoever wants a change sends it a decision, a function of the cluster;
 //! the task runs it and those that wait behind it, stores what comes out as one commit, applies it,
 //! publishes the next snapshot, and answers. So decisions never race and writes keep their order,
-//! and a reader needs no lock: it looks at the newest snapshot. Only the store is waited for, and a store that fails makes the
-//! task read everything anew at once, for it cannot know what was written.
+//! and a reader needs no lock: it looks at the newest snapshot. Only the store is waited for, and a
+//! store that fails makes the task read everything anew at once, for it cannot know what was
+//! written.
 //!
 //! The task belongs to the lease of the leader and ends with it. A commit that is refused because
 //! another dashboard leads ends the lease.

@@ -131,12 +131,8 @@ fn one(cluster: &Cluster, change: &Change) -> Changed {
         }
         Change::PutLeaving(leaving) => {
             let before = value(Some(cluster.leaving()));
-            told(
-                "ha sentinel-leaving".to_owned(),
-                0,
-                before,
-                value(Some(leaving)),
-            )
+            let record = "ha sentinel-leaving".to_owned();
+            told(record, 0, before, value(Some(leaving)))
         }
         Change::PutLeavingProxies(leaving) => {
             let before = value(Some(cluster.leaving_proxies()));

@@ -3,8 +3,8 @@
 //! In that order, because a proxy that is on no record and serves would be told no change of a
 //! route. So that one that has ended does not stay on record when the dashboard dies in between,
 //! the wish is stored first (`ha/proxy-leaving`), and goes with the record in one commit. Who leads
-//! next carries out what it finds there: the proxy goes when it ends, or has ended, or the wish says
-//! that it need not answer; one that refuses, or hangs, stays, as in a call without `force`.
+//! next carries out what it finds there: the proxy goes when it ends, or has ended, or the wish
+//! says that it need not answer; one that refuses, or hangs, stays, as in a call without `force`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -84,8 +84,8 @@ impl ProxyDouble {
 
     fn routes(&self) -> Router {
         let (model, looked, filled) = (self.clone(), self.clone(), self.clone());
-        let (hangs, polled, started) = (self.clone(), self.clone(), self.clone());
-        let ended = self.clone();
+        let (polled, started) = (self.clone(), self.clone());
+        let (hangs, ended) = (self.clone(), self.clone());
         Router::new()
             .route(
                 "/api/proxy/model",
@@ -99,15 +99,8 @@ impl ProxyDouble {
             .route(
                 "/api/proxy/slots/{xauth}",
                 get(async move || {
-                    http::json(
-                        &looked
-                            .slots
-                            .lock()
-                            .unwrap()
-                            .values()
-                            .cloned()
-                            .collect::<Vec<_>>(),
-                    )
+                    let slots = looked.slots.lock().unwrap();
+                    http::json(&slots.values().cloned().collect::<Vec<_>>())
                 }),
             )
             .route(

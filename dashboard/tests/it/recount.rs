@@ -25,8 +25,8 @@ async fn fields(sentinel: &Redis) -> std::collections::BTreeMap<String, String> 
     redis::from_redis_value(told.unwrap()).unwrap()
 }
 
-/// Of three, one goes: the majority of the two that stay is one of two voters, not of three of which
-/// one never votes. There is a sentinel at every moment that knows the master and its replica.
+/// Of three, one goes: the majority of the two that stay is one of two voters, not of three of
+/// which one never votes. At every moment one of them knows the master and its replica.
 async fn is_not_counted(binary: &Path) {
     let bed = Bed::new();
     let dashboard = bed.dashboard().await;
