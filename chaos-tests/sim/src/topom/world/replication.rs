@@ -117,8 +117,10 @@ impl World {
             if let Some(server) = self.servers.get_mut(&replica) {
                 server.linked = false;
             }
-            self.queue
-                .push(self.now, Happening::Link { server: replica });
+            // It comes back as a replica does whose master cut it off: servers that a late order
+            // has made replicas of each other go on so for as long as nobody orders otherwise.
+            let at = self.now + LINK_EVERY;
+            self.queue.push(at, Happening::Link { server: replica });
         }
     }
 
