@@ -1,11 +1,13 @@
 //! Drives a promotion by the dashboard itself.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use codis_core::addr::Addr;
 use codis_runtime::host;
 use codis_topom::promote::{Effect, Input, Promotion};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -56,7 +58,7 @@ pub async fn run(core: &Arc<Core>, audit: &Audit, mut promotion: Promotion) -> R
                     behind => Input::Partly(behind),
                 }
             }
-            Effect::Ask { server } => failed(info(core, &server).await.map(drop)),
+            Effect::Ask { server } => failed(may_live(&server).await),
             Effect::Inspect { candidate, master } => {
                 failed(inspect(core, &candidate, &master).await)
             }
@@ -84,6 +86,18 @@ pub async fn info(core: &Core, addr: &str) -> Result<Fields, codis_runtime::peer
         .await?
         .info()
         .await
+}
+
+/// Whether a server may take writes from somebody. Only the word of its host that nobody listens is
+/// proof that it does not: whoever does not answer us may answer others.
+async fn may_live(addr: &str) -> Result<(), Failure> {
+    let connected = tokio::time::timeout(ANSWER_MAX, TcpStream::connect(addr)).await;
+    match connected {
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+            Err(Failure::new(format!("server-[{addr}] is dead: {error}")))
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// Whether the candidate is alive and has been a replica of the master; with the master alive,

@@ -13,8 +13,8 @@
 //!
 //! Between *lock* and *finished* no proxy that may serve clients sends a request to the group. One
 //! that does not take the lock in time could have its clients write to the old master what the
-//! candidate never sees, so the promotion is undone, unless the old master is dead and takes no
-//! write from anybody. A promotion that fails in any other way before the candidate's new role is
+//! candidate never sees, so the promotion is undone, unless the old master is dead: nobody listens
+//! at its address, so it takes no write. One that only does not answer may answer others. A promotion that fails in any other way before the candidate's new role is
 //! recorded is undone too: the candidate follows the old master again, the lock is released, and
 //! the caller is told why. Once the role is recorded nobody is waited for; the old master is made a
 //! replica, so a write that a late proxy sends is refused there.
@@ -44,7 +44,8 @@ pub enum Effect {
     Store(Step),
     /// Wait until the proxies that may serve clients hold the newest form of the group.
     Push,
-    /// Look whether the server answers.
+    /// Look whether the server may take a write from somebody: it fails only if nobody listens
+    /// there.
     Ask {
         /// The server.
         server: String,
@@ -333,7 +334,7 @@ impl Promotion {
     fn unlocked(&self, behind: &[String]) -> String {
         format!(
             "proxy-[{}] resync slots failed: clients may write through it to server-[{}], which \
-             is alive and stays the master; call again once it answers or has been silent for \
+             may be alive and stays the master; call again once it answers or has been silent for \
              some seconds, or remove it with force if it is dead",
             behind.join("], proxy-["),
             self.master

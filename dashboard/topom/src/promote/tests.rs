@@ -224,7 +224,7 @@ fn with_a_proxy_behind(world: &mut World, master_lives: bool) -> Result<(), Fail
         let input = if effect == Effect::Push {
             Input::Partly(vec!["t1".into()])
         } else if matches!(effect, Effect::Ask { .. }) && !master_lives {
-            Input::Failed("no answer".into())
+            Input::Failed("nobody listens".into())
         } else {
             world.carry_out(&effect)
         };
@@ -234,7 +234,7 @@ fn with_a_proxy_behind(world: &mut World, master_lives: bool) -> Result<(), Fail
 
 /// Its clients would go on writing to a master whose replica is promoted.
 #[test]
-fn a_proxy_that_is_not_locked_keeps_a_living_master_in_its_place() {
+fn a_proxy_that_is_not_locked_keeps_a_master_that_may_live_in_its_place() {
     let mut world = World::new();
     let failure = with_a_proxy_behind(&mut world, true).unwrap_err();
     assert!(matches!(failure, Failure::Undone(_)));

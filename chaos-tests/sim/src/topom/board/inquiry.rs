@@ -15,7 +15,7 @@ const CATCH_UP_EVERY: Duration = Duration::from_millis(10);
 
 #[derive(Clone, Copy, Debug)]
 enum Question {
-    /// Does the master answer?
+    /// May the master take writes from somebody?
     Lives,
     /// Is the candidate a replica of the master?
     Fits,
@@ -39,6 +39,10 @@ enum Stage {
     Again {
         at: Time,
     },
+    /// Whether nobody listens there.
+    Weighed {
+        gone: bool,
+    },
 }
 
 /// What comes next.
@@ -60,7 +64,7 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// Whether a server answers.
+    /// Whether a server may take writes from somebody.
     pub fn ask(server: &str) -> Option<Self> {
         Self::new(Question::Lives, server, server)
     }
@@ -89,7 +93,10 @@ impl Inquiry {
     pub const fn again(&self) -> Option<Time> {
         match self.stage {
             Stage::Again { at } => Some(at),
-            Stage::Master { .. } | Stage::Candidate { .. } | Stage::Known { .. } => None,
+            Stage::Master { .. }
+            | Stage::Candidate { .. }
+            | Stage::Known { .. }
+            | Stage::Weighed { .. } => None,
         }
     }
 
@@ -100,9 +107,8 @@ impl Inquiry {
             _ => None,
         };
         self.stage = match (self.stage, self.question) {
-            (Stage::Master { .. }, Question::Lives) => Stage::Known {
-                master: sight,
-                candidate: sight,
+            (Stage::Master { .. }, Question::Lives) => Stage::Weighed {
+                gone: *answer == Answer::Refused,
             },
             (Stage::Master { .. }, _) => Stage::Candidate {
                 master: sight,
@@ -133,6 +139,10 @@ impl Inquiry {
                 Some(Next::Ask(self.candidate))
             }
             Stage::Master { .. } | Stage::Candidate { .. } | Stage::Again { .. } => None,
+            Stage::Weighed { gone: true } => {
+                Some(Next::Done(Input::Failed("nobody listens".to_owned())))
+            }
+            Stage::Weighed { gone: false } => Some(Next::Done(Input::Ok)),
             Stage::Known { master, candidate } => {
                 let (master, candidate) = (*master, *candidate);
                 let input = self.verdict(now, master, candidate);
@@ -150,9 +160,7 @@ impl Inquiry {
     fn verdict(&self, now: Time, master: Option<Sight>, its: Option<Sight>) -> Option<Input> {
         let failed = |why: &str| Some(Input::Failed(why.to_owned()));
         match (self.question, master, its) {
-            (Question::Lives, Some(_), _) => Some(Input::Ok),
-            (Question::Lives, None, _) => failed("it does not answer"),
-            (Question::HasAll { .. }, None, _) => Some(Input::Ok),
+            (Question::Lives, _, _) | (Question::HasAll { .. }, None, _) => Some(Input::Ok),
             (_, _, None) => failed("the candidate does not answer"),
             (Question::Fits, _, Some(its)) if its.master != Some(self.master) => {
                 failed("it is no replica of the master")
