@@ -14,10 +14,12 @@
 //! Between *lock* and *finished* no proxy that may serve clients sends a request to the group. One
 //! that does not take the lock in time could have its clients write to the old master what the
 //! candidate never sees, so the promotion is undone, unless the old master is dead: nobody listens
-//! at its address, so it takes no write. One that only does not answer may answer others. A promotion that fails in any other way before the candidate's new role is
-//! recorded is undone too: the candidate follows the old master again, the lock is released, and
-//! the caller is told why. Once the role is recorded nobody is waited for; the old master is made a
-//! replica, so a write that a late proxy sends is refused there.
+//! at its address, so it takes no write. One that only does not answer may answer others.
+//!
+//! A promotion that fails in any other way before the candidate's new role is recorded is undone
+//! too: the candidate follows the old master again, the lock is released, and the caller is told
+//! why. Once the role is recorded nobody is waited for; the old master is made a replica, so a
+//! write that a late proxy sends is refused there.
 
 mod step;
 

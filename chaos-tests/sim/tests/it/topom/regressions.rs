@@ -12,7 +12,7 @@ fn seed_525_a_proxy_that_keeps_a_master_of_an_epoch_that_is_over() {
     holds(525, Profile::Lie);
 }
 
-/// A master whose answer came late was taken for dead, while a proxy that was not locked wrote to it.
+/// A master whose answer came late was taken for dead, while a proxy without the lock wrote to it.
 #[test]
 fn seed_6242_a_master_that_answers_others_and_not_the_dashboard() {
     holds(6242, Profile::Late);
