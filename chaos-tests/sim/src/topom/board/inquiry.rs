@@ -16,7 +16,7 @@ const CATCH_UP_EVERY: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, Debug)]
 enum Question {
     /// May the master take writes from somebody?
-    Lives,
+    Lives { gone: bool },
     /// Is the candidate a replica of the master?
     Fits,
     /// Has the candidate all that the master has?
@@ -38,10 +38,6 @@ enum Stage {
     },
     Again {
         at: Time,
-    },
-    /// Whether nobody listens there.
-    Weighed {
-        gone: bool,
     },
 }
 
@@ -66,7 +62,7 @@ pub struct Inquiry {
 impl Inquiry {
     /// Whether a server may take writes from somebody.
     pub fn ask(server: &str) -> Option<Self> {
-        Self::new(Question::Lives, server, server)
+        Self::new(Question::Lives { gone: false }, server, server)
     }
 
     /// Whether the candidate may be promoted.
@@ -93,10 +89,7 @@ impl Inquiry {
     pub const fn again(&self) -> Option<Time> {
         match self.stage {
             Stage::Again { at } => Some(at),
-            Stage::Master { .. }
-            | Stage::Candidate { .. }
-            | Stage::Known { .. }
-            | Stage::Weighed { .. } => None,
+            Stage::Master { .. } | Stage::Candidate { .. } | Stage::Known { .. } => None,
         }
     }
 
@@ -106,9 +99,13 @@ impl Inquiry {
             Answer::Server(ServerAnswer::Sight(sight)) => Some(*sight),
             _ => None,
         };
+        if let Question::Lives { gone } = &mut self.question {
+            *gone = *answer == Answer::Refused;
+        }
         self.stage = match (self.stage, self.question) {
-            (Stage::Master { .. }, Question::Lives) => Stage::Weighed {
-                gone: *answer == Answer::Refused,
+            (Stage::Master { .. }, Question::Lives { .. }) => Stage::Known {
+                master: sight,
+                candidate: sight,
             },
             (Stage::Master { .. }, _) => Stage::Candidate {
                 master: sight,
@@ -139,10 +136,6 @@ impl Inquiry {
                 Some(Next::Ask(self.candidate))
             }
             Stage::Master { .. } | Stage::Candidate { .. } | Stage::Again { .. } => None,
-            Stage::Weighed { gone: true } => {
-                Some(Next::Done(Input::Failed("nobody listens".to_owned())))
-            }
-            Stage::Weighed { gone: false } => Some(Next::Done(Input::Ok)),
             Stage::Known { master, candidate } => {
                 let (master, candidate) = (*master, *candidate);
                 let input = self.verdict(now, master, candidate);
@@ -160,7 +153,10 @@ impl Inquiry {
     fn verdict(&self, now: Time, master: Option<Sight>, its: Option<Sight>) -> Option<Input> {
         let failed = |why: &str| Some(Input::Failed(why.to_owned()));
         match (self.question, master, its) {
-            (Question::Lives, _, _) | (Question::HasAll { .. }, None, _) => Some(Input::Ok),
+            (Question::Lives { gone: true }, _, _) => failed("nobody listens"),
+            (Question::Lives { gone: false }, _, _) | (Question::HasAll { .. }, None, _) => {
+                Some(Input::Ok)
+            }
             (_, _, None) => failed("the candidate does not answer"),
             (Question::Fits, _, Some(its)) if its.master != Some(self.master) => {
                 failed("it is no replica of the master")
