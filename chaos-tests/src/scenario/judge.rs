@@ -1,6 +1,7 @@
 //! The limits that a run is held to.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -46,6 +47,18 @@ impl Limit {
             pass,
             once_in_ten: false,
         }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            limit,
+            measured,
+            ..
+        } = self;
+        write!(f, "{name}: {measured}, allowed {limit}")
     }
 }
 

@@ -120,6 +120,19 @@ impl Summary {
             runs,
         }
     }
+
+    /// The promises that were not kept, one line each.
+    pub fn missed(&self) -> Vec<String> {
+        let of = |(index, run): (usize, &Report)| {
+            let number = index + 1;
+            let missed = run.limits.iter().filter(|limit| !limit.pass);
+            let told = missed.map(move |limit| format!("run {number} missed: {limit}"));
+            told.collect::<Vec<_>>()
+        };
+        let name = self.scenario.name();
+        let lines = self.runs.iter().enumerate().flat_map(of);
+        lines.map(|line| format!("{name}, {line}")).collect()
+    }
 }
 
 impl fmt::Display for Report {
@@ -262,6 +275,15 @@ mod tests {
 
     fn passes(runs: Vec<Report>) -> bool {
         Summary::new(Scenario::KillMaster, runs).passed
+    }
+
+    #[test]
+    fn what_was_missed_is_said_with_its_run() {
+        let series = vec![report(0, true), report(2, true)];
+        let missed = Summary::new(Scenario::KillMaster, series).missed();
+        let wanted = "kill-master, run 2 missed: acknowledged writes lost: \
+                      2 (and 0 reads too old), allowed 0";
+        assert_eq!(missed, [wanted]);
     }
 
     #[test]

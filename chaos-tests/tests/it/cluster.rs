@@ -135,15 +135,23 @@ async fn the_drills_pass() {
         options.settings.leader_lease = Duration::from_secs(3);
         for left in (0..DRILL_TRIES).rev() {
             let summary = scenario::run(scenario, &options, 1, &Talk::silent()).await;
-            let summary = summary.unwrap();
-            println!("{summary}");
+            let summary = summary.unwrap_or_else(|error| panic!("{}: {error:#}", scenario.name()));
             if summary.passed {
+                summary.runs.iter().for_each(told);
                 break;
             }
+            let missed = summary.missed().join("\n");
             let may_try_again = left > 0 && summary.runs.iter().all(was_late_alone);
-            assert!(may_try_again, "{summary}");
+            assert!(may_try_again, "{missed}\n\n{summary}");
+            println!("{missed}");
         }
     }
+}
+
+/// One line for a run that is well: what the test prints is cut when it is long, and the run that
+/// failed comes last.
+fn told(run: &Report) {
+    println!("{}: {}", run.scenario.name(), run.headline());
 }
 
 /// How often a drill is tried that a busy machine makes late.

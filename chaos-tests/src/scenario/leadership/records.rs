@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,25 +10,30 @@ use anyhow::Context as _;
 /// Every record, by its path.
 pub type Records = BTreeMap<String, Vec<u8>>;
 
-/// Reads all records of the cluster whose state directory this is.
+/// Reads all records of the cluster whose state directory this is. What goes while it is read is
+/// not there.
 pub fn read(state: &Path) -> anyhow::Result<Records> {
     let root = state.join("coordinator").join("data");
     let mut records = Records::new();
-    let mut dirs = vec![root.clone()];
-    while let Some(dir) = dirs.pop() {
-        let entries = fs::read_dir(&dir).with_context(|| format!("list {}", dir.display()))?;
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else {
-                let name = path.strip_prefix(&root).unwrap_or(&path).display();
-                let text = fs::read(&path).with_context(|| format!("read {name}"))?;
-                records.insert(name.to_string(), text);
-            }
+    read_dir(&root, &root, &mut records).with_context(|| format!("list {}", root.display()))?;
+    Ok(records)
+}
+
+fn read_dir(root: &Path, dir: &Path, records: &mut Records) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let done = if path.is_dir() {
+            read_dir(root, &path, records)
+        } else {
+            let name = path.strip_prefix(root).unwrap_or(&path).display();
+            fs::read(&path).map(|text| drop(records.insert(name.to_string(), text)))
+        };
+        match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            done => done?,
         }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// The paths of records that came, went or are others.
@@ -69,5 +75,14 @@ mod tests {
         let found = read(state.path()).unwrap();
         assert_eq!(found["codis3/p/topom"], b"x");
         assert!(read(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_record_that_goes_while_it_is_read_is_not_there() {
+        let state = tempfile::tempdir().unwrap();
+        let data = state.path().join("coordinator/data");
+        fs::create_dir_all(data.join("p")).unwrap();
+        std::os::unix::fs::symlink("gone", data.join("p/topom")).unwrap();
+        assert_eq!(read(state.path()).unwrap(), Records::new());
     }
 }
