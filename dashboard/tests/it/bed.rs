@@ -7,7 +7,7 @@ mod variants;
 pub use codis_bed::http::{Answer, call, call_with, figure};
 pub use codis_bed::process::{Process, free_port, neighbour, peer};
 pub use codis_bed::redis::call as redis_call;
-pub use codis_bed::wait::{until, until_within};
+pub use codis_bed::wait::{once_within, until, until_within};
 pub use patience::is_late;
 pub use shim::{Hang, Net, Remote, Shim};
 
@@ -290,9 +290,7 @@ impl Dashboard {
     }
 
     pub async fn get(&self, path: &str) -> serde_json::Value {
-        let answer = call(&self.addr, "GET", path, "").await.unwrap();
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        serde_json::from_str(&answer.body).unwrap()
+        serde_json::from_str(&self.read(path).await.body).unwrap()
     }
 
     /// The newest entries of one kind in the audit log, the oldest of them first.
@@ -307,7 +305,7 @@ impl Dashboard {
     }
 
     pub async fn stats(&self) -> codis_core::api::Stats {
-        let answer = call(&self.addr, "GET", "/topom/stats", "").await.unwrap();
+        let answer = self.read("/topom/stats").await;
         json::decode(answer.body.as_bytes()).unwrap()
     }
 

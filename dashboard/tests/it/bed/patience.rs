@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use codis_bed::patience;
 use codis_bed::wait::WAIT_MAX;
 
-use super::{Answer, Dashboard};
+use super::{Answer, Dashboard, call};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -37,6 +37,32 @@ impl Dashboard {
             assert!(may_wait, "{path}: {} {}", answer.status, answer.body);
             eprintln!("again: {path}: {}", answer.body);
             again = true;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// A read that must succeed. A standby may give its own records, which are older.
+    pub async fn read(&self, path: &str) -> Answer {
+        self.read_when(path, |_| true).await
+    }
+
+    /// The same, as the one that leads tells it.
+    pub async fn read_fresh(&self, path: &str) -> Answer {
+        let is_fresh = |answer: &Answer| !answer.head.contains("x-codis-stale");
+        self.read_when(path, is_fresh).await
+    }
+
+    async fn read_when(&self, path: &str, is_wanted: impl Fn(&Answer) -> bool) -> Answer {
+        let begun = Instant::now();
+        loop {
+            let answer = call(&self.addr, "GET", path, "").await.unwrap();
+            let told = answer.status == 200;
+            if told && is_wanted(&answer) {
+                return answer;
+            }
+            let may_wait = (told || is_late(&answer)) && begun.elapsed() < WAIT_MAX;
+            assert!(may_wait, "{path}: {} {}", answer.status, answer.body);
+            eprintln!("again: {path}: {}", answer.head);
             tokio::time::sleep(PAUSE).await;
         }
     }
