@@ -97,6 +97,43 @@ async fn stopped(boards: Boards) {
     assert_eq!(boards.last_leader().await.term, second.next());
 }
 
+/// Not between two changes but in the middle of one, where nobody else may be: before it is made,
+/// and after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_stopped_inside_a_directory_is_replaced() {
+    for point in ["store.directory.entered", "store.directory.journal"] {
+        let boards = Boards::on_directory();
+        let (old, new) = pair(&boards).await;
+        old.put("group/create/X/1").await;
+        old.put("group/create/X/2").await;
+        let first = boards.last_leader().await.term;
+        let port = old.addr.rsplit_once(':').unwrap().1.parse().unwrap();
+        let faults = boards.bed.fault(port);
+        let fresh = faults.with_extension("new");
+        std::fs::write(&fresh, format!("{point} 1 stop")).unwrap();
+        std::fs::rename(&fresh, &faults).unwrap();
+        let slots = serde_json::json!([{"id": 7, "group_id": 1}, {"id": 8, "group_id": 2}]);
+        let asked = {
+            let addr = old.addr.clone();
+            let xauth = codis_core::xauth::dashboard(PRODUCT);
+            let path = format!("/api/topom/slots/assign/{xauth}");
+            tokio::spawn(async move { call(&addr, "PUT", &path, &slots.to_string()).await })
+        };
+        until("it is stopped there", async || !faults.exists()).await;
+        until_leads(&new).await;
+        assert_eq!(boards.last_leader().await.term, first.next(), "{point}");
+        new.put("group/create/X/3").await;
+        let before = boards.fingerprint().await;
+
+        old.process.signal(Signal::CONT);
+        until_stands_by(&old, &new).await;
+        let answer = asked.await.unwrap().unwrap();
+        let after = boards.fingerprint().await;
+        assert_eq!(before, after, "{point}: {}", answer.body);
+        assert_eq!(boards.last_leader().await.term, first.next(), "{point}");
+    }
+}
+
 /// Somebody put back an older copy of the records: the proxies were told of a higher term than
 /// the next one. The leader goes above it by itself.
 #[tokio::test(flavor = "multi_thread")]

@@ -72,6 +72,17 @@ pub enum Error {
         /// What the holder wrote about itself.
         holder: String,
     },
+    /// This process did not move while it had the store to itself, for so long that another one
+    /// took it. Nothing was changed.
+    #[error(
+        "another process took {} from this one, which was stopped or hung inside: nothing was \
+         changed, try again",
+        .store.display()
+    )]
+    Taken {
+        /// The directory of the store.
+        store: PathBuf,
+    },
     /// The operating system refused.
     #[error("{operation} {}: {source}", .file.display())]
     Io {

@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! {root}/data/<path>   one file for each record
-//! {root}/temp/         records being written
+//! {root}/temp/         a directory for each process that writes, with records being written
 //! {root}/data.lck      flock(LOCK_EX) by whoever reads or writes, original or not
 //! {root}/queue.lck     flock(LOCK_EX) by processes of Codis HA that wait for data.lck
+//! {root}/takeover.lck  flock(LOCK_EX) by who takes the store from a process that sleeps inside
 //! {root}/journal       the commit of several records that is being carried out
 //! {root}/locks/        one file for each lock that a process of Codis HA holds or held
 //! ```
@@ -12,12 +13,16 @@
 //! Three things are done better than there. Others that use the store are waited for, in a queue,
 //! where the original fails at once. A record is on disk before an operation reports success: file
 //! synced, renamed into place, directory synced. And a lock ends with its process, or with its
-//! lease when the process hangs.
+//! lease when the process hangs. Who hangs inside is waited for a few seconds, and can change
+//! nothing after that.
 //!
 //! All of it blocks, so it runs on other threads: one for each store, which enters it for one
 //! operation after another, and those that bring values to the disk before that.
 
 mod commit;
+mod desk;
+mod entry;
+mod inside;
 mod lease;
 mod note;
 mod oslock;
@@ -38,6 +43,7 @@ use super::{
     Shared, Takeover, Watch, Write, check_commit, check_value, path,
 };
 use commit::Request;
+use inside::Inside;
 use lease::Sightings;
 use tree::{Look, Tree};
 use turns::Turns;
@@ -91,7 +97,7 @@ impl FileSystem {
     pub async fn open_with(root: impl AsRef<Path>, lease: Duration) -> Result<Self, Error> {
         let root = root.as_ref().to_owned();
         let start = move || {
-            let tree = Tree::open(&root)?;
+            let tree = Tree::open(&root, lease)?;
             Turns::start(tree).map_err(io_error("start a thread for", &root))
         };
         Ok(Self {
@@ -104,9 +110,22 @@ impl FileSystem {
     /// Runs `operation` while nobody else uses the store.
     async fn inside<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
+        operation: impl FnOnce(&Inside<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.turns.run(operation).await
+    }
+
+    /// The same for what must have been seen at one moment.
+    async fn read_inside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.inside(move |inside| {
+            let seen = read(inside)?;
+            inside.check()?;
+            Ok(seen)
+        })
+        .await
     }
 
     async fn change(
@@ -119,7 +138,7 @@ impl FileSystem {
         let request = Request::of(operation, writes, guards);
         let tree = self.turns.tree().clone();
         let commit = blocking(move || request.stage(&tree)).await?;
-        self.inside(move |tree| commit.run(tree)).await
+        self.inside(move |inside| commit.run(inside)).await
     }
 
     async fn change_one(
@@ -158,19 +177,19 @@ impl Coordinator for FileSystem {
     async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, Error> {
         path::check(path)?;
         let path = path.to_owned();
-        self.inside(move |tree| tree.read(&path)).await
+        self.read_inside(move |tree| tree.read(&path)).await
     }
 
     async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
         path::check(path)?;
         let path = path.to_owned();
-        self.inside(move |tree| tree.list(&path)).await
+        self.read_inside(move |tree| tree.list(&path)).await
     }
 
     async fn read_dir(&self, path: &str) -> Result<Vec<(String, Vec<u8>)>, Error> {
         path::check(path)?;
         let path = path.to_owned();
-        self.inside(move |tree| tree.read_dir(&path)).await
+        self.read_inside(move |tree| tree.read_dir(&path)).await
     }
 
     async fn commit(&self, writes: &[Write<'_>], guards: &[Guard<'_>]) -> Result<(), Error> {
@@ -182,8 +201,9 @@ impl Coordinator for FileSystem {
         check_value(path, value)?;
         let (name, value) = (path.to_owned(), value.to_vec());
         let store = self.clone();
+        self.prepare(path).await?;
         let taken = self
-            .inside(move |tree| Ok(lease::take(store, tree, name, value, takeover)))
+            .inside(move |inside| Ok(lease::take(store, inside, name, value, takeover)))
             .await?;
         Ok(Lock::new(path, taken?.keep()))
     }
@@ -211,6 +231,18 @@ impl Coordinator for FileSystem {
 }
 
 impl FileSystem {
+    /// Looks at who holds the lock before it may have to be waited for who is inside.
+    async fn prepare(&self, path: &str) -> Result<(), Error> {
+        let (store, path) = (self.clone(), path.to_owned());
+        blocking(move || {
+            let tree = store.turns.tree();
+            tree.desk.prepare()?;
+            store.sightings.look(tree, &path);
+            Ok(())
+        })
+        .await
+    }
+
     /// What a path is now. Nobody is waited for.
     async fn look(&self, path: &str) -> Result<Look, Error> {
         let (tree, path) = (self.turns.tree().clone(), path.to_owned());

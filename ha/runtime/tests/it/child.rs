@@ -6,6 +6,7 @@
 pub mod stores;
 
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use codis_bed::process::Signal;
 use codis_runtime::coordinator::{self, Coordinator, FileSystem, Takeover};
 use codis_runtime::shutdown::Shutdown;
 use codis_runtime::telemetry;
+
+use crate::support::eventually;
 
 /// A child that is killed when it is dropped.
 pub struct Process {
@@ -23,7 +26,22 @@ pub struct Process {
 impl Process {
     /// Runs the ignored test `child::{role}` with `argument`.
     pub fn start(role: &str, argument: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        Self::spawn(
+            role,
+            argument,
+            &mut Command::new(std::env::current_exe().unwrap()),
+        )
+    }
+
+    /// The same, to be struck at the points that the file `faults` will name.
+    pub fn start_with_faults(role: &str, argument: &str, faults: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env(codis_runtime::fault::VARIABLE, faults);
+        Self::spawn(role, argument, &mut command)
+    }
+
+    fn spawn(role: &str, argument: &str, command: &mut Command) -> Self {
+        let mut child = command
             .args([
                 "--exact",
                 &format!("child::{role}"),
@@ -55,6 +73,17 @@ impl Process {
 
     pub fn signal(&self, signal: Signal) {
         codis_bed::process::signal(&self.child, signal);
+    }
+
+    /// Waits until it is stopped.
+    pub async fn wait_stopped(&self) {
+        let stat = format!("/proc/{}/stat", self.id());
+        eventually("the process stops", || async {
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            let (_, state) = stat.rsplit_once(") ").unwrap();
+            state.starts_with('T').then_some(())
+        })
+        .await;
     }
 
     /// Kills it as `kill -9` does, and waits until it is gone.

@@ -72,8 +72,13 @@ async fn staged_files_of_the_dead_are_swept_when_they_are_old() {
     let hours_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
     File::create(&old).unwrap().set_modified(hours_ago).unwrap();
     File::create(&young).unwrap();
+    let desk = root.path().join("temp/3.desk");
+    fs::create_dir(&desk).unwrap();
+    let on_it = File::create(desk.join("4.old")).unwrap();
+    on_it.set_modified(hours_ago).unwrap();
+    File::open(&desk).unwrap().set_modified(hours_ago).unwrap();
     FileSystem::open(root.path()).await.unwrap();
-    assert!(!old.exists());
+    assert!(!old.exists() && !desk.exists());
     assert!(young.exists(), "somebody may be writing it");
 }
 
@@ -95,7 +100,9 @@ async fn files_lie_where_the_original_looks() {
         .await
         .unwrap();
     assert_eq!(fs::read(data.join("slots/slot-0007")).unwrap(), b"by us");
-    assert_eq!(fs::read_dir(root.path().join("temp")).unwrap().count(), 0);
+    let desks = fs::read_dir(root.path().join("temp")).unwrap();
+    let staged = desks.flat_map(|desk| fs::read_dir(desk.unwrap().path()).unwrap());
+    assert_eq!(staged.count(), 0);
     let left = fs::read(root.path().join("data.lck")).unwrap();
     assert_eq!(left, b"", "the lock file is empty when nobody is inside");
 }

@@ -1,10 +1,9 @@
 //! Many processes at one store: none fails because of the others, and none writes after its time.
 
-use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use codis_runtime::coordinator::{self, Expected, Guard, LockError, Shared, Takeover};
+use codis_runtime::coordinator::{self, Expected, Guard, LockError, Shared, Takeover, Write};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -59,28 +58,32 @@ impl Place {
     }
 
     fn process(&self, role: &str, name: &str, rounds: usize) -> Process {
-        let (kind, addr, session) = (self.name, &self.addr, SESSION.as_millis());
-        let argument = format!("{kind} {addr} {session} {name} {rounds}");
-        Process::start(&format!("stores::{role}"), &argument)
+        Process::start(&format!("stores::{role}"), &self.argument(name, rounds))
     }
 
-    /// Stops a process while it is not inside of a directory: one that is keeps everybody out.
-    async fn stop(&self, process: &Process) {
-        let queue = self.directory.as_ref().map(|root| {
-            let queue = File::open(root.path().join("queue.lck")).unwrap();
-            queue.lock().unwrap();
-            queue
-        });
-        process.signal(Signal::STOP);
-        let stat = format!("/proc/{}/stat", process.id());
-        eventually("the process stops", || async {
-            let stat = std::fs::read_to_string(Path::new(&stat)).unwrap();
-            let (_, state) = stat.rsplit_once(") ").unwrap();
-            state.starts_with('T').then_some(())
-        })
-        .await;
-        drop(queue);
+    /// One that can be struck at points of its way.
+    fn doomed(&self, role: &str, name: &str, faults: &Path) -> Process {
+        let role = format!("stores::{role}");
+        Process::start_with_faults(&role, &self.argument(name, 0), faults)
     }
+
+    fn argument(&self, name: &str, rounds: usize) -> String {
+        let (kind, addr, session) = (self.name, &self.addr, SESSION.as_millis());
+        format!("{kind} {addr} {session} {name} {rounds}")
+    }
+
+    /// Whether a process can be inside, and keep others out.
+    fn has_inside(&self) -> bool {
+        self.directory.is_some()
+    }
+}
+
+/// Stops the process when it passes `point` for the next time.
+async fn stop_at(process: &Process, faults: &Path, point: &str) {
+    let fresh = faults.with_extension("new");
+    std::fs::write(&fresh, format!("{point} stop")).unwrap();
+    std::fs::rename(&fresh, faults).unwrap();
+    process.wait_stopped().await;
 }
 
 /// Where the original loses most of its operations: six processes, forty each.
@@ -205,14 +208,20 @@ async fn a_holder_that_slept_has_lost_its_lock_and_writes_nothing() {
 
 async fn wakes_up_too_late(place: Place) {
     let store = place.open().await;
-    let mut child = place.process("leads", "child", 0);
+    let faults = tempfile::tempdir().unwrap();
+    let faults = faults.path().join("faults");
+    let mut child = place.doomed("leads", "child", &faults);
     child.wait_for("leading");
     eventually("the child writes", || async {
         store.read("/seat").await.unwrap()
     })
     .await;
     let began = Instant::now();
-    place.stop(&child).await;
+    if place.has_inside() {
+        stop_at(&child, &faults, "store.directory.entered 1").await;
+    } else {
+        child.signal(Signal::STOP);
+    }
     let lock = eventually("another one gets the lock", || async {
         match store.lock("/l", b"parent", Takeover::Refuse).await {
             Ok(lock) => Some(lock),
@@ -256,7 +265,7 @@ async fn a_holder_in_a_directory_that_nobody_replaced_goes_on() {
     let store = place.open().await;
     let mut child = place.process("leads", "child", 0);
     child.wait_for("leading");
-    place.stop(&child).await;
+    child.signal(Signal::STOP);
     tokio::time::sleep(SESSION * 2).await;
     child.signal(Signal::CONT);
     let seat = store.read("/seat").await.unwrap();
@@ -270,4 +279,73 @@ async fn a_holder_in_a_directory_that_nobody_replaced_goes_on() {
     child.wait_for("lost");
     store.update("/fence", b"parent").await.unwrap();
     child.wait_for("fenced");
+}
+
+/// Where a process can be stopped inside, in the order in which a commit passes them.
+const POINTS: [&str; 5] = [
+    "store.directory.entered 1",
+    "store.directory.staged 1",
+    "store.directory.journal 1",
+    "store.directory.step 2",
+    "store.directory.synced 1",
+];
+
+/// Wherever it is stopped inside, others wait for a moment, find its commit whole, and change what
+/// they like; when it wakes it is told, and changes nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 6)]
+async fn who_is_stopped_inside_a_directory_holds_nobody_up() {
+    let runs = POINTS.map(|point| tokio::spawn(stopped_inside(point)));
+    for run in runs {
+        run.await.unwrap();
+    }
+}
+
+async fn stopped_inside(point: &str) {
+    let place = Place::directory();
+    let store = place.open().await;
+    let faults = tempfile::tempdir().unwrap();
+    let faults = faults.path().join("faults");
+    let mut child = place.doomed("commits_until_fenced", "child", &faults);
+    child.wait_for("writing");
+    eventually("it writes", || async { store.read("/t/a").await.unwrap() }).await;
+    stop_at(&child, &faults, point).await;
+    let values = || async {
+        let all = store.read_dir("/t").await.unwrap();
+        let values: Vec<_> = all.into_iter().map(|(_, value)| value).collect();
+        assert!(
+            values.windows(2).all(|two| two[0] == two[1]),
+            "{point}: {values:?}"
+        );
+        assert_eq!(values.len(), 3, "{point}");
+        String::from_utf8(values[0].clone()).unwrap()
+    };
+    let left = values().await;
+    assert!(left.starts_with("child "), "{point}: {left}");
+    let put = |path| Write {
+        path,
+        expected: Expected::Anything,
+        value: Some(b"parent"),
+    };
+    let writes = ["/fence", "/t/a", "/t/b", "/t/c"].map(put);
+    store.commit(&writes, &[]).await.unwrap();
+    child.signal(Signal::CONT);
+    assert_eq!(child.code(), Some(0), "{point}: it is fenced");
+    assert_eq!(values().await, "parent", "{point}");
+    let fence = store.read("/fence").await.unwrap();
+    assert_eq!(fence.as_deref(), Some(&b"parent"[..]), "{point}");
+}
+
+/// The next in the queue is stopped there, and keeps no place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_stopped_in_the_queue_holds_nobody_up() {
+    let place = Place::directory();
+    let store = place.open().await;
+    store.update("/a", b"1").await.unwrap();
+    let queue = Path::new(&place.addr).join("queue.lck");
+    let queue = std::fs::File::open(queue).unwrap();
+    queue.lock().unwrap();
+    store.update("/a", b"2").await.unwrap();
+    assert_eq!(store.read("/a").await.unwrap().as_deref(), Some(&b"2"[..]));
+    drop(queue);
+    store.update("/a", b"3").await.unwrap();
 }

@@ -1,10 +1,11 @@
 //! Changes of records, all or none, even when the process or the machine dies on the way.
 //!
-//! Values are written and synced in `temp/` before the store is entered, so that others wait for
-//! renames only. A change of one record is one rename. For several, the renames are first written
-//! down in `{root}/journal`: once that file is in place the commit is made, and whoever enters the
-//! store next carries out what the one before could not. An original does not know the journal: if
-//! it writes one of the same records between a crash and that, its value is replaced.
+//! Values are written and synced on the desk of the process before the store is entered, so that
+//! others wait for renames only. A change of one record is one rename. For several, the renames are
+//! first written down in `{root}/journal`: once that file is in place the commit is made, and
+//! whoever enters the store next carries out what the one before could not, from the desk that the
+//! journal names and that is moved away first. An original does not know the journal: if it writes
+//! one of the same records between a crash and that, its value is replaced.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,7 +14,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::super::error::changed;
-use super::tree::{Staged, Tree};
+use super::desk::Staged;
+use super::inside::Inside;
+use super::tree::Tree;
 use super::{Error, Expected, Guard, Write, io_error, sync_dir};
 
 /// A commit that owns what it was asked for.
@@ -41,10 +44,18 @@ enum Before {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Step {
-    /// Puts the file of this name in `temp/` in the place of the record.
+    /// Puts the file of this name on the desk in the place of the record.
     Put { path: String, staged: String },
     /// Removes the record.
     Delete { path: String },
+}
+
+/// What is in `{root}/journal`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Journal {
+    /// Where the staged files are, unless they were moved from there since.
+    desk: String,
+    steps: Vec<Step>,
 }
 
 /// The values of a commit, before they are on the disk.
@@ -75,13 +86,13 @@ impl Request {
 
     /// Brings the values to the disk; nobody waits for that.
     pub fn stage(self, tree: &Tree) -> Result<Commit, Error> {
+        // Also for one that only deletes.
+        tree.desk.prepare()?;
         let mut writes = Vec::with_capacity(self.writes.len());
         let mut files = Vec::with_capacity(self.writes.len());
         for (path, expected, value) in self.writes {
             let (staged, file) = match value {
-                Some(value) => tree
-                    .stage_unsynced(&value)
-                    .map(|(s, f)| (Some(s), Some(f)))?,
+                Some(value) => tree.desk.stage(&value).map(|(s, f)| (Some(s), Some(f)))?,
                 None => (None, None),
             };
             files.extend(file);
@@ -101,26 +112,27 @@ impl Request {
 }
 
 impl Commit {
-    /// Checks everything, then does everything. The caller is inside the store.
-    pub fn run(self, tree: &Tree) -> Result<(), Error> {
-        self.check(tree)?;
+    /// Checks everything, then does everything.
+    pub fn run(self, inside: &Inside<'_>) -> Result<(), Error> {
+        point("store.directory.entered");
+        self.check(inside)?;
         let parents = self.writes.iter().filter(|write| write.staged.is_some());
         for write in parents {
-            tree.make_parents(self.operation, &write.path)?;
+            inside.make_parents(self.operation, &write.path)?;
         }
         point("store.directory.staged");
         match <[Owned; 1]>::try_from(self.writes) {
             Ok([write]) => match write.staged {
-                Some(staged) => tree.place(staged, &write.path),
-                None => tree.remove(&write.path),
+                Some(staged) => inside.place(staged, &write.path),
+                None => inside.remove(&write.path),
             },
-            Err(several) => run_journal(tree, several),
+            Err(several) => run_journal(inside, several),
         }
     }
 
-    fn check(&self, tree: &Tree) -> Result<(), Error> {
+    fn check(&self, inside: &Inside<'_>) -> Result<(), Error> {
         for (path, wanted) in &self.guards {
-            if tree.read(path)?.as_ref() != Some(wanted) {
+            if inside.read(path)?.as_ref() != Some(wanted) {
                 return Err(changed(path));
             }
         }
@@ -131,28 +143,30 @@ impl Commit {
         } in &self.writes
         {
             match expected {
-                Before::Missing if tree.exists(path)? => {
+                Before::Missing if inside.exists(path)? => {
                     let path = path.clone();
                     return Err(Error::Exists { path });
                 }
-                Before::Value(wanted) if tree.read(path)?.as_ref() != Some(wanted) => {
+                Before::Value(wanted) if inside.read(path)?.as_ref() != Some(wanted) => {
                     return Err(changed(path));
                 }
                 _ => {}
             }
             match staged {
                 Some(staged) => {
-                    tree.check_put(self.operation, path)?;
-                    staged.check()?;
+                    inside.check_put(self.operation, path)?;
+                    if !staged.is_there() {
+                        return Err(inside.taken());
+                    }
                 }
-                None => tree.check_remove(self.operation, path)?,
+                None => inside.check_remove(self.operation, path)?,
             }
         }
         Ok(())
     }
 }
 
-fn run_journal(tree: &Tree, writes: Vec<Owned>) -> Result<(), Error> {
+fn run_journal(inside: &Inside<'_>, writes: Vec<Owned>) -> Result<(), Error> {
     if writes.is_empty() {
         return Ok(());
     }
@@ -168,69 +182,96 @@ fn run_journal(tree: &Tree, writes: Vec<Owned>) -> Result<(), Error> {
             None => Step::Delete { path },
         });
     }
-    write_down(tree, &steps)?;
+    let desk = inside.own_desk()?.to_owned();
+    let journal = Journal { desk, steps };
+    write_down(inside, &journal)?;
     // From here on it is made: carried out by us, or by the next one who comes.
     kept.into_iter().for_each(Staged::keep);
     point("store.directory.journal");
-    sync_dir(tree.root())?;
-    carry_out(tree, &steps)
+    sync_dir(inside.root())?;
+    match carry_out(inside, &journal.desk, &journal.steps) {
+        // By somebody else, who has the store now.
+        Err(Error::Taken { .. }) => Ok(()),
+        outcome => outcome,
+    }
 }
 
-fn journal(tree: &Tree) -> PathBuf {
+fn journal_file(tree: &Tree) -> PathBuf {
     tree.root().join("journal")
 }
 
-fn write_down(tree: &Tree, steps: &[Step]) -> Result<(), Error> {
-    let file = journal(tree);
-    let text = serde_json::to_vec_pretty(steps)
+fn write_down(inside: &Inside<'_>, journal: &Journal) -> Result<(), Error> {
+    let file = journal_file(inside);
+    let text = serde_json::to_vec_pretty(journal)
         .map_err(std::io::Error::other)
         .map_err(io_error("write", &file))?;
-    tree.stage(&text)?.rename(&file)
+    inside.put(inside.stage_journal(&text)?, &file)
 }
 
-/// Does again what may have been done in part.
-fn carry_out(tree: &Tree, steps: &[Step]) -> Result<(), Error> {
+/// Does again what may have been done in part, with what lies on `desk`.
+fn carry_out(inside: &Inside<'_>, desk: &str, steps: &[Step]) -> Result<(), Error> {
+    let dir = inside.desk.dir(desk);
     let mut touched = BTreeSet::new();
     for step in steps {
         let path = match step {
             Step::Put { path, staged } => {
-                tree.make_parents("commit", path)?;
-                tree.place_unless_done(staged, path)?;
+                inside.make_parents("commit", path)?;
+                // One that is missing is in its place already.
+                inside.shift(desk, &dir.join(staged), &inside.file(path))?;
                 path
             }
             Step::Delete { path } => {
-                tree.remove_unsynced(path)?;
+                inside.remove_unsynced(desk, path)?;
                 path
             }
         };
-        touched.insert(tree.parent(path));
+        touched.insert(inside.parent(path));
         point("store.directory.step");
     }
     for dir in touched.iter().filter(|dir| dir.is_dir()) {
         sync_dir(dir)?;
     }
     point("store.directory.synced");
-    let file = journal(tree);
-    fs::remove_file(&file).map_err(io_error("delete", &file))?;
-    sync_dir(tree.root())
+    inside.discard(desk, &journal_file(inside))?;
+    sync_dir(inside.root())
 }
 
-/// Finishes the commit of a process that died in the middle. The caller is inside the store.
-pub fn roll_forward(tree: &Tree) -> Result<(), Error> {
-    let file = journal(tree);
-    let text = match fs::read(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io_error("read", &file)(error)),
+/// Finishes the commit of a process that died, or sleeps, in the middle.
+pub fn roll_forward(inside: &Inside<'_>) -> Result<(), Error> {
+    let Some(journal) = read_journal(inside)? else {
+        return Ok(());
     };
-    let steps = parse(&file, &text)?;
-    carry_out(tree, &steps)?;
-    let records = steps.len();
-    tracing::warn!(records, "finished the commit of a process that died");
+    let moved = match inside.desk.take_away(&journal.desk)? {
+        Some(moved) => moved,
+        // Swept, with nothing on it: what is left to do are deletions.
+        None => inside.desk.successor(&journal.desk)?,
+    };
+    carry_out(inside, &moved, &journal.steps)?;
+    inside.desk.clear(&moved)?;
+    let records = journal.steps.len();
+    tracing::warn!(
+        records,
+        "finished the commit of a process that died or does not move"
+    );
     Ok(())
 }
 
-fn parse(file: &Path, text: &[u8]) -> Result<Vec<Step>, Error> {
+/// Whether the journal needs what is on this desk.
+pub fn is_named(tree: &Tree, desk: &str) -> Result<bool, Error> {
+    Ok(read_journal(tree)?.is_some_and(|journal| journal.desk == desk))
+}
+
+fn read_journal(tree: &Tree) -> Result<Option<Journal>, Error> {
+    let file = journal_file(tree);
+    let text = match fs::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io_error("read", &file)(error)),
+    };
+    parse(&file, &text).map(Some)
+}
+
+fn parse(file: &Path, text: &[u8]) -> Result<Journal, Error> {
     serde_json::from_slice(text)
         .map_err(std::io::Error::other)
         .map_err(io_error("understand", file))

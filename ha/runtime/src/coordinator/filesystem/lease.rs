@@ -12,14 +12,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::time::{sleep, timeout_at};
 
 use super::super::hold::{Held, Keeper, Validity};
+use super::inside::Inside;
 use super::note::Beat;
 use super::oslock::OsLock;
 use super::tree::{Fingerprint, Look, Tree};
@@ -55,6 +56,14 @@ impl Sightings {
         }
     }
 
+    /// Remembers the note from outside the store, as early as it can be seen.
+    pub fn look(&self, tree: &Tree, path: &str) {
+        let note = fs::read(tree.lock_of(path)).unwrap_or_default();
+        if Beat::parse(&note).is_some() {
+            self.is_expired(path, &note, Duration::MAX);
+        }
+    }
+
     fn forget(&self, path: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(path);
@@ -65,7 +74,7 @@ impl Sightings {
 pub struct FileLock {
     own: Own,
     keeper: Keeper,
-    os: OsLock,
+    os: Arc<OsLock>,
 }
 
 /// What makes the lock ours.
@@ -75,6 +84,8 @@ struct Own {
     path: String,
     value: Vec<u8>,
     beat: Beat,
+    /// The locked file, whatever lies in its place now.
+    os: Weak<OsLock>,
     /// Until when it is ours for certain.
     until: Instant,
 }
@@ -82,21 +93,21 @@ struct Own {
 /// A lock that was just taken, without anybody who keeps it yet.
 pub struct Taken {
     own: Own,
-    os: OsLock,
+    os: Arc<OsLock>,
 }
 
-/// Takes the lock, or says why not. The caller is inside the store.
+/// Takes the lock, or says why not.
 pub fn take(
     store: FileSystem,
-    tree: &Tree,
+    inside: &Inside<'_>,
     path: String,
     value: Vec<u8>,
     takeover: Takeover,
 ) -> Result<Taken, LockError> {
     let lease = store.lease;
-    let file = tree.lock_file(&path);
+    let file = inside.lock_of(&path);
     let free = OsLock::try_acquire(&file).map_err(io_error("lock", &file))?;
-    let record = tree.read(&path)?;
+    let record = inside.read(&path)?;
     if free.is_none() {
         let note = fs::read(&file).map_err(io_error("read", &file))?;
         if !store.sightings.is_expired(&path, &note, lease) {
@@ -106,35 +117,41 @@ pub fn take(
     if let (Some(record), Takeover::Refuse) = (record, takeover) {
         return Err(LockError::Stale { path, record });
     }
-    let mut os = match free {
+    let os = match free {
         Some(os) => os,
-        None => replace(tree, &file)?,
+        None => replace(inside, &file)?,
     };
-    tree.check_put("lock", &path)?;
-    tree.make_parents("lock", &path)?;
-    tree.place(tree.stage(&value)?, &path)?;
+    inside.check_put("lock", &path)?;
+    inside.make_parents("lock", &path)?;
+    inside.place(inside.stage(&value)?, &path)?;
     let sent = Instant::now();
-    let beat = Beat::first(tree.temp_name(), lease);
+    let beat = Beat::first(inside.desk.fresh_name(), lease);
     os.sign(&beat.text()).map_err(io_error("write", &file))?;
     store.sightings.forget(&path);
+    let os = Arc::new(os);
     let own = Own {
         store,
         path,
         value,
         beat,
+        os: Arc::downgrade(&os),
         until: sent + lease,
     };
-    Ok(Taken { own, os })
+    // Whoever waits for us counts from this note, or did not wait and has replaced the file.
+    match own.holds(inside)? {
+        true => Ok(Taken { own, os }),
+        false => Err(inside.taken().into()),
+    }
 }
 
 /// A locked file in the place of the one that a sleeping process has locked.
-fn replace(tree: &Tree, file: &PathBuf) -> Result<OsLock, Error> {
-    let fresh = tree.temp_file();
-    let held = OsLock::try_acquire(&fresh).map_err(io_error("lock", &fresh))?;
+fn replace(inside: &Inside<'_>, file: &Path) -> Result<OsLock, Error> {
+    let fresh = inside.stage(b"")?;
+    let held = OsLock::try_acquire(fresh.file()).map_err(io_error("lock", fresh.file()))?;
     let Some(held) = held else {
-        return Err(tree.busy(Duration::ZERO));
+        return Err(inside.busy(Duration::ZERO));
     };
-    fs::rename(&fresh, file).map_err(io_error("rename", file))?;
+    inside.put(fresh, file)?;
     tracing::warn!(file = %file.display(), "took a lock whose holder did not renew its lease");
     Ok(held)
 }
@@ -184,7 +201,7 @@ impl Own {
     /// this process slept: the file knows.
     async fn renew(&mut self) -> Result<Option<Fingerprint>, String> {
         let (own, sent) = (self.clone(), Instant::now());
-        let beat = self.store.inside(move |tree| own.beat(tree));
+        let beat = self.store.inside(move |inside| own.beat(inside));
         let renewed = if sent < self.until {
             timeout_at(self.until.into(), beat).await
         } else {
@@ -212,36 +229,45 @@ impl Own {
     /// One renewal, by somebody inside the store; the inner error says why the lock is lost.
     fn beat(&self, tree: &Tree) -> Result<Result<(Beat, Fingerprint), String>, Error> {
         if !self.holds(tree)? {
-            let lease = self.store.lease;
-            return Ok(Err(format!(
-                "another process took it, because its lease of {lease:?} was not renewed in time"
-            )));
+            return Ok(Err(self.replaced()));
         }
         match tree.read(&self.path)? {
             None => return Ok(Err("it was deleted".to_owned())),
             Some(value) if value != self.value => return Ok(Err("it was changed".to_owned())),
             Some(_) => {}
         }
-        let file = tree.lock_file(&self.path);
+        let file = tree.lock_of(&self.path);
         let Look::Record(record) = tree.look(&self.path).map_err(io_error("look up", &file))?
         else {
             return Ok(Err("it was deleted".to_owned()));
         };
+        let Some(os) = self.os.upgrade() else {
+            return Ok(Err("it was released".to_owned()));
+        };
         let next = self.beat.next();
-        fs::write(&file, next.text()).map_err(io_error("write", &file))?;
-        Ok(Ok((next, record)))
+        os.sign(&next.text()).map_err(io_error("write", &file))?;
+        // Only now: a process that slept before it wrote may have been replaced meanwhile.
+        match self.holds(tree)? {
+            true => Ok(Ok((next, record))),
+            false => Ok(Err(self.replaced())),
+        }
+    }
+
+    fn replaced(&self) -> String {
+        let lease = self.store.lease;
+        format!("another process took it, because its lease of {lease:?} was not renewed in time")
     }
 
     /// Whether the lock file is ours: nobody put another in its place.
     fn holds(&self, tree: &Tree) -> Result<bool, Error> {
-        let file = tree.lock_file(&self.path);
+        let file = tree.lock_of(&self.path);
         let note = fs::read(&file).map_err(io_error("read", &file))?;
         Ok(Beat::parse(&note).is_some_and(|beat| beat.holder == self.beat.holder))
     }
 
-    fn delete_own_record(&self, tree: &Tree) -> Result<(), Error> {
-        if self.holds(tree)? && tree.read(&self.path)?.as_ref() == Some(&self.value) {
-            tree.remove(&self.path)?;
+    fn delete_own_record(&self, inside: &Inside<'_>) -> Result<(), Error> {
+        if self.holds(inside)? && inside.read(&self.path)?.as_ref() == Some(&self.value) {
+            inside.remove(&self.path)?;
         }
         Ok(())
     }
@@ -253,20 +279,20 @@ impl Held for FileLock {
         let Self { own, keeper, os } = *self;
         drop(keeper);
         let store = own.store.clone();
-        let inside = move |tree: &Tree| {
-            let deleted = own.delete_own_record(tree);
+        let release = move |inside: &Inside<'_>| {
+            let deleted = own.delete_own_record(inside);
             drop(os);
             deleted
         };
-        store.inside(inside).await
+        store.inside(release).await
     }
 
     fn abandon(self: Box<Self>) {
         let Self { own, keeper, os } = *self;
         drop(keeper);
         let turns = own.store.turns.clone();
-        turns.run_soon(ABANDON_WAIT_MAX, move |tree| {
-            if let Err(error) = own.delete_own_record(tree) {
+        turns.run_soon(ABANDON_WAIT_MAX, move |inside| {
+            if let Err(error) = own.delete_own_record(inside) {
                 let path = &own.path;
                 tracing::warn!(path, %error, "a dropped lock leaves its record behind");
             }

@@ -1,17 +1,55 @@
 //! What a process writes into the lock files that it holds, for people and for those who wait.
 
 use std::process;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// Whoever is inside the store. Originals write the first two members.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Visitor {
-    now: String,
-    pid: u32,
+pub struct Visitor {
+    pub now: String,
+    pub pid: u32,
+    /// The host since it was started.
+    pub boot: String,
+    /// Where what it stages lies; empty for one that only reads.
+    pub desk: String,
+    /// Tells this entry from every other.
+    pub entry: String,
 }
+
+impl Visitor {
+    /// This process, in the entry of that name.
+    pub fn new(desk: &str, entry: String) -> Self {
+        Self {
+            now: crate::host::now_rfc3339(),
+            pid: process::id(),
+            boot: BOOT.clone(),
+            desk: desk.to_owned(),
+            entry,
+        }
+    }
+
+    /// Who wrote the note, if it is one of ours and on this host: of another host neither the
+    /// process nor what it wrote a moment ago can be seen.
+    pub fn of_this_host(note: &[u8]) -> Option<Self> {
+        let visitor: Self = serde_json::from_slice(note).ok()?;
+        let is_here = !visitor.entry.is_empty() && !BOOT.is_empty() && visitor.boot == *BOOT;
+        is_here.then_some(visitor)
+    }
+
+    pub fn text(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+}
+
+/// What Linux calls this run of this host; empty when it does not say.
+static BOOT: LazyLock<String> = LazyLock::new(|| {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    id.map(|id| id.trim().to_owned()).unwrap_or_default()
+});
 
 /// Whoever holds the lock of a path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,28 +95,30 @@ impl Beat {
     }
 }
 
-/// The note of this process in `data.lck`, in the words of the original.
-pub fn of_visitor() -> Vec<u8> {
-    let (now, pid) = (crate::host::now_rfc3339(), process::id());
-    format!("{{\n    \"now\": \"{now}\",\n    \"pid\": {pid}\n}}").into_bytes()
-}
-
 /// A note on one line of an error text, with the next step when the process that wrote it sleeps.
 pub fn shown(note: &[u8]) -> String {
-    let text = String::from_utf8_lossy(note);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let pid = serde_json::from_slice::<Visitor>(note).map_or(0, |visitor| visitor.pid);
-    match line {
-        empty if empty.is_empty() => "another process".to_owned(),
-        line if is_stopped(pid) => {
-            format!("{line} (a process {pid} of this host is stopped: kill -CONT {pid})")
+    let visitor: Visitor = serde_json::from_slice(note).unwrap_or_default();
+    let pid = visitor.pid;
+    if pid == 0 {
+        let text = String::from_utf8_lossy(note);
+        let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        return if line.is_empty() {
+            "another process".to_owned()
+        } else {
+            line
+        };
+    }
+    let since = visitor.now;
+    match is_stopped(pid) {
+        true => {
+            format!("process {pid} since {since} (on this host it is stopped: kill -CONT {pid})")
         }
-        line => line,
+        false => format!("process {pid} since {since}"),
     }
 }
 
 /// Whether a signal stopped the process, as Linux tells.
-fn is_stopped(pid: u32) -> bool {
+pub fn is_stopped(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
     state.is_some_and(|state| state.starts_with(['T', 't']))

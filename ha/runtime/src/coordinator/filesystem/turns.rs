@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::tree::{Entered, Tree};
+use super::inside::Inside;
+use super::tree::Tree;
 use super::{Error, gone};
 
 /// How long an operation waits for its turn: behind others of its process and other processes. Far
@@ -30,7 +31,7 @@ pub struct Turns {
 }
 
 /// What is done inside the store, or told why it could not be entered.
-type Run = Box<dyn FnOnce(&Tree, Result<Entered, Error>) + Send>;
+type Run = Box<dyn FnOnce(Result<Inside<'_>, Error>) + Send>;
 
 struct Job {
     /// Set by the caller who gives up, or by the thread that begins, whoever is first.
@@ -53,7 +54,7 @@ impl Turns {
                     }
                     let entered = theirs.enter();
                     if !job.claimed.swap(true, Ordering::Relaxed) {
-                        (job.run)(&theirs, entered);
+                        (job.run)(entered);
                     }
                 }
             })?;
@@ -67,14 +68,14 @@ impl Turns {
     /// Runs `operation` while nobody else uses the store.
     pub async fn run<T: Send + 'static>(
         &self,
-        operation: impl FnOnce(&Tree) -> Result<T, Error> + Send + 'static,
+        operation: impl FnOnce(&Inside<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (answer, mut answered) = oneshot::channel();
         let claimed = Arc::new(AtomicBool::new(false));
         let job = Job {
             claimed: claimed.clone(),
-            run: Box::new(move |tree, entered| {
-                let _ = answer.send(entered.and_then(|_inside| operation(tree)));
+            run: Box::new(move |entered| {
+                let _ = answer.send(entered.and_then(|inside| operation(&inside)));
             }),
         };
         let turn = async {
@@ -91,13 +92,17 @@ impl Turns {
 
     /// The same from a destructor: waits at most `wait_max`, and the operation is run in its turn
     /// after that.
-    pub fn run_soon(&self, wait_max: Duration, operation: impl FnOnce(&Tree) + Send + 'static) {
+    pub fn run_soon(
+        &self,
+        wait_max: Duration,
+        operation: impl FnOnce(&Inside<'_>) + Send + 'static,
+    ) {
         let (tell, done) = blocking::sync_channel(1);
         let job = Job {
             claimed: Arc::default(),
-            run: Box::new(move |tree, entered| {
+            run: Box::new(move |entered| {
                 match entered {
-                    Ok(_inside) => operation(tree),
+                    Ok(inside) => operation(&inside),
                     Err(error) => tracing::warn!(%error, "a dropped lock leaves its record behind"),
                 }
                 let _ = tell.send(());

@@ -90,6 +90,35 @@ async fn commits_until_killed() {
     }
 }
 
+/// The same for as long as `/fence` holds its name.
+#[tokio::test]
+#[ignore = "a child process of another test"]
+async fn commits_until_fenced() {
+    let Role { store, name, .. } = role().await;
+    store.update("/fence", name.as_bytes()).await.unwrap();
+    let guards = [Guard {
+        path: "/fence",
+        value: name.as_bytes(),
+    }];
+    println!("writing");
+    for round in 0_u64.. {
+        let value = format!("{name} {round}").into_bytes();
+        let put = |path| Write {
+            path,
+            expected: Expected::Anything,
+            value: Some(&value),
+        };
+        let writes = [put("/t/a"), put("/t/b"), put("/t/c")];
+        match store.commit(&writes, &guards).await {
+            Ok(()) => {}
+            Err(Error::Taken { .. }) => println!("taken"),
+            Err(Error::Changed { path }) if path == "/fence" => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    println!("fenced");
+}
+
 /// Leads until it is told that it does not.
 #[tokio::test]
 #[ignore = "a child process of another test"]
