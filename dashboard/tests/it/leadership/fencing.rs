@@ -104,8 +104,12 @@ async fn a_leader_that_was_stopped_inside_a_directory_is_replaced() {
     for point in ["store.directory.entered", "store.directory.journal"] {
         let boards = Boards::on_directory();
         let (old, new) = pair(&boards).await;
-        old.put("group/create/X/1").await;
-        old.put("group/create/X/2").await;
+        let servers = [boards.bed.redis().await, boards.bed.redis().await];
+        for (group, server) in [1, 2].into_iter().zip(&servers) {
+            old.put(&format!("group/create/X/{group}")).await;
+            old.put(&format!("group/add/X/{group}/{}", server.addr))
+                .await;
+        }
         let first = boards.last_leader().await.term;
         let port = old.addr.rsplit_once(':').unwrap().1.parse().unwrap();
         let faults = boards.bed.fault(port);
