@@ -2,7 +2,7 @@
 
 /// A peer, a store or the dashboard itself was too late. Its limits are those of an operator who
 /// waits, not those of a machine with ten times the processes that it has cores.
-const LATE: [&str; 8] = [
+const LATE: [&str; 9] = [
     "no answer in time",
     "topom is not online",
     "resync slots failed",
@@ -11,9 +11,15 @@ const LATE: [&str; 8] = [
     "fetch model failed",
     "xping failed",
     "did not catch up",
+    "did not become master within",
 ];
 /// The first one was carried out after all.
-const DONE: [&str; 3] = ["already exists", "doesn't exist", "not found"];
+const DONE: [&str; 4] = [
+    "already exists",
+    "doesn't exist",
+    "not found",
+    "can't promote master",
+];
 
 /// Whether a refusal tells of nothing but lateness.
 pub fn is_late(refusal: &str) -> bool {

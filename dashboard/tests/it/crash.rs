@@ -171,8 +171,7 @@ impl Stage {
             if !refused || tokio::time::Instant::now() > deadline {
                 return answer;
             }
-            let what = "what was refused is over";
-            self.until_quiet(what, async |_| true).await;
+            self.until_quiet_or_hit("what was refused is over").await;
         }
     }
 

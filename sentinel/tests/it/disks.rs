@@ -25,6 +25,8 @@ fn count(text: &str, what: &str) -> usize {
 
 /// While `refuse` holds, orders are refused and no vote is given; afterwards all is well again.
 fn works_again(sentinel: &mut Sentinel, refuse: impl FnOnce(), repair: impl FnOnce()) {
+    // It may not have written what it knows from the start.
+    assert_eq!(show(&sentinel.call("SENTINEL FLUSHCONFIG")), "+OK");
     let before = sentinel.config();
     let mut events = sentinel.client();
     events.subscribe("+disk-refused -disk-refused");

@@ -252,15 +252,22 @@ impl Life {
         parsed(&self.on_board(words))
     }
 
-    /// A group as the dashboard has it; the store must have it alike.
+    /// A group as the dashboard has it; the store must have it alike. The dashboard may clear a
+    /// mark between the two looks.
     pub async fn group(&self, id: u32) -> Group {
-        let groups: Vec<Group> =
-            json::decode(stdout(&self.on_board(&["--list-group"])).as_bytes()).unwrap();
-        let group = groups.into_iter().find(|group| group.id == id).unwrap();
-        let record = self.record(&paths::group(PRODUCT, id)).await.unwrap();
-        let record: Group = serde_json::from_value(record).unwrap();
-        assert_eq!(record, group, "the store has what the API tells");
-        group
+        let found = RefCell::new(None);
+        until("the store has what the API tells", async || {
+            let told = stdout(&self.on_board(&["--list-group"]));
+            let groups: Vec<Group> = json::decode(told.as_bytes()).unwrap();
+            let group = groups.into_iter().find(|group| group.id == id).unwrap();
+            let record = self.record(&paths::group(PRODUCT, id)).await.unwrap();
+            let record: Group = serde_json::from_value(record).unwrap();
+            let is_alike = record == group;
+            *found.borrow_mut() = Some(group);
+            is_alike
+        })
+        .await;
+        found.into_inner().unwrap()
     }
 
     /// A record of the store.

@@ -153,7 +153,9 @@ impl Stage {
     pub async fn stats(&self) -> Option<Stats> {
         for board in [Some(&self.leader), self.standby.as_ref()] {
             let answer = call(&board?.addr, "GET", "/topom/stats", "").await;
-            let is_led = |answer: &Answer| !answer.head.contains(codis_runtime::http::STALE);
+            let is_led = |answer: &Answer| {
+                answer.status == 200 && !answer.head.contains(codis_runtime::http::STALE)
+            };
             if let Some(answer) = answer.ok().filter(is_led) {
                 let stats: Stats = codis_core::json::decode(answer.body.as_bytes()).ok()?;
                 *self.last.borrow_mut() = Some(stats.clone());
@@ -210,12 +212,27 @@ impl Stage {
     /// Waits until nothing is under way, by the store as well, and `also` holds.
     pub async fn until_quiet(&self, what: &str, also: impl AsyncFn(&Stats) -> bool) {
         self.until(what, async || match self.stats().await {
-            Some(stats) => {
-                is_quiet(&stats) && self.tells_what_is_stored(&stats).await && also(&stats).await
-            }
+            Some(stats) => self.is_at_rest(&stats).await && also(&stats).await,
             None => false,
         })
         .await;
+    }
+
+    /// The same while something is armed, which a write of the leader's own may meet: then it is
+    /// for the next one to finish.
+    pub async fn until_quiet_or_hit(&self, what: &str) {
+        self.until(what, async || {
+            self.is_hit()
+                || match self.stats().await {
+                    Some(stats) => self.is_at_rest(&stats).await,
+                    None => false,
+                }
+        })
+        .await;
+    }
+
+    async fn is_at_rest(&self, stats: &Stats) -> bool {
+        is_quiet(stats) && self.tells_what_is_stored(stats).await
     }
 
     /// Asks until it is done, with nothing armed. One that is asked again may be done already.
