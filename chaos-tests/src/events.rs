@@ -14,7 +14,7 @@ use crate::query;
 
 /// How many events are kept; the oldest go first.
 const KEPT_MAX: usize = 100_000;
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+const CONNECT_MAX: Duration = Duration::from_secs(20);
 
 /// One published event.
 #[derive(Clone, Debug)]

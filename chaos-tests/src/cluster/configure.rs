@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use codis_core::addr::Addr;
 use codis_core::api::Stats;
 use codis_core::model::{self, SlotMapping};
+use codis_runtime::http::ClientError;
 
 use crate::control::Control;
 use crate::layout::{Group, Layout};
@@ -18,13 +19,18 @@ use super::Cluster;
 /// How long the parts may take to agree after everything was said. A replica that the sentinels
 /// have to point at its master takes the longest.
 pub const AGREE_MAX: Duration = Duration::from_secs(60);
+/// How long a change may be refused: a machine that has just started all of this is busy, and a
+/// proxy or a server may be too late to be counted on.
+const CHANGE_MAX: Duration = Duration::from_secs(45);
+/// What a change that is asked for again is refused with when the first one was carried out.
+const DONE: &str = "already exist";
 /// How long a sync action may take.
 const SYNC_MAX: Duration = Duration::from_secs(30);
 
 /// Brings the dashboard's records to the layout.
 pub async fn run(cluster: &Cluster, talk: &Talk) -> anyhow::Result<()> {
     let (control, layout) = (cluster.control(), cluster.layout());
-    let stats = control.stats().await.context("read the dashboard")?;
+    let stats = read(control).await.context("read the dashboard")?;
     talk.step("creating groups");
     for group in &layout.groups {
         create_group(control, &stats, group).await?;
@@ -33,13 +39,40 @@ pub async fn run(cluster: &Cluster, talk: &Talk) -> anyhow::Result<()> {
     follow_masters(control, &stats, layout).await?;
     talk.step("bringing proxies online");
     for proxy in layout.proxies() {
-        let done = control.online_proxy(&proxy.admin).await;
+        let done = insist(async || control.online_proxy(&proxy.admin).await).await;
         done.with_context(|| format!("bring {} online", proxy.name()))?;
     }
     talk.step("assigning slots");
     assign_slots(control, &stats, layout).await?;
     talk.step("registering sentinels");
     register_sentinels(cluster, &stats).await
+}
+
+/// Makes a change, again while it is refused: as an operator would who reads why.
+async fn insist(change: impl AsyncFn() -> Result<(), ClientError>) -> Result<(), ClientError> {
+    let deadline = Instant::now() + CHANGE_MAX;
+    let mut again = false;
+    loop {
+        match change().await {
+            Err(error) if again && error.to_string().contains(DONE) => return Ok(()),
+            Err(_) if Instant::now() < deadline => {}
+            done => return done,
+        }
+        again = true;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The dashboard's records, from the first answer.
+async fn read(control: &Control) -> Result<Stats, ClientError> {
+    let deadline = Instant::now() + CHANGE_MAX;
+    loop {
+        match control.stats().await {
+            Err(_) if Instant::now() < deadline => {}
+            told => return told,
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 fn record(stats: &Stats, id: u32) -> Option<&model::Group> {
@@ -49,13 +82,13 @@ fn record(stats: &Stats, id: u32) -> Option<&model::Group> {
 async fn create_group(control: &Control, stats: &Stats, group: &Group) -> anyhow::Result<()> {
     let known = record(stats, group.id);
     if known.is_none() {
-        let done = control.create_group(group.id).await;
+        let done = insist(async || control.create_group(group.id).await).await;
         done.with_context(|| format!("create group {}", group.id))?;
     }
     for server in &group.servers {
         let text = server.to_string();
         if !known.is_some_and(|known| known.servers.iter().any(|s| s.addr == text)) {
-            let done = control.add_server(group.id, server).await;
+            let done = insist(async || control.add_server(group.id, server).await).await;
             done.with_context(|| format!("add {server} to group {}", group.id))?;
         }
     }
@@ -71,7 +104,7 @@ async fn follow_masters(control: &Control, stats: &Stats, layout: &Layout) -> an
             continue;
         }
         for replica in &group.servers[1..] {
-            let done = control.sync_server(replica).await;
+            let done = insist(async || control.sync_server(replica).await).await;
             done.with_context(|| format!("make {replica} follow"))?;
             wait_following(replica, &group.servers[0]).await?;
         }
@@ -121,12 +154,11 @@ async fn assign_slots(control: &Control, stats: &Stats, layout: &Layout) -> anyh
         }));
     }
     if !wanted.is_empty() {
-        control
-            .assign_slots(&wanted)
-            .await
-            .context("assign slots")?;
+        let done = insist(async || control.assign_slots(&wanted).await).await;
+        done.context("assign slots")?;
     }
-    control.resync_groups().await.context("resync groups")
+    let done = insist(async || control.resync_groups().await).await;
+    done.context("resync groups")
 }
 
 async fn register_sentinels(cluster: &Cluster, stats: &Stats) -> anyhow::Result<()> {
@@ -134,14 +166,15 @@ async fn register_sentinels(cluster: &Cluster, stats: &Stats) -> anyhow::Result<
     for sentinel in cluster.layout().sentinels() {
         let text = sentinel.addr.to_string();
         if !stats.sentinels.model.servers.contains(&text) {
-            let done = cluster.control().add_sentinel(&sentinel.addr).await;
+            let add = async || cluster.control().add_sentinel(&sentinel.addr).await;
+            let done = insist(add).await;
             done.with_context(|| format!("add {}", sentinel.name()))?;
             changed = true;
         }
         changed |= !watches_as_wanted(cluster, &sentinel.addr).await;
     }
     if changed {
-        let done = cluster.control().resync_sentinels().await;
+        let done = insist(async || cluster.control().resync_sentinels().await).await;
         done.context("resync sentinels")?;
     }
     Ok(())

@@ -114,11 +114,15 @@ pub async fn run(
 
 async fn cast(cluster: &Cluster) -> anyhow::Result<Cast> {
     let before = cluster.agree(AGREE_MAX).await.context("before the fault")?;
-    let leader = cluster.leader().await.context("no dashboard leads")?;
+    let leader = wait("no dashboard leads", async || cluster.leader().await).await;
+    let leader = leader.map_err(anyhow::Error::msg)?;
     let mut boards = cluster.layout().dashboards();
     let heir = boards.find(|board| board.addr != leader.addr);
     let heir = heir.context("the layout has one dashboard")?.addr.clone();
-    let course = Course::choose(&cluster.control().stats().await?)?;
+    let stats = wait("no dashboard tells where slots are", async || {
+        cluster.control().stats().await.ok()
+    });
+    let course = Course::choose(&stats.await.map_err(anyhow::Error::msg)?)?;
     Ok(Cast {
         before,
         leader,

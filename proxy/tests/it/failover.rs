@@ -105,8 +105,22 @@ fn a_frozen_master_is_left_at_once() {
     assert_eq!(new.run(&["GET", "k"]).text(), "after");
 }
 
+/// The hold of a proxy that is not told otherwise is 3 s. On a busy machine one of some tries shows
+/// that it is the one that it was told.
 #[test]
 fn the_hold_ends_with_an_error() {
+    let mut slow = Vec::new();
+    for _ in 0..6 {
+        let took = failed_after_the_hold();
+        if took < Duration::from_millis(2900) {
+            return;
+        }
+        slow.push(took);
+    }
+    panic!("{slow:?}");
+}
+
+fn failed_after_the_hold() -> Duration {
     let mut server = Server::start(&[]);
     let mut with = settings();
     with.ha_hold = TimeSpan::from_millis(400);
@@ -126,12 +140,7 @@ fn the_hold_ends_with_an_error() {
         "{:?}",
         began.elapsed()
     );
-    // The hold of a proxy that is not told otherwise is 3 s.
-    assert!(
-        began.elapsed() < Duration::from_millis(2900),
-        "{:?}",
-        began.elapsed()
-    );
+    began.elapsed()
 }
 
 #[test]

@@ -28,12 +28,10 @@ fn the_dead_are_forgotten_and_found_again() {
             let replica = config.contains(&format!("known-replica m {words}"));
             !replica && config.contains(&hidden) && config.matches(&dead).count() == 1
         });
-        let log = sentinel.log();
-        assert!(
-            log.contains(&format!("-sentinel sentinel {dead} ")),
-            "{log}"
-        );
-        assert!(log.contains("-slave slave "), "{log}");
+        wait_for("the log says so", || {
+            let log = sentinel.log();
+            log.contains(&format!("-sentinel sentinel {dead} ")) && log.contains("-slave slave ")
+        });
     }
     quorum.sentinels[2].restart();
     quorum.servers[2].restart();

@@ -70,12 +70,15 @@ pub async fn begin(control: &Control, course: Course) -> anyhow::Result<usize> {
     let enough = usize::from(last - first + 1) - ARRIVED;
     let deadline = Instant::now() + BEGIN_MAX;
     loop {
-        let left = course.left(&control.stats().await?);
-        if left <= enough {
-            return Ok(left);
-        }
-        if Instant::now() >= deadline {
-            anyhow::bail!("slots do not move: {left} are left after {BEGIN_MAX:?}");
+        let left = control.stats().await.map(|stats| course.left(&stats));
+        let late = Instant::now() >= deadline;
+        match left {
+            Ok(left) if left <= enough => return Ok(left),
+            Ok(left) if late => {
+                anyhow::bail!("slots do not move: {left} are left after {BEGIN_MAX:?}")
+            }
+            Err(error) if late => return Err(error).context("ask how the slots move"),
+            Ok(_) | Err(_) => {}
         }
         tokio::time::sleep(POLL).await;
     }
