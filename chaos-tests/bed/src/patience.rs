@@ -2,9 +2,10 @@
 
 /// A peer, a store or the dashboard itself was too late. Its limits are those of an operator who
 /// waits, not those of a machine with ten times the processes that it has cores.
-const LATE: [&str; 9] = [
+const LATE: [&str; 10] = [
     "no answer in time",
     "topom is not online",
+    "which was stopped or hung inside",
     "resync slots failed",
     "fillslots failed",
     "start failed",
