@@ -1,5 +1,5 @@
-//! The files of a store: where they are and what they hold. Every function blocks; who is not inside
-//! the store may see a part of a commit.
+//! The files of a store: where they are and what they hold. Every function blocks; who is not
+//! inside the store may see a part of a commit.
 
 use std::fs;
 use std::io::{self, ErrorKind};
