@@ -11,6 +11,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -150,8 +151,10 @@ impl Tree {
             return Ok(None);
         };
         let desk = self.desk.prepared()?;
-        data.sign(&self.note(desk.as_deref()))
-            .map_err(io_error("write", file))?;
+        if data.sign(&self.note(desk.as_deref())).is_err() {
+            // A full disk can be read. From an entry without a note nothing is taken.
+            data.sign(b"").map_err(io_error("write", file))?;
+        }
         let is_ours = data.is_at(file).map_err(io_error("look up", file))?
             && !OsLock::is_held(&self.takeover_file)
                 .map_err(io_error("lock", &self.takeover_file))?;
@@ -182,11 +185,10 @@ impl Tree {
         let Some(data) = self.locked_at(&self.lock_file, &note)? else {
             return Ok(None);
         };
-        let slept = watch.since.elapsed();
-        let pid = sleeper.pid;
+        let (pid, waited) = (sleeper.pid, watch.since.elapsed());
         tracing::warn!(
             pid,
-            ?slept,
+            ?waited,
             "took the store from a process that does not move inside"
         );
         // What a journal names is still needed.
@@ -199,7 +201,7 @@ impl Tree {
     }
 
     /// A locked file of our own in the place of `file`, which another process has locked.
-    fn locked_at(&self, file: &std::path::Path, note: &[u8]) -> Result<Option<OsLock>, Error> {
+    fn locked_at(&self, file: &Path, note: &[u8]) -> Result<Option<OsLock>, Error> {
         let fresh = self.desk.dir(&self.desk.fresh_name());
         let held = OsLock::try_acquire(&fresh).map_err(io_error("lock", &fresh))?;
         let Some(held) = held else {
