@@ -2,9 +2,10 @@
 
 mod alone;
 mod handover;
+mod inquire;
 mod stock;
 
-pub use alone::info;
+pub use inquire::info;
 pub use stock::{priority, set_priority};
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use codis_core::model::{ActionState, Group};
 use codis_topom::edit;
+use codis_topom::inquiry::Silent;
 use codis_topom::promote::Promotion;
 
 use crate::core::{Core, Failure};
@@ -20,12 +22,13 @@ use crate::state::Audit;
 /// How often a promotion that is stuck in a stored state is taken up again.
 const RESUME_EVERY: Duration = Duration::from_secs(5);
 
-/// Makes `candidate` the master of `group`. The work goes on when the caller goes away.
+/// Makes `candidate` the master of `group`. The work goes on when the caller goes away. Without
+/// sentinels it depends on `silent` whether a master that does not answer may be replaced.
 pub async fn promote(
     core: &Arc<Core>,
     audit: Audit,
-    group: u32,
-    candidate: String,
+    (group, candidate): (u32, String),
+    silent: Silent,
 ) -> Result<(), Failure> {
     let cluster = core.state.cluster();
     let under_way = cluster.group(group)?.promoting.state != ActionState::Nothing;
@@ -39,7 +42,7 @@ pub async fn promote(
         } else {
             let cluster = core.state.cluster();
             match Promotion::start(&cluster, group, &candidate) {
-                Ok(promotion) => alone::run(&core, &audit, promotion).await,
+                Ok(promotion) => alone::run(&core, &audit, promotion, silent).await,
                 Err(refusal) => Err(refusal.into()),
             }
         };
@@ -80,7 +83,8 @@ pub async fn resume_all(core: Arc<Core>) {
             let (core, lease) = (core.clone(), core.lease.clone());
             lease.spawn(async move {
                 let audit = Audit::own(format!("group/promote {group} resumed"));
-                match alone::run(&core, &audit, promotion).await {
+                // Whoever answered for the master is not on record.
+                match alone::run(&core, &audit, promotion, Silent::MayLive).await {
                     Ok(()) => tracing::info!(group, "promotion resumed and done"),
                     Err(error) => tracing::warn!(group, %error, "promotion resumed and failed"),
                 }

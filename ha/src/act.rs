@@ -15,8 +15,10 @@ pub async fn carry_out(
     act: &Act,
 ) -> Result<(), ClientError> {
     let path = match act {
+        // All witnesses agree that the master is dead, also if its host is and refuses nothing. A
+        // dashboard of Codis does not look at the query.
         Act::Promote { group, candidate } => {
-            format!("/api/topom/group/promote/{xauth}/{group}/{candidate}")
+            format!("/api/topom/group/promote/{xauth}/{group}/{candidate}?force=1")
         }
         Act::Reattach { server } => format!("/api/topom/group/action/create/{xauth}/{server}"),
     };

@@ -95,7 +95,9 @@ pub static ACTIONS: &[Action] = &[
     dashboard("replica-groups")
         .form("all")
         .one_of(&["enable", "disable"]),
-    dashboard("promote-server").needs(&["gid", "addr"]),
+    dashboard("promote-server")
+        .needs(&["gid", "addr"])
+        .may(&["force"]),
     dashboard("sync-action").form("create").needs(&["addr"]),
     dashboard("sync-action").form("remove").needs(&["addr"]),
     slot_action("create").needs(&["sid", "gid"]).may(&["wait"]),

@@ -33,9 +33,7 @@ pub async fn run(dashboard: &Dashboard, invocation: &Invocation) -> anyhow::Resu
             dashboard.put("group/replica-groups", &parameters).await
         }
         "promote-server" => {
-            dashboard
-                .put("group/promote", &[&gid(options)?, options.needed("addr")?])
-                .await?;
+            promote(dashboard, options).await?;
             status::groups(dashboard).await
         }
         "sync-action" => {
@@ -51,12 +49,28 @@ async fn add(dashboard: &Dashboard, options: &Options) -> anyhow::Result<Answer>
     let gid = gid(options)?;
     let mut parameters = vec![gid.as_str(), options.needed("addr")?];
     parameters.extend(options.text("datacenter"));
+    put_forced(dashboard, options, "group/add", &parameters).await
+}
+
+/// `--promote-server`; with `--force` also over a master that does not answer.
+async fn promote(dashboard: &Dashboard, options: &Options) -> anyhow::Result<Answer> {
+    let parameters = [&gid(options)?, options.needed("addr")?];
+    put_forced(dashboard, options, "group/promote", &parameters).await
+}
+
+/// A call that `--force` changes.
+async fn put_forced(
+    dashboard: &Dashboard,
+    options: &Options,
+    call: &str,
+    parameters: &[&str],
+) -> anyhow::Result<Answer> {
     if !options.has("force") {
-        return dashboard.put("group/add", &parameters).await;
+        return dashboard.put(call, parameters).await;
     }
-    let path = format!("{}?force=1", dashboard.path("group/add", &parameters));
+    let path = format!("{}?force=1", dashboard.path(call, parameters));
     let _: serde_json::Value = advised(dashboard.put_path(&path).await)
-        .with_context(|| format!("group/add {} with force", parameters.join(" ")))?;
+        .with_context(|| format!("{call} {} with force", parameters.join(" ")))?;
     Ok(Answer::Done)
 }
 

@@ -7,6 +7,7 @@ use axum::extract::RawQuery;
 use axum::http::{HeaderName, HeaderValue};
 use axum::routing::{get, put};
 use codis_runtime::http::{ApiError, json, ok};
+use codis_topom::inquiry::Silent;
 use codis_topom::{Refusal, edit};
 
 use super::call::Call;
@@ -106,9 +107,17 @@ async fn del(call: Call) -> Reply {
         .await
 }
 
-async fn promote(call: Call) -> Reply {
-    let (gid, addr) = (call.group()?, call.text("addr")?.to_owned());
-    done(promote::promote(&call.core, call.audit(), gid, addr).await)
+/// With `force` the caller answers for it that a master that does not answer is dead.
+async fn promote(call: Call, RawQuery(query): RawQuery) -> Reply {
+    let whom = (call.group()?, call.text("addr")?.to_owned());
+    let mut audit = call.audit();
+    let silent = if forced(query.as_deref().unwrap_or_default())? {
+        audit.what.push_str(" forced");
+        Silent::IsDead
+    } else {
+        Silent::MayLive
+    };
+    done(promote::promote(&call.core, audit, whom, silent).await)
 }
 
 async fn replica_groups(call: Call) -> Reply {

@@ -8,7 +8,7 @@ use codis_core::time::Time;
 use codis_topom::handover::{Answer, Effect, Handover, Manner};
 use tokio::time::Instant;
 
-use super::{alone, stock};
+use super::{alone, inquire, stock};
 use crate::core::{Core, Failure, Settled};
 use crate::orders;
 use crate::push::{self, sleep_until};
@@ -35,7 +35,7 @@ async fn promote(core: &Core, audit: &Audit, group: u32, candidate: &str) -> Res
     let cluster = views.borrow_and_update().cluster.clone();
     let master = cluster.master(group).to_owned();
     let (answers, quiet) = tokio::join!(
-        alone::info(core, &master),
+        inquire::info(core, &master),
         sentinels::quiet(core, &cluster.sentinel().servers)
     );
     // A master that is dead has nothing to hand over.
@@ -114,7 +114,7 @@ fn patience(spent: Duration) -> Duration {
 
 async fn demote(core: &Core, audit: &Audit, old: &str, candidate: &str) {
     let is_master = |info: &Fields| info.get("role").is_some_and(|role| role == "master");
-    let outcome = match alone::info(core, old).await {
+    let outcome = match inquire::info(core, old).await {
         Ok(info) if is_master(&info) => alone::follow(core, audit, old, Some(candidate)).await,
         Ok(_) => Ok(()),
         Err(error) => Err(error),

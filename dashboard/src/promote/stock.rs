@@ -13,9 +13,10 @@ use codis_runtime::host;
 use codis_runtime::peer::{Error, Fields, Peer};
 use codis_topom::edit;
 use codis_topom::handover::preference;
+use codis_topom::inquiry::{Inquiry, Silent};
 use tokio::time::Instant;
 
-use super::alone;
+use super::inquire::{info, inquire};
 use crate::core::{Core, Failure};
 use crate::orders;
 use crate::sentinels;
@@ -43,9 +44,9 @@ impl Choice<'_> {
     pub async fn order(&self, sentinels: &[String]) -> Result<(), String> {
         let text = |failure: Failure| failure.to_string();
         let master = self.core.state.cluster().master(self.group).to_owned();
-        alone::inspect(self.core, self.candidate, &master)
-            .await
-            .map_err(text)?;
+        // Whether a master that does not answer is dead is for the sentinels to say.
+        let fits = |_| Inquiry::fits(self.candidate, &master, Silent::IsDead);
+        inquire(self.core, &master, fits).await?;
         let wanted = self.prefer().await.map_err(text)?;
         let deadline = Instant::now() + SEEN_MAX;
         let mut refusals = BTreeMap::new();
@@ -83,7 +84,7 @@ impl Choice<'_> {
         let servers = &cluster.group(self.group)?.servers;
         let mut had = BTreeMap::new();
         for server in servers.iter().skip(1) {
-            match alone::info(self.core, &server.addr).await {
+            match info(self.core, &server.addr).await {
                 Ok(info) => {
                     had.extend(priority(&info).map(|at| (server.addr.clone(), at)));
                 }

@@ -98,10 +98,18 @@ async fn a_dead_candidate_is_refused_and_a_dead_master_replaced() {
         dashboard.group(1).await.promoting.state,
         ActionState::Nothing
     );
+    // One that does not answer may have acknowledged what its replica lacks.
     servers[0].process.signal(Signal::STOP);
-    dashboard
-        .put(&format!("group/promote/X/1/{}", servers[1].addr))
-        .await;
+    let (before, path) = (
+        dashboard.group(1).await,
+        format!("group/promote/X/1/{}", servers[1].addr),
+    );
+    let refused = dashboard.refused(&path).await;
+    let silent = format!("server-[{}] does not say what it has", servers[0].addr);
+    assert!(refused.starts_with(&silent), "{refused}");
+    assert!(refused.contains("with force if it is dead"), "{refused}");
+    assert_eq!(dashboard.group(1).await, before);
+    dashboard.put(&format!("{path}?force=1")).await;
     let group = dashboard.group(1).await;
     assert_eq!(group.servers[0].addr, servers[1].addr);
     let failed: Vec<ActionState> = group.servers[1..].iter().map(|s| s.action.state).collect();
@@ -126,6 +134,16 @@ async fn a_dead_candidate_is_refused_and_a_dead_master_replaced() {
         old.action.state == ActionState::Synced
     })
     .await;
+    until("its link is up", async || {
+        servers[0].info("master_link_status").await.as_deref() == Some("up")
+    })
+    .await;
+    // Nobody listens for one that was killed: it has nothing more to give.
+    servers[1].process.kill();
+    dashboard
+        .put(&format!("group/promote/X/1/{}", servers[0].addr))
+        .await;
+    assert_eq!(dashboard.order(1).await[0], servers[0].addr);
 }
 
 /// A dashboard that dies in `prepared` leaves the slots held; the next one goes on by itself.

@@ -18,6 +18,7 @@ pub mod forget;
 pub mod form;
 pub mod forms;
 pub mod handover;
+pub mod inquiry;
 pub mod leader;
 pub mod mover;
 pub mod promote;

@@ -22,7 +22,7 @@ async fn a_killed_master_is_replaced_and_follows_when_it_returns() {
             && replica.info("role").await.as_deref() == Some("master")
     })
     .await;
-    let promote = format!("group/promote/1/{}", replica.addr);
+    let promote = format!("group/promote/1/{} forced", replica.addr);
     let promoted = bed.audited(&promote).await;
     let agent = promoted["agent"].as_str().unwrap();
     assert!(agent.starts_with("codis-ha/"), "{promoted}");
@@ -46,7 +46,7 @@ async fn an_old_master_with_data_follows_because_it_was_seen_before() {
     sees(&ha, &format!("[ ] group-1 [0] {}", master.addr), 2).await;
     // As a stopped master is: not seen by anybody, its replica cut off, its data there.
     master.process.signal(Signal::STOP);
-    let path = format!("group/promote/X/1/{}", replica.addr);
+    let path = format!("group/promote/X/1/{}?force=1", replica.addr);
     bed.put(&path).await;
     master.process.signal(Signal::CONT);
     until("the old master follows", async || {

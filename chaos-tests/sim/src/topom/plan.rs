@@ -142,6 +142,7 @@ impl Plan {
                 Kind::LateOrder => rng.millis(500..5_000),
                 Kind::LieProxy => rng.millis(500..4_000),
                 Kind::StopServer => rng.millis(300..8_000),
+                Kind::CutServer => rng.millis(500..9_000),
             };
             let fault = Fault {
                 kind,

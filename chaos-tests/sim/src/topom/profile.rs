@@ -34,7 +34,7 @@ pub enum Profile {
     Original,
     /// A proxy of Codis stops for good: what waits for it is reported, until an operator ends it.
     Stuck,
-    /// Servers, proxies and dashboards stop while masters are changed.
+    /// Servers, proxies and dashboards stop, or lose each other, while masters are changed.
     Promote,
     /// Orders come late, after another dashboard leads.
     Late,
@@ -69,6 +69,8 @@ pub enum Kind {
     LieProxy,
     /// A server stops and goes on.
     StopServer,
+    /// Dashboards and replicas lose a server that proxies reach.
+    CutServer,
 }
 
 impl Profile {
@@ -94,6 +96,7 @@ impl Profile {
                 Kind::StopProxy,
                 Kind::CutProxy,
                 Kind::StopServer,
+                Kind::CutServer,
             ],
             Self::Late => &[
                 Kind::CrashBoard,
@@ -113,6 +116,7 @@ impl Profile {
                 Kind::CutProxy,
                 Kind::LateProxy,
                 Kind::StopServer,
+                Kind::CutServer,
             ],
         }
     }

@@ -28,6 +28,8 @@ pub enum Sabotage {
     SkipStep,
     /// A promotion waits neither for the proxies nor for the data.
     Rash,
+    /// A promotion takes a master that does not answer for a dead one.
+    Hasty,
     /// A promotion is recorded under an epoch that was there before.
     OldEpoch,
     /// A slot goes on without looking whether its source has keys left.

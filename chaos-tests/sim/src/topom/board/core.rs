@@ -247,7 +247,7 @@ impl Core {
                 };
                 self.done(now, slot, outcome);
             }
-            Purpose::Promote { group, to } => self.promoter.answered((group, to), &answer),
+            Purpose::Promote { group, to } => self.promoter.answered(now, (group, to), &answer),
             Purpose::Sync { server } => self.promoter.sync_ordered(server, &answer),
             Purpose::Digest { .. } | Purpose::Slots { .. } | Purpose::Fill { .. } => {
                 self.fleet.handle(now, purpose, heard(answer), calls);

@@ -133,7 +133,7 @@ impl Promoter {
     /// When to call [`Promoter::run`] again at the latest.
     pub fn poll_timeout(&self) -> Option<Time> {
         let again = |job: &Job| match &job.wait {
-            Wait::Inquiry(inquiry) => inquiry.again(),
+            Wait::Inquiry(inquiry) => inquiry.poll_timeout(),
             _ => None,
         };
         let jobs = self.of.values().filter_map(again);
@@ -216,12 +216,12 @@ impl Promoter {
     }
 
     /// A server has answered, or has not.
-    pub fn answered(&mut self, (group, server): (u32, Node), answer: &Answer) {
+    pub fn answered(&mut self, now: Time, (group, server): (u32, Node), answer: &Answer) {
         let Some(job) = self.of.get_mut(&group) else {
             return;
         };
         match &mut job.wait {
-            Wait::Inquiry(inquiry) => inquiry.answered(answer),
+            Wait::Inquiry(inquiry) => inquiry.answered(now, answer),
             Wait::Orders(orders) => {
                 orders.left -= 1;
                 if *answer != Answer::Server(ServerAnswer::Done) {
@@ -316,12 +316,12 @@ impl Job {
                 let who = Waits::Promotion(group);
                 at.fleet.wait(now, &cluster, who, (&slots, revision), limit);
             }
-            Effect::Ask { server } => self.inquire(Inquiry::ask(&server)),
+            Effect::Ask { server } => self.wait = Wait::Inquiry(Inquiry::may_write(server)),
             Effect::Inspect { candidate, master } => {
-                self.inquire(Inquiry::inspect(&candidate, &master));
+                self.wait = Wait::Inquiry(Inquiry::fits(&candidate, master, sabotage));
             }
             Effect::CatchUp { candidate, master } => {
-                self.inquire(Inquiry::catch_up(now, &candidate, &master));
+                self.wait = Wait::Inquiry(Inquiry::has_all(now, &candidate, master, sabotage));
             }
             Effect::Promote { server } => self.order(group, vec![server], None, at),
             Effect::Follow { servers, master } => {
@@ -368,13 +368,6 @@ impl Job {
             (false, false) => Input::Partly(refused),
         };
         self.end(input);
-    }
-
-    fn inquire(&mut self, inquiry: Option<Inquiry>) {
-        match inquiry {
-            Some(inquiry) => self.wait = Wait::Inquiry(inquiry),
-            None => self.end(Input::Failed("no such server".to_owned())),
-        }
     }
 }
 

@@ -54,10 +54,12 @@ impl World {
                 self.queue.push(until, Happening::Honest { proxy });
             }
             Kind::StopServer => {
-                let at = fault.whom % self.servers.len();
-                if let Some(server) = self.servers.keys().nth(at).copied() {
-                    self.server_stops(server, until);
-                }
+                let server = self.server_at(fault);
+                self.server_stops(server, until);
+            }
+            Kind::CutServer => {
+                let server = self.server_at(fault);
+                self.net.servers.insert(server, until);
             }
         }
     }
@@ -69,6 +71,12 @@ impl World {
             return other;
         }
         (0..self.seats.len()).find(leads).unwrap_or(other)
+    }
+
+    /// The server that a fault strikes.
+    fn server_at(&self, fault: Fault) -> Node {
+        let servers: Vec<Node> = self.servers.keys().copied().collect();
+        servers[fault.whom % servers.len()]
     }
 
     /// Whether a board believes that it leads.

@@ -134,6 +134,7 @@ struct Stand {
 #[derive(Debug, Default)]
 struct Net {
     proxies: BTreeMap<(usize, usize), Moment>,
+    servers: BTreeMap<Node, Moment>,
     store: BTreeMap<usize, Moment>,
     lossy: Moment,
     slow: (Moment, Duration),

@@ -3,14 +3,20 @@
 
 use std::time::Duration;
 
-use super::{Happening, World};
+use super::{Happening, Net, World};
+use crate::moment::Moment;
 use crate::topom::proxy::Key;
 use crate::topom::wire::Node;
 
 /// How often a replica tries to reach its master.
 const LINK_EVERY: Duration = Duration::from_millis(300);
-/// For so long after it went on a master may have been taken for dead by a call under way.
-const DEAD_FOR: Duration = Duration::from_secs(8);
+
+impl Net {
+    /// Whether dashboards and other servers do not reach a server now.
+    pub(super) fn is_cut(&self, now: Moment, node: Node) -> bool {
+        self.servers.get(&node).is_some_and(|until| now < *until)
+    }
+}
 
 impl World {
     /// Changes a key of a server, and sends the change to those that follow it.
@@ -23,10 +29,14 @@ impl World {
             None => server.keys.remove(&key),
         };
         server.offset += 1;
+        let net = &self.net;
         let rng = &mut self.net_rng;
         let follows = |it: &super::Server| it.master == Some(node) && it.linked;
-        for replica in self.servers.values_mut().filter(|it| follows(it)) {
-            let at = self.now + rng.micros(100..5_000);
+        for (at, replica) in self.servers.iter_mut().filter(|(_, it)| follows(it)) {
+            // What a broken network holds up comes when it is whole.
+            let cut = [node, *at].map(|end| net.servers.get(&end).copied());
+            let from = cut.into_iter().flatten().fold(self.now, Moment::max);
+            let at = from + rng.micros(100..5_000);
             let last = replica.inbox.back().map(|(last, ..)| *last);
             let at = last.map_or(at, |last| at.max(last));
             replica.inbox.push_back((at, key, value));
@@ -36,7 +46,7 @@ impl World {
     /// Takes in what has reached a replica by now.
     pub(super) fn settle(&mut self, node: Node) {
         while let Some(server) = self.servers.get_mut(&node) {
-            let here = |(at, ..): &(crate::moment::Moment, Key, Option<u64>)| *at <= self.now;
+            let here = |(at, ..): &(Moment, Key, Option<u64>)| *at <= self.now;
             if server.stopped.is_some() || !server.inbox.front().is_some_and(here) {
                 return;
             }
@@ -59,29 +69,10 @@ impl World {
         server.linked = false;
         server.inbox.clear();
         match (before, master) {
-            (Some(before), None) => self.replaced(before, node),
+            // It keeps what had arrived: a promotion waits until that is all.
+            (Some(_), None) => self.stats.promoted += 1,
             _ => self.link(node),
         }
-    }
-
-    /// A replica became a master. A master that did not answer takes to the grave what had not
-    /// arrived, and what it does when it goes on: replication is asynchronous.
-    fn replaced(&mut self, before: Node, node: Node) {
-        self.stats.promoted += 1;
-        let now = self.now;
-        let Some(old) = self.servers.get_mut(&before) else {
-            return;
-        };
-        let back = old.back.is_some_and(|back| now.since(back) < DEAD_FOR);
-        if old.stopped.is_none() && !back {
-            return;
-        }
-        old.given_up = true;
-        let both = [before, node].map(|at| &self.servers[&at].keys);
-        let all = both[0].keys().chain(both[1].keys());
-        let differ = all.filter(|key| both[0].get(key) != both[1].get(key));
-        let lost: Vec<Key> = differ.copied().collect();
-        lost.into_iter().for_each(|key| self.check.taint(key));
     }
 
     /// A replica that is not in step takes over all that its master has, if it can.
@@ -92,7 +83,10 @@ impl World {
         };
         self.settle(master);
         let (server, source) = (&self.servers[&node], &self.servers[&master]);
-        let gives = source.stopped.is_none() && (source.master.is_none() || source.linked);
+        let cut = [node, master].map(|end| self.net.is_cut(self.now, end));
+        let gives = source.stopped.is_none()
+            && (source.master.is_none() || source.linked)
+            && cut == [false, false];
         if !gives || server.stopped.is_some() {
             let at = self.now + LINK_EVERY;
             self.queue.push(at, Happening::Link { server: node });
@@ -108,7 +102,6 @@ impl World {
             (server.keys, server.offset) = (keys, offset);
             server.inbox.clear();
             server.linked = true;
-            server.given_up = false;
         }
         self.dirty = true;
         let follows = |(at, it): (&Node, &super::Server)| (it.master == Some(node)).then_some(*at);

@@ -51,10 +51,6 @@ pub(super) struct Server {
     /// What reached it while it is stopped.
     pub(super) stopped: Option<Vec<Job>>,
     pub(super) turn: u64,
-    /// When it went on last.
-    pub(super) back: Option<Moment>,
-    /// It was replaced while it did not answer: what it did then or does yet is lost.
-    pub(super) given_up: bool,
 }
 
 /// The servers of a plan. The first of each group is its master.
@@ -97,7 +93,6 @@ impl World {
             return;
         }
         let waiting = server.stopped.take().unwrap_or_default();
-        server.back = Some(self.now);
         self.say(format_args!("server {} goes on", node.addr()));
         for job in waiting {
             self.reach_server(node, job);
@@ -108,6 +103,9 @@ impl World {
         let Some(server) = self.servers.get_mut(&node) else {
             return;
         };
+        if matches!(job, Job::Order { .. }) && self.net.is_cut(self.now, node) {
+            return;
+        }
         if let Some(waiting) = &mut server.stopped {
             waiting.push(job);
             return;
@@ -122,8 +120,7 @@ impl World {
                 leg,
                 excused,
             } => {
-                let lost = self.servers[&node].given_up;
-                if excused || lost || self.comes_too_late(node, (proxy, life), op) {
+                if excused || self.comes_too_late(node, (proxy, life), op) {
                     self.check.taint(op.key);
                 }
                 let (done, value) = match leg {

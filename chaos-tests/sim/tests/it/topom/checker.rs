@@ -79,6 +79,11 @@ fn a_promotion_that_waits_for_nothing_is_caught() {
 }
 
 #[test]
+fn a_promotion_that_takes_silence_for_death_is_caught() {
+    caught(Sabotage::Hasty, Profile::Promote, &[Rule::LostWrite]);
+}
+
+#[test]
 fn an_epoch_that_falls_is_caught() {
     caught(Sabotage::OldEpoch, Profile::Calm, &[Rule::Panic]);
 }
