@@ -121,6 +121,13 @@ impl Fleet {
         }
     }
 
+    /// Lets the row of a proxy know that it is one of ours.
+    pub fn is_ours(&self, token: &str) {
+        for (_, row) in self.named(Some(token)) {
+            row.is_ours();
+        }
+    }
+
     /// Waits until every proxy that may serve clients holds these slots as `revision` wants them,
     /// for at most `limit`.
     pub async fn pushed(&self, slots: &[u16], revision: u64, limit: Duration) -> Pushed {

@@ -101,6 +101,10 @@ async fn feel(core: &Core, proxy: &Proxy, asked: &Result<ProxyStats, ClientError
             if pulse.is_quiet() {
                 core.fleet.nudge(&proxy.token);
             }
+            // No original announces it.
+            if stats.stall_fence {
+                core.fleet.is_ours(&proxy.token);
+            }
             let Some(stalls) = pulse.handle_stats(stats) else {
                 return;
             };

@@ -52,6 +52,13 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// The proxy is one of ours.
+    pub fn is_ours(&self) {
+        if self.row().handle_ours(self.now()) {
+            self.wake.notify_one();
+        }
+    }
+
     /// Somebody waits: it tries again at once.
     pub fn nudge(&self) {
         self.row().handle_nudge(self.now());

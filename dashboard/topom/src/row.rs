@@ -18,7 +18,7 @@
 //! A slot that the proxy took and still shows with other masters after two tries is left alone
 //! until something else is wanted, or each look would fill it again for ever. One that it shows in
 //! another group, or locked otherwise, is never held, and filled after each look; so is one that a
-//! proxy which keeps epochs (it has shown one, or their digest) shows at a lower epoch.
+//! proxy which keeps epochs (it says so, or has shown one, or their digest) shows at a lower epoch.
 //!
 //! A form that was sent may be taken at any time until its body landed, and even later when it was
 //! given up. So a slot is not held while another form of it is on its way, whatever was seen
@@ -145,6 +145,16 @@ impl Row {
     /// The caller knows who is master now.
     pub const fn handle_open(&mut self) {
         self.open = true;
+    }
+
+    /// The proxy says that it is one of ours, which keep epochs. What it showed before is looked at
+    /// again in that light: true if that is news.
+    pub fn handle_ours(&mut self, now: Time) -> bool {
+        let news = !std::mem::replace(&mut self.epochs, true);
+        if news {
+            self.look_at = self.look_at.min(now);
+        }
+        news
     }
 
     /// Whether the row may send.

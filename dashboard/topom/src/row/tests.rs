@@ -189,6 +189,36 @@ fn one_of_ours_that_shows_an_epoch_that_is_over_is_filled_until_it_does_not() {
     }
 }
 
+/// It was left alone, as an original is that cannot show what it holds.
+#[test]
+fn one_that_says_it_is_ours_before_it_shows_an_epoch_is_filled_as_well() {
+    let mut row = settled();
+    let mut now = T0;
+    want(&mut row, 2, all("b:1", 1));
+    let mut lied = |row: &mut Row, look: Duration| {
+        now += look;
+        while let Some(effect) = row.poll_effect(now) {
+            match effect {
+                Effect::Look { id } => row.handle_seen(now, id, all("a:1", 0)),
+                Effect::Fill { id, .. } => row.handle_filled(now, id),
+            }
+        }
+        now
+    };
+    for _ in 0..6 {
+        lied(&mut row, Duration::from_secs(10));
+    }
+    assert!(row.holds(&[0], 2), "nothing more is tried");
+    let now = lied(&mut row, Duration::from_secs(1));
+    assert!(row.handle_ours(now), "that is news");
+    assert!(!row.handle_ours(now));
+    let Some(Effect::Look { id }) = row.poll_effect(now) else {
+        panic!("looks at once")
+    };
+    row.handle_seen(now, id, all("a:1", 0));
+    assert_eq!(fill(&mut row, now).1.len(), 4);
+}
+
 #[test]
 fn a_refill_distrusts_a_body_on_its_way() {
     let mut row = settled();

@@ -172,6 +172,13 @@ impl Fleet {
         }
     }
 
+    /// Lets a row know that its proxy is one of ours.
+    pub fn is_ours(&mut self, now: Time, proxy: usize) {
+        if let Some(handle) = self.rows.get_mut(&proxy) {
+            handle.row.handle_ours(now);
+        }
+    }
+
     /// Sends a proxy everything again.
     pub fn refill(&mut self, now: Time, proxy: usize) {
         if let Some(handle) = self.rows.get_mut(&proxy) {

@@ -238,6 +238,9 @@ impl Pollers {
                 if quiet {
                     fleet.nudge(now, proxy);
                 }
+                if stall_fence {
+                    fleet.is_ours(now, proxy);
+                }
                 let Some(stalls) = lift else {
                     return self.after_lift(now, proxy, owner);
                 };
