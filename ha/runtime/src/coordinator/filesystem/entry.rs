@@ -3,10 +3,11 @@
 //! Processes queue for `queue.lck`, the first of them takes `data.lck` and signs it: with its desk,
 //! and with a name of this one entry. Who waits and sees the same entry for too long takes the
 //! store. It holds `takeover.lck` from before it looks for the last time whether it is still that
-//! entry, until its own locked file is in the place of `data.lck`. Who comes in looks at both after
-//! signing: either the one who takes the store sees another entry and lets it be, or the one who
-//! comes sees the takeover and steps back. Between the two the desk of the sleeper is moved away
-//! (see [`desk`](super::desk)).
+//! entry, until its own locked file is in the place of `data.lck`. Who comes in looks after signing
+//! whether that lock is free, and then whether its file is still in its place: either the one who
+//! takes the store sees another entry and lets it be, or the one who comes sees the takeover, or
+//! what it left, and steps back. Meanwhile the desk of the sleeper is moved away (see
+//! [`desk`](super::desk)). `model` looks at every interleaving of that.
 
 use std::fs;
 use std::io;
@@ -20,6 +21,9 @@ use super::note::{self, Visitor};
 use super::oslock::OsLock;
 use super::tree::Tree;
 use super::{BUSY_WAIT_MAX, Error, commit, io_error};
+
+#[cfg(test)]
+mod model;
 
 const POLL_MIN: Duration = Duration::from_micros(200);
 const POLL_MAX: Duration = Duration::from_millis(10);
@@ -155,9 +159,10 @@ impl Tree {
             // A full disk can be read. From an entry without a note nothing is taken.
             data.sign(b"").map_err(io_error("write", file))?;
         }
-        let is_ours = data.is_at(file).map_err(io_error("look up", file))?
-            && !OsLock::is_held(&self.takeover_file)
-                .map_err(io_error("lock", &self.takeover_file))?;
+        // In this order: a takeover that is over by now has put another file in the place of ours.
+        let takeover = &self.takeover_file;
+        let is_ours = !OsLock::is_held(takeover).map_err(io_error("lock", takeover))?
+            && data.is_at(file).map_err(io_error("look up", file))?;
         Ok(is_ours.then_some((data, desk)))
     }
 
