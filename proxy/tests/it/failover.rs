@@ -158,8 +158,15 @@ fn a_restart_at_the_same_address_is_waited_for() {
     drop(again);
 }
 
+/// A machine that is busy may be so late with the refusal that the writes are still on their way
+/// when the master changes; then nobody knows what became of them. One of some tries is in time.
 #[test]
 fn a_demoted_master_that_refuses_writes_is_waited_out() {
+    assert!((0..6).any(|_| is_waited_out()), "the outcome is not known");
+}
+
+/// Gives whether the writes were refused before the master changed.
+fn is_waited_out() -> bool {
     let (old, new) = (Server::start(&[]), Server::start(&[]));
     let fixture = Fixture::online(patient(), &[&old]);
     let mut client = fixture.client();
@@ -172,9 +179,13 @@ fn a_demoted_master_that_refuses_writes_is_waited_out() {
         "READONLY is not passed on yet"
     );
     switch(&fixture, &new, 1);
-    assert_eq!(client.read().text(), "OK");
-    assert_eq!(client.read().text(), "1");
+    let told = [client.read().text(), client.read().text()];
+    if told.iter().any(|reply| reply.starts_with(UNKNOWN)) {
+        return false;
+    }
+    assert_eq!(told, ["OK", "1"]);
     assert_eq!(new.run(&["GET", "k"]).text(), "held");
+    true
 }
 
 #[test]

@@ -6,6 +6,8 @@
 //! again after a random pause with a higher epoch; when somebody else may have won it leaves that
 //! one the time to work.
 
+use std::time::Duration;
+
 use codis_core::addr::Addr;
 use codis_core::time::Time;
 
@@ -20,6 +22,10 @@ use crate::vote::PASSIVE_AFTER_VOTE;
 /// The random time that the votes of a first attempt may take, in milliseconds. Each attempt lost
 /// in a row allows half as much again, for slow disks and long lines.
 const VOTES_MS: (u64, u64) = (300, 500);
+/// The time for the votes of an attempt that an operator ordered. It is seldom contested, so there
+/// is no split to get out of soon, and it is not made again by itself when the disks of the voters
+/// are slow.
+const VOTES_ORDERED: Duration = Duration::from_secs(3);
 /// The random pause after an attempt that nobody won, in milliseconds: a first split is most often
 /// bad luck, later ones a sign that votes take longer than the pauses differ.
 const RETRY_MS_MIN: u64 = 10;
@@ -85,6 +91,9 @@ impl Master {
         let mut patience = core.random_ms(VOTES_MS.0, VOTES_MS.1).min(longest);
         for _ in 0..self.lost {
             patience = (patience + patience / 2).min(longest);
+        }
+        if forced {
+            patience = patience.max(VOTES_ORDERED).min(longest);
         }
         let ends = core.now + patience.min(self.settings.failover_timeout);
         self.refused.clear();

@@ -143,8 +143,17 @@ fn a_failover_can_be_ordered_to_a_chosen_replica() {
     let chosen = quorum.servers[2].words();
     let order = format!("SENTINEL FAILOVER m TO {chosen}");
     assert_eq!(show(&sentinel.call(&order)), "+OK");
-    let (new, _) = quorum.wait_for_switch(0);
-    assert_eq!(new, 2);
+    // On a busy machine the votes may be late; then it is for the operator to order it again.
+    wait_for("the order is carried out", || {
+        let _refused_while_it_is = sentinel.call(&order);
+        sentinel.master() == chosen
+    });
+    for sentinel in &quorum.sentinels {
+        wait_for("a sentinel has switched", || sentinel.master() == chosen);
+    }
+    wait_for("the chosen one is master", || {
+        quorum.servers[2].role() == "master"
+    });
     wait_for("the others follow the chosen one", || {
         [0, 1].iter().all(|&at| {
             let role = show(&quorum.servers[at].call("ROLE"));

@@ -14,6 +14,9 @@ fn the_dead_are_forgotten_and_found_again() {
     let lines = "sentinel forget-after m 4000\n";
     let mut quorum = Quorum::start(&[Kind::Ours; 3], 2, lines);
     let dead = show(&quorum.sentinels[2].call("SENTINEL MYID"));
+    // Who it is must be on its disk.
+    let kept = show(&quorum.sentinels[2].call("SENTINEL FLUSHCONFIG"));
+    assert_eq!(kept, "+OK");
     quorum.sentinels[2].process.kill();
     quorum.servers[2].process.kill();
     for sentinel in &quorum.sentinels[..2] {
