@@ -8,6 +8,10 @@
 //! replicas and its peers anew. So one sentinel of a group is reset at a time, while all others
 //! know everything and the master is well; and only for a replica that the master does not list any
 //! more, for the sentinel would learn it again at once.
+//!
+//! For a sentinel that left, one of those that stay may be dead, if they are an odd number. Whoever
+//! is reset then counts one voter too few until that one is back, and of three a majority is two
+//! either way. Of four it would be two instead of three, and two pairs could elect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,10 +45,14 @@ impl Sight<'_> {
     /// Looks for such replicas.
     pub fn judge(&self) -> Finding {
         let mut finding = Finding::default();
-        let well = self
-            .shown
-            .values()
-            .all(|shown| self.is_whole(shown.as_ref()));
+        let all = self.shown.len();
+        let whole = |peers: usize| {
+            let alive = self.shown.values().flatten();
+            alive.filter(|shown| self.is_whole(shown, peers)).count()
+        };
+        let well = whole(all) == all;
+        // Those that counted anew do not know one that is dead, and its vote must not let two lead.
+        let countable = well || (all % 2 == 1 && all > 1 && self.lacks_one(whole(all - 1)));
         for (sentinel, shown) in self.shown {
             let strays: BTreeSet<Addr> = shown
                 .iter()
@@ -59,22 +67,26 @@ impl Sight<'_> {
                 finding.reset = Some(sentinel.clone());
             }
             let counts = shown.as_ref().map_or(0, peers) + 1;
-            if well && counts > self.shown.len() && finding.miscounts.is_none() {
+            if countable && counts > all && finding.miscounts.is_none() {
                 finding.miscounts = Some(sentinel.clone());
             }
         }
         finding
     }
 
-    /// Whether a sentinel sees the master up, all its peers, and all replicas that follow.
-    fn is_whole(&self, shown: Option<&SentinelMonitored>) -> bool {
-        let Some(shown) = shown else {
-            return false;
-        };
+    /// Whether one does not answer, and all others are `whole`.
+    fn lacks_one(&self, whole: usize) -> bool {
+        let alive = self.shown.values().flatten().count();
+        alive + 1 == self.shown.len() && whole == alive
+    }
+
+    /// Whether a sentinel sees the master up, its peers with which it is `sentinels` at least, and
+    /// all replicas that follow.
+    fn is_whole(&self, shown: &SentinelMonitored, sentinels: usize) -> bool {
         let field = |name: &str| shown.master.get(name).map_or("", String::as_str);
         let known: BTreeSet<Addr> = replicas(shown).collect();
         field("flags") == "master"
-            && peers(shown) + 1 >= self.shown.len()
+            && peers(shown) + 1 >= sentinels
             && self.following.iter().all(|replica| known.contains(replica))
     }
 }
@@ -176,6 +188,33 @@ mod tests {
         ] {
             assert_eq!(found([other, counts("2")]), None);
         }
+    }
+
+    #[test]
+    fn one_that_is_dead_delays_the_count_of_an_even_number_only() {
+        let counts = |peers| shown("master", peers, &["r:1"]);
+        let found = |all: Vec<Option<SentinelMonitored>>| {
+            let shown = (1..).map(|number| format!("s:{number}")).zip(all);
+            let sight = Sight {
+                servers: &addrs(&["m:1", "r:1"]),
+                following: &addrs(&["r:1"]),
+                shown: &shown.collect(),
+            };
+            sight.judge().miscounts
+        };
+        let (first, second) = (Some("s:1".to_owned()), Some("s:2".to_owned()));
+        assert_eq!(found(vec![counts("3"), counts("3"), None]), first);
+        // The first was reset, and knows the second.
+        assert_eq!(found(vec![counts("1"), counts("3"), None]), second);
+        assert_eq!(found(vec![counts("0"), counts("3"), None]), None);
+        assert_eq!(found(vec![counts("1"), counts("1"), None]), None);
+        assert_eq!(found(vec![counts("1"), counts("2"), counts("3")]), None);
+        let last = Some("s:3".to_owned());
+        assert_eq!(found(vec![counts("2"), counts("2"), counts("3")]), last);
+        assert_eq!(found(vec![counts("3"), None, None]), None);
+        assert_eq!(found(vec![None]), None);
+        let four = vec![counts("4"), counts("4"), counts("4"), None];
+        assert_eq!(found(four), None);
     }
 
     #[test]
