@@ -8,6 +8,7 @@ mod failover;
 mod hung;
 mod leaders;
 mod load;
+mod promoted;
 mod routes;
 
 use std::net::TcpStream;
