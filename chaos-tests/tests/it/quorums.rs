@@ -88,9 +88,23 @@ async fn a_storm_on_the_ports_does_not_keep_a_failover_up() {
         deaf: 8,
         net: "127.74.0".to_owned(),
     };
-    let results = storm::run(&breeds(), &plan, state.path(), &Talk::silent()).await;
-    let results = results.unwrap();
-    println!("{results}");
+    let storm = async |number: u32| {
+        let state = state.path().join(number.to_string());
+        std::fs::create_dir(&state).unwrap();
+        let results = storm::run(&breeds(), &plan, &state, &Talk::silent()).await;
+        let results = results.unwrap();
+        println!("{results}");
+        results
+    };
+    let mut results = storm(0).await;
+    // On a busy machine too few events may come in the time to fill what a subscriber does not
+    // read. One of some storms has enough.
+    for number in 1..3 {
+        if results.cut_off == (8, 8) {
+            break;
+        }
+        results = storm(number).await;
+    }
     let (taken, refused) = results.connections;
     assert!(
         taken > connections * 9 / 10,
