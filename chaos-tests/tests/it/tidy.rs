@@ -21,6 +21,16 @@ fn files_are_short() {
 }
 
 #[test]
+fn no_file_is_empty() {
+    let tree = Tree::read();
+    let empty = tree.with_extension(texts::OURS).filter_map(|file| {
+        let is_empty = file.text.trim().is_empty();
+        is_empty.then(|| file.path.clone())
+    });
+    fail_if_any("files with nothing in them", empty);
+}
+
+#[test]
 fn rust_lines_fit_the_width() {
     const WIDTH_MAX: usize = 100;
     let tree = Tree::read();
