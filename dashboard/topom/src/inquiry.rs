@@ -3,8 +3,8 @@
 //!
 //! Whatever a master acknowledged and its candidate lacks is lost with the promotion. So the master
 //! must say what it has, while no proxy sends it anything more. There are two cases in which it
-//! need not: its host says that nobody listens there, so there is no process that could have more to
-//! give; or whoever asks for the promotion answers for it ([`Silent::IsDead`]). A master that only
+//! need not: its host says that nobody listens there, so there is no process that could have more
+//! to give; or whoever asks for the promotion answers for it ([`Silent::IsDead`]). A master that only
 //! does not answer us may have answered clients a moment ago, and may go on with what they wrote.
 //!
 //! The price: nobody takes the place of a master whose host has lost its power, until the host is
@@ -101,8 +101,8 @@ pub struct Inquiry {
 }
 
 impl Inquiry {
-    /// Whether a server may take a write from somebody. Nothing but the word of its host proves that
-    /// it does not: whoever does not answer us may answer others.
+    /// Whether a server may take a write from somebody. Nothing but the word of its host proves
+    /// that it does not: whoever does not answer us may answer others.
     pub fn may_write(server: &str) -> Self {
         Self::new(Question::MayWrite, server, server, Silent::MayLive)
     }
