@@ -4,8 +4,9 @@
 //! Whatever a master acknowledged and its candidate lacks is lost with the promotion. So the master
 //! must say what it has, while no proxy sends it anything more. There are two cases in which it
 //! need not: its host says that nobody listens there, so there is no process that could have more
-//! to give; or whoever asks for the promotion answers for it ([`Silent::IsDead`]). A master that only
-//! does not answer us may have answered clients a moment ago, and may go on with what they wrote.
+//! to give; or whoever asks for the promotion answers for it ([`Silent::IsDead`]). A master that
+//! only does not answer us may have answered clients a moment ago, and may go on with what they
+//! wrote.
 //!
 //! The price: nobody takes the place of a master whose host has lost its power, until the host is
 //! back, or until somebody says that it is dead.
