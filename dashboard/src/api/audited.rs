@@ -11,6 +11,7 @@ use axum::response::Response;
 use codis_runtime::http::{Cause, percent_decoded};
 
 use super::App;
+use super::call::is_forced;
 use crate::audit::Origin;
 use crate::state::Audit;
 
@@ -80,7 +81,7 @@ fn who(parts: &Parts) -> Origin {
     }
 }
 
-/// The path below the API, decoded, without the place of the secret.
+/// The path below the API, decoded, without the place of the secret; and whether it was forced.
 fn what(parts: &Parts) -> String {
     let whole = parts.extensions.get::<OriginalUri>();
     let path = whole.map_or(parts.uri.path(), |OriginalUri(uri)| uri.path());
@@ -96,7 +97,11 @@ fn what(parts: &Parts) -> String {
         .collect();
     let shown = shown.join("/");
     let below = shown.strip_prefix("/api/topom/").unwrap_or(&shown);
-    shortened(below.trim_matches('/'))
+    let called = shortened(below.trim_matches('/'));
+    match is_forced(parts.uri.query()) {
+        Ok(true) => format!("{called} forced"),
+        Ok(false) | Err(_) => called,
+    }
 }
 
 fn shortened(text: &str) -> String {

@@ -99,3 +99,16 @@ impl FromRequestParts<App> for Call {
         })
     }
 }
+
+/// Whether a query says `force=1`, or any other integer but zero.
+pub fn is_forced(query: Option<&str>) -> Result<bool, ApiError> {
+    let pairs = query.unwrap_or_default().split('&');
+    let mut pairs = pairs.filter_map(|pair| pair.split_once('='));
+    let Some((_, value)) = pairs.find(|(name, _)| *name == "force") else {
+        return Ok(false);
+    };
+    match value.parse::<i64>() {
+        Ok(value) => Ok(value != 0),
+        Err(_) => Err(ApiError::new("invalid force".to_owned())),
+    }
+}

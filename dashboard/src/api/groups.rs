@@ -10,7 +10,7 @@ use codis_runtime::http::{ApiError, json, ok};
 use codis_topom::inquiry::Silent;
 use codis_topom::{Refusal, edit};
 
-use super::call::Call;
+use super::call::{Call, is_forced};
 use super::{App, Reply, done};
 use crate::groups::{self, NewServer};
 use crate::promote;
@@ -73,12 +73,8 @@ async fn add(call: Call, RawQuery(query): RawQuery) -> Reply {
         addr: call.text("addr")?.to_owned(),
         datacenter: call.text("datacenter").unwrap_or_default().to_owned(),
     };
-    let force = forced(query.as_deref().unwrap_or_default())?;
-    let mut audit = call.audit();
-    if force {
-        audit.what.push_str(" forced");
-    }
-    let warnings = groups::add_server(&call.core, audit, to, force).await?;
+    let force = is_forced(query.as_deref())?;
+    let warnings = groups::add_server(&call.core, call.audit(), to, force).await?;
     let mut response = ok();
     for warning in warnings {
         if let Ok(value) = HeaderValue::try_from(warning) {
@@ -86,19 +82,6 @@ async fn add(call: Call, RawQuery(query): RawQuery) -> Reply {
         }
     }
     Ok(response)
-}
-
-/// Whether a query says `force=1`, or any other integer but zero.
-fn forced(query: &str) -> Result<bool, ApiError> {
-    for (name, value) in query.split('&').filter_map(|pair| pair.split_once('=')) {
-        if name == "force" {
-            let value: i64 = value
-                .parse()
-                .map_err(|_| ApiError::new("invalid force".to_owned()))?;
-            return Ok(value != 0);
-        }
-    }
-    Ok(false)
 }
 
 async fn del(call: Call) -> Reply {
@@ -110,14 +93,11 @@ async fn del(call: Call) -> Reply {
 /// With `force` the caller answers for it that a master that does not answer is dead.
 async fn promote(call: Call, RawQuery(query): RawQuery) -> Reply {
     let whom = (call.group()?, call.text("addr")?.to_owned());
-    let mut audit = call.audit();
-    let silent = if forced(query.as_deref().unwrap_or_default())? {
-        audit.what.push_str(" forced");
-        Silent::IsDead
-    } else {
-        Silent::MayLive
+    let silent = match is_forced(query.as_deref())? {
+        true => Silent::IsDead,
+        false => Silent::MayLive,
     };
-    done(promote::promote(&call.core, audit, whom, silent).await)
+    done(promote::promote(&call.core, call.audit(), whom, silent).await)
 }
 
 async fn replica_groups(call: Call) -> Reply {
