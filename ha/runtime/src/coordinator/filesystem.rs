@@ -231,7 +231,8 @@ impl Coordinator for FileSystem {
 }
 
 impl FileSystem {
-    /// Looks at who holds the lock before it may have to be waited for who is inside.
+    /// What is done for a lock before the store is entered, where who is inside may have to be waited
+    /// for: makes the desk, and looks at who holds the lock.
     async fn prepare(&self, path: &str) -> Result<(), Error> {
         let (store, path) = (self.clone(), path.to_owned());
         blocking(move || {

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::child::Process;
-use crate::child::stores::increment;
+use crate::child::stores::{alike, increment};
 use crate::stores::{Kind, Store};
 use crate::support::eventually;
 
@@ -321,13 +321,13 @@ async fn stopped_inside(point: &str) {
     };
     let left = values().await;
     assert!(left.starts_with("child "), "{point}: {left}");
-    let put = |path| Write {
-        path,
+    let fence = Write {
+        path: "/fence",
         expected: Expected::Anything,
         value: Some(b"parent"),
     };
-    let writes = ["/fence", "/t/a", "/t/b", "/t/c"].map(put);
-    store.commit(&writes, &[]).await.unwrap();
+    let [a, b, c] = alike(b"parent");
+    store.commit(&[fence, a, b, c], &[]).await.unwrap();
     child.signal(Signal::CONT);
     assert_eq!(child.code(), Some(0), "{point}: it is fenced");
     assert_eq!(values().await, "parent", "{point}");

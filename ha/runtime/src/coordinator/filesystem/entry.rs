@@ -86,17 +86,19 @@ impl<'t> Watch<'t> {
     /// Who has been inside for too long, if it can be told and helped.
     fn sleeper(&mut self) -> Result<Option<(Sight, Visitor)>, Error> {
         let same = self.look()?;
+        // Nobody is waited for less.
+        if same <= stopped_wait(self.tree) {
+            return Ok(None);
+        }
         let Some(seen) = self.seen.clone() else {
             return Ok(None);
         };
         let Some(visitor) = Visitor::of_this_host(&seen.note) else {
             return Ok(None);
         };
-        let wait = match note::is_stopped(visitor.pid) {
-            true => stopped_wait(self.tree),
-            false => SILENT_WAIT_MAX.min(self.tree.lease.mul_f64(1.5)),
-        };
-        Ok((same > wait).then_some((seen, visitor)))
+        let silent_wait = SILENT_WAIT_MAX.min(self.tree.lease.mul_f64(1.5));
+        let is_due = same > silent_wait || note::is_stopped(visitor.pid);
+        Ok(is_due.then_some((seen, visitor)))
     }
 }
 

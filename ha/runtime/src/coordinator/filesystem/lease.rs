@@ -42,25 +42,28 @@ struct Sighting {
 impl Sightings {
     /// Whether the note has been the same for longer than its lease, `lease` if it does not say.
     fn is_expired(&self, path: &str, note: &[u8], lease: Duration) -> bool {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get(path) {
-            Some(seen) if seen.note == note => {
-                let told = Beat::parse(note).map(|beat| Duration::from_millis(beat.lease_ms));
-                seen.since.elapsed() > told.unwrap_or(lease).mul_f64(GRACE)
-            }
-            _ => {
-                let (note, since) = (note.to_vec(), Instant::now());
-                all.insert(path.to_owned(), Sighting { note, since });
-                false
-            }
-        }
+        let told = Beat::parse(note).map(|beat| Duration::from_millis(beat.lease_ms));
+        self.see(path, note).elapsed() > told.unwrap_or(lease).mul_f64(GRACE)
     }
 
     /// Remembers the note from outside the store, as early as it can be seen.
     pub fn look(&self, tree: &Tree, path: &str) {
         let note = fs::read(tree.lock_of(path)).unwrap_or_default();
         if Beat::parse(&note).is_some() {
-            self.is_expired(path, &note, Duration::MAX);
+            self.see(path, &note);
+        }
+    }
+
+    /// Since when the note has been the same.
+    fn see(&self, path: &str, note: &[u8]) -> Instant {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match all.get(path) {
+            Some(seen) if seen.note == note => seen.since,
+            _ => {
+                let (note, since) = (note.to_vec(), Instant::now());
+                all.insert(path.to_owned(), Sighting { note, since });
+                since
+            }
         }
     }
 

@@ -72,6 +72,15 @@ async fn writes_its_own() {
     }
 }
 
+/// Three records that are to hold the same.
+pub fn alike(value: &[u8]) -> [Write<'_>; 3] {
+    ["/t/a", "/t/b", "/t/c"].map(|path| Write {
+        path,
+        expected: Expected::Anything,
+        value: Some(value),
+    })
+}
+
 /// Makes three records hold the same, again and again.
 #[tokio::test]
 #[ignore = "a child process of another test"]
@@ -80,13 +89,7 @@ async fn commits_until_killed() {
     println!("writing");
     for round in 0_u64.. {
         let value = format!("{name} {round}").into_bytes();
-        let put = |path| Write {
-            path,
-            expected: Expected::Anything,
-            value: Some(&value),
-        };
-        let writes = [put("/t/a"), put("/t/b"), put("/t/c")];
-        store.commit(&writes, &[]).await.unwrap();
+        store.commit(&alike(&value), &[]).await.unwrap();
     }
 }
 
@@ -103,13 +106,7 @@ async fn commits_until_fenced() {
     println!("writing");
     for round in 0_u64.. {
         let value = format!("{name} {round}").into_bytes();
-        let put = |path| Write {
-            path,
-            expected: Expected::Anything,
-            value: Some(&value),
-        };
-        let writes = [put("/t/a"), put("/t/b"), put("/t/c")];
-        match store.commit(&writes, &guards).await {
+        match store.commit(&alike(&value), &guards).await {
             Ok(()) => {}
             Err(Error::Taken { .. }) => println!("taken"),
             Err(Error::Changed { path }) if path == "/fence" => break,
