@@ -231,8 +231,8 @@ impl Coordinator for FileSystem {
 }
 
 impl FileSystem {
-    /// What is done for a lock before the store is entered, where who is inside may have to be waited
-    /// for: makes the desk, and looks at who holds the lock.
+    /// What is done for a lock before the store is entered, where who is inside may be waited for:
+    /// makes the desk, and looks at who holds the lock.
     async fn prepare(&self, path: &str) -> Result<(), Error> {
         let (store, path) = (self.clone(), path.to_owned());
         blocking(move || {
